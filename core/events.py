@@ -1,0 +1,244 @@
+"""The catalogue of events: past facts, dotted names equal to the routing key, one frozen model each.
+
+On the wire an event holds ids and versions, never names, phones or texts. Fields marked `inline_only` travel with the
+object to reactions in the same transaction and are never serialised.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.ids import AgentId, CallId, CustomerId, OfferId, TicketId, WorkItemId
+from core.phone import Number
+
+
+def inline_only(default: Any = None) -> Any:
+    return Field(default=default, exclude=True, repr=False)
+
+
+class Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
+
+    name: ClassVar[str]
+    v: ClassVar[int] = 1
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The call this event belongs to, for logs and traces."""
+        call_id = getattr(self, "call_id", None)
+        return None if call_id is None else f"call_{call_id}"
+
+
+class CallQueued(Event):
+    """A customer's call entered a waiting line. Inline reactions give it a ticket and a work item."""
+
+    name = "call.queued"
+    call_id: CallId
+    version: int
+    queue: str
+    entered_at: datetime
+    caller: Number | None = inline_only()
+    to_number: str = inline_only("")
+    language: str = inline_only("en")
+
+
+class CallAnswered(Event):
+    """Customer and agent are connected in the conference."""
+
+    name = "call.answered"
+    call_id: CallId
+    version: int
+    agent_id: AgentId
+    at: datetime
+
+
+class CallConnectFailed(Event):
+    """An accepted call could not be joined (the phone never came, the provider refused). The item goes back to its place."""
+
+    name = "call.connect_failed"
+    call_id: CallId
+    version: int
+    agent_id: AgentId
+    reason: str
+
+
+class CallAgentLeft(Event):
+    """The agent's leg ended while the customer is still in the conference."""
+
+    name = "call.agent_left"
+    call_id: CallId
+    version: int
+    agent_id: AgentId
+    at: datetime
+
+
+class CallEnded(Event):
+    """The customer's leg is over; the outcome is final."""
+
+    name = "call.ended"
+    call_id: CallId
+    version: int
+    outcome: str
+    at: datetime
+    talk_started_at: datetime | None = None
+    wait_s: float | None = None
+
+
+class TicketBound(Event):
+    """A call has its ticket: the one matched customer's open one in this queue, or a new one."""
+
+    name = "ticket.bound"
+    call_id: CallId
+    ticket_id: TicketId
+    version: int
+    is_new: bool
+    queue: str
+    entered_at: datetime
+    customer_id: CustomerId | None
+    match: str
+    facts: dict[str, Any] = inline_only({})
+
+
+class TicketChanged(Event):
+    name = "ticket.changed"
+    ticket_id: TicketId
+    version: int
+    call_id: CallId | None = None
+
+
+class WorkQueued(Event):
+    """A work item waits in its pool (again)."""
+
+    name = "work.queued"
+    work_item_id: WorkItemId
+    version: int
+    pool: str
+    queue: str
+    call_id: CallId | None = None
+
+
+class WorkWithdrawn(Event):
+    """A work item left the line without an agent (caller hung up, overflow)."""
+
+    name = "work.withdrawn"
+    work_item_id: WorkItemId
+    version: int
+    pool: str
+    queue: str
+    reason: str
+    call_id: CallId | None = None
+
+
+class OfferCreated(Event):
+    name = "offer.created"
+    offer_id: OfferId
+    work_item_id: WorkItemId
+    agent_id: AgentId
+    queue: str
+    version: int
+    call_id: CallId | None = None
+
+
+class OfferAccepted(Event):
+    name = "offer.accepted"
+    offer_id: OfferId
+    work_item_id: WorkItemId
+    agent_id: AgentId
+    queue: str
+    version: int
+    call_id: CallId | None = None
+
+
+class OfferEnded(Event):
+    """`outcome`: rejected, timeout, rescinded, canceled. `by_agent_id` names who took it instead, where somebody did."""
+
+    name = "offer.ended"
+    offer_id: OfferId
+    work_item_id: WorkItemId
+    agent_id: AgentId
+    queue: str
+    pool: str
+    outcome: str
+    reason: str
+    version: int
+    by_agent_id: AgentId | None = None
+    call_id: CallId | None = None
+
+
+class WrapUpStarted(Event):
+    name = "wrap_up.started"
+    offer_id: OfferId
+    agent_id: AgentId
+    version: int
+    ends_at: datetime | None
+    call_id: CallId | None = None
+
+
+class WrapUpEnded(Event):
+    name = "wrap_up.ended"
+    offer_id: OfferId
+    agent_id: AgentId
+    version: int
+    disposition: str | None
+    by: str
+    call_id: CallId | None = None
+
+
+class AgentPresenceChanged(Event):
+    name = "agent.presence_changed"
+    agent_id: AgentId
+    version: int
+    state: str
+    reason: str | None
+    pool: str | None
+    by: str | None = None
+
+
+class AgentFreed(Event):
+    """An agent can take work again."""
+
+    name = "agent.freed"
+    agent_id: AgentId
+    version: int
+    pool: str
+
+
+class CustomerChanged(Event):
+    name = "customer.changed"
+    customer_id: CustomerId
+    version: int
+
+
+class ConfigApplied(Event):
+    name = "config.applied"
+    change_id: int
+
+
+class RulesetPublished(Event):
+    name = "ruleset.published"
+    version: int
+
+
+CATALOGUE: tuple[type[Event], ...] = (
+    CallQueued,
+    CallAnswered,
+    CallConnectFailed,
+    CallAgentLeft,
+    CallEnded,
+    TicketBound,
+    TicketChanged,
+    WorkQueued,
+    WorkWithdrawn,
+    OfferCreated,
+    OfferAccepted,
+    OfferEnded,
+    WrapUpStarted,
+    WrapUpEnded,
+    AgentPresenceChanged,
+    AgentFreed,
+    CustomerChanged,
+    ConfigApplied,
+    RulesetPublished,
+)
+BY_NAME: dict[str, type[Event]] = {event.name: event for event in CATALOGUE}
