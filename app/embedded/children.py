@@ -257,4 +257,4 @@ def _runs(process: tuple[int, str]) -> bool:
 def _signal(process: tuple[int, str], number: signal.Signals) -> None:
     if _runs(process):
         with suppress(ProcessLookupError):
-            os.kill(process[0], number)
+            os.killpg(process[0], number)  # Servers and keepers lead a session of their own.

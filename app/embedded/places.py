@@ -107,7 +107,7 @@ def _home_as_user(link: Path) -> Home:
 
 
 def _home_as_root(link: Path, *, throwaway: bool) -> Home:
-    account = _unprivileged()
+    account = unprivileged()
     if link.is_symlink() and not link.exists():
         link.unlink()  # It points to what somebody erased.
     if not link.exists():
@@ -171,7 +171,8 @@ def _copy(base: Path, parts: tuple[str, ...], copy: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _unprivileged() -> Account:
+def unprivileged() -> Account:
+    """Whom root's servers run as."""
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:

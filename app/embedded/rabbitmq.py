@@ -133,6 +133,7 @@ def _prepare(home: Home, port: int, distribution_port: int, mapper_port: int, pa
         "RABBITMQ_CONF_ENV_FILE": str(data / "env.conf"),
         "RABBITMQ_PID_FILE": str(data / "node.pid"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG,
+        "RUNNING_UNDER_SYSTEMD": "true",  # The script then becomes the node instead of waiting for it.
     }
 
 
