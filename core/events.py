@@ -59,7 +59,7 @@ class CallConnectFailed(Event):
     name = "call.connect_failed"
     call_id: CallId
     version: int
-    agent_id: AgentId
+    offer_id: OfferId
     reason: str
 
 
@@ -67,6 +67,16 @@ class CallAgentLeft(Event):
     """The agent's leg ended while the customer is still in the conference."""
 
     name = "call.agent_left"
+    call_id: CallId
+    version: int
+    agent_id: AgentId
+    at: datetime
+
+
+class CallRequeued(Event):
+    """The agent did not come back into a living conversation; the caller waits again, with the old place in line."""
+
+    name = "call.requeued"
     call_id: CallId
     version: int
     agent_id: AgentId
@@ -83,6 +93,15 @@ class CallEnded(Event):
     at: datetime
     talk_started_at: datetime | None = None
     wait_s: float | None = None
+
+
+class ProviderCommandIntended(Event):
+    """Something is to be asked of the telephony provider; the row in `provider_commands` says what."""
+
+    name = "provider_command.intended"
+    call_id: CallId
+    object: str
+    kind: str
 
 
 class TicketBound(Event):
@@ -225,7 +244,9 @@ CATALOGUE: tuple[type[Event], ...] = (
     CallAnswered,
     CallConnectFailed,
     CallAgentLeft,
+    CallRequeued,
     CallEnded,
+    ProviderCommandIntended,
     TicketBound,
     TicketChanged,
     WorkQueued,

@@ -1,0 +1,105 @@
+"""Commands to the provider: intended → sent → done | failed | unknown, claimed with a lease, unique per (object, kind).
+
+They run after commit, at once in the committing process; the broker and a sweep repeat what did not end. A repeat reads first what
+became of the call, because a time-out says nothing: redirecting a caller who already sits in the conference would tear the talk.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from core.errors import RingdeskError, Unavailable
+from core.events import ProviderCommandIntended
+from core.ids import conference_name
+from cti import queries as sql
+from cti import service
+from cti import twilio_voice as twiml
+from cti.lines import Lines
+from cti.model import Call, CallState
+from cti.twilio_api import NotInProgress, TwilioApi
+from infra.outbox import Outbox
+from infra.postgres import CONNECTION_ERRORS
+from infra.telemetry import metrics
+
+log = structlog.get_logger()
+LEASE_S: Final = 10
+SWEEP_S: Final = 2
+
+
+class Commands:
+    def __init__(self, outbox: Outbox, twilio: TwilioApi, lines: Lines, base: str) -> None:
+        self._outbox = outbox
+        self._twilio = twilio
+        self._lines = lines
+        self._base = base
+
+    async def run(self, event: ProviderCommandIntended) -> None:
+        """Effect: do one command, if nobody else has or holds it. Raises Unavailable when it must be repeated."""
+        await self._run(event.object, event.kind)
+
+    async def _run(self, object_: str, kind: str) -> None:
+        async with self._outbox.database.acquire() as conn:
+            row = await conn.fetchrow(sql.CLAIM_COMMAND, object_, kind, LEASE_S)
+            call = None if row is None else await sql.call_by_id(conn, call_id=row["call_id"])
+        if row is None or call is None:
+            return
+        try:
+            await self._do(kind, object_, call, is_repeat=row["attempts"] > 1)
+        except NotInProgress:
+            await self._end(row["id"], "failed", "leg_not_in_progress", kind)
+            await self._caller_left(call)
+        except Unavailable:
+            await self._end(row["id"], "unknown", "no answer", kind)
+            raise
+        except RingdeskError as error:
+            await self._end(row["id"], "failed", error.code, kind)
+            log.error("provider refused a command", kind=kind, call=call.id)
+        else:
+            await self._end(row["id"], "done", None, kind)
+
+    async def _do(self, kind: str, object_: str, call: Call, *, is_repeat: bool) -> None:
+        if call.is_over and kind != "end":
+            return
+        if is_repeat:
+            found = await self._twilio.fetch(call.account_sid, call.sid)
+            if found.status not in ("queued", "ringing", "in-progress"):
+                raise NotInProgress
+        if kind == "connect":
+            is_current = call.state is CallState.CONNECTING and object_ == f"offer_{call.offer_id}"
+            if is_current and not call.caller_joined:
+                document = twiml.conference(
+                    self._base, conference_name(call.id), label="customer", ends_with_caller=True
+                )
+                await self._twilio.redirect(call.account_sid, call.sid, document)
+        elif kind == "requeue":
+            if call.state is CallState.QUEUED:
+                line = self._lines.of(call.to_number)
+                await self._twilio.redirect(call.account_sid, call.sid, twiml.back_to_queue(line, self._base))
+        elif kind == "end":
+            await self._twilio.end(call.account_sid, call.sid)
+
+    async def _end(self, command_id: int, state: str, error: str | None, kind: str) -> None:
+        metrics.provider_commands.labels(kind, state).inc()
+        async with self._outbox.database.acquire() as conn:
+            await conn.execute(sql.END_COMMAND, command_id, state, error)
+
+    async def _caller_left(self, call: Call) -> None:
+        """The provider says that the customer's leg is over: believe it now instead of waiting for the callback."""
+        async with self._outbox.transaction() as tx:
+            await service.customer_gone(tx, sid=call.sid, at=tx.now)
+
+    async def sweep(self) -> None:
+        """Run until cancelled: repeat commands whose lease ran out, also with the broker away."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                async with self._outbox.database.acquire() as conn:
+                    rows = await conn.fetch(sql.OPEN_COMMANDS)
+                for row in rows:
+                    try:
+                        await self._run(row["object"], row["kind"])
+                    except Unavailable:
+                        continue
+            except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
+                log.debug("command sweep waits for the database")

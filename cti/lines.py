@@ -1,0 +1,48 @@
+"""Our numbers in memory: the emergency answer must need no database, and no webhook should look them up each time."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from core.errors import Unavailable
+from cti import queries as sql
+from cti.twilio_voice import Line
+from infra.postgres import CONNECTION_ERRORS, Database
+
+log = structlog.get_logger()
+REFRESH_S: Final = 10
+
+
+class Lines:
+    def __init__(self) -> None:
+        self._lines: dict[str, Line] = {}
+
+    async def refresh(self, database: Database) -> None:
+        async with database.acquire() as conn:
+            self._lines = await sql.lines(conn)
+
+    async def keep(self, database: Database) -> None:
+        """Run until cancelled: pick up what `apply` changed, in this or another process."""
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await self.refresh(database)
+            except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
+                log.debug("numbers not refreshed, database away")
+
+    def of(self, number: str) -> Line:
+        """The line that was dialled. A number we do not know is answered like the first one: a caller is never turned away
+        by our configuration."""
+        line = self._lines.get(number)
+        if line is None:
+            first = next(iter(self._lines.values()), None)
+            line = Line(number, "US", "") if first is None else first
+        return line
+
+    def all(self) -> dict[str, Line]:
+        return self._lines
+
+    @property
+    def default(self) -> Line:
+        return self.of("")

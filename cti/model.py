@@ -1,0 +1,208 @@
+"""The life of one call: states, events and `advance(call, event)`, a pure function.
+
+    received → queued → connecting → in_call → wrap_up → closed
+
+What decides. A terminal outcome is set once and never left; facts that arrive later only fill blanks. `queued → connecting`
+is our own doing (an accepted offer); `connecting → in_call` needs *both* parties in the conference, in either order; a connect
+that fails puts the call back to `queued`. Agent legs are never missed calls: only the customer's leg ends the call.
+Callbacks may be doubled, late or reordered, so every event is harmless when it comes again or too late.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from core.errors import Conflict
+from core.ids import AgentId, CallId, OfferId
+from core.phone import Number
+
+
+class CallerLeft(Conflict):
+    code, title = "caller_left", "The caller has left"
+
+
+class CallState(StrEnum):
+    RECEIVED = "received"
+    IVR = "ivr"
+    QUEUED = "queued"
+    CONNECTING = "connecting"
+    IN_CALL = "in_call"
+    ON_HOLD = "on_hold"
+    WRAP_UP = "wrap_up"
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    ANSWERED = "answered"
+    ABANDONED_IVR = "abandoned_ivr"
+    ABANDONED_QUEUE = "abandoned_queue"
+    ABANDONED_RINGING = "abandoned_ringing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    id: CallId
+    account_sid: str
+    sid: str
+    caller: Number
+    to_number: str
+    language: str
+    queue: str | None
+    state: CallState
+    outcome: Outcome | None
+    agent_id: AgentId | None
+    offer_id: OfferId | None
+    agent_joined: bool
+    caller_joined: bool
+    ended_by: str | None
+    version: int
+    created_at: datetime
+    queued_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.outcome is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The caller waits in our queue (first time)."""
+
+    queue: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """An agent accepted; caller and agent are being brought into the conference."""
+
+    agent_id: AgentId
+    offer_id: OfferId
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """The two did not come together in time; the caller still holds the line."""
+
+    offer_id: OfferId
+
+
+@dataclass(frozen=True, slots=True)
+class CallerJoined:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AgentJoined:
+    agent_id: AgentId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLeft:
+    """The agent's leg left the conference."""
+
+    agent_id: AgentId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallerGone:
+    """The customer's leg is over, by whatever callback or look-up said so. `by`: customer, agent, system."""
+
+    at: datetime
+    failed: bool = False
+    by: str = "customer"
+
+
+@dataclass(frozen=True, slots=True)
+class WrapUpDone:
+    at: datetime
+
+
+CallEvent = Queued | Connecting | ConnectFailed | CallerJoined | AgentJoined | AgentLeft | CallerGone | WrapUpDone
+
+
+class Happened(StrEnum):
+    """What others must hear of."""
+
+    QUEUED = "queued"
+    CONNECTING = "connecting"
+    CONNECT_FAILED = "connect_failed"
+    ANSWERED = "answered"
+    AGENT_LEFT = "agent_left"
+    AGENT_BACK = "agent_back"
+    ENDED = "ended"
+    CLOSED = "closed"
+
+
+def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
+    """The call after the event, and what happened; the same call and None when the event changes nothing."""
+    match event:
+        case WrapUpDone() if call.state is CallState.WRAP_UP:
+            return _next(call, state=CallState.CLOSED), Happened.CLOSED
+        case _ if call.is_over:
+            return call, None
+        case CallerGone():
+            return _gone(call, event)
+        case Queued() if call.state in (CallState.RECEIVED, CallState.IVR):
+            return _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at), Happened.QUEUED
+        case Connecting() if call.state is CallState.QUEUED:
+            moved = _next(
+                call,
+                state=CallState.CONNECTING,
+                agent_id=event.agent_id,
+                offer_id=event.offer_id,
+                agent_joined=False,
+                caller_joined=False,
+            )
+            return moved, Happened.CONNECTING
+        case ConnectFailed() if call.state is CallState.CONNECTING and call.offer_id == event.offer_id:
+            moved = _next(
+                call, state=CallState.QUEUED, agent_id=None, offer_id=None, agent_joined=False, caller_joined=False
+            )
+            return moved, Happened.CONNECT_FAILED
+        case CallerJoined() if call.state is CallState.CONNECTING and not call.caller_joined:
+            return _joined(_next(call, caller_joined=True), event.at)
+        case AgentJoined() if call.agent_id == event.agent_id and not call.agent_joined:
+            if call.state is CallState.CONNECTING:
+                return _joined(_next(call, agent_joined=True), event.at)
+            if call.state in (CallState.IN_CALL, CallState.ON_HOLD):
+                return _next(call, agent_joined=True), Happened.AGENT_BACK
+        case AgentLeft() if call.agent_id == event.agent_id and call.agent_joined:
+            if call.state in (CallState.IN_CALL, CallState.ON_HOLD):
+                return _next(call, agent_joined=False), Happened.AGENT_LEFT
+            return _next(call, agent_joined=False), None
+        case _:
+            pass
+    return call, None
+
+
+def _next(call: Call, **changes: object) -> Call:
+    return replace(call, version=call.version + 1, **changes)  # type: ignore[arg-type]
+
+
+def _joined(call: Call, at: datetime) -> tuple[Call, Happened | None]:
+    if call.caller_joined and call.agent_joined:
+        return replace(call, state=CallState.IN_CALL, answered_at=call.answered_at or at), Happened.ANSWERED
+    return call, None
+
+
+def _gone(call: Call, event: CallerGone) -> tuple[Call, Happened]:
+    outcomes = {
+        CallState.RECEIVED: Outcome.ABANDONED_IVR,
+        CallState.IVR: Outcome.ABANDONED_IVR,
+        CallState.QUEUED: Outcome.ABANDONED_QUEUE,
+        CallState.CONNECTING: Outcome.ABANDONED_RINGING,
+    }
+    outcome = outcomes.get(call.state, Outcome.ANSWERED)
+    if event.failed and outcome is not Outcome.ANSWERED:
+        outcome = Outcome.FAILED
+    state = CallState.WRAP_UP if outcome is Outcome.ANSWERED else CallState.CLOSED
+    ended_at = max(event.at, call.answered_at or call.queued_at or call.created_at)
+    return _next(
+        call, state=state, outcome=outcome, ended_at=ended_at, ended_by=call.ended_by or event.by
+    ), Happened.ENDED

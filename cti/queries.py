@@ -1,0 +1,172 @@
+"""SQL of calls, legs, provider events and commands."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from core.ids import AgentId, CallId, OfferId
+from core.phone import Number, NumberKind
+from cti.model import Call, CallState, Outcome
+from cti.twilio_voice import Line
+from infra.postgres import Connection
+
+CALL_COLUMNS: Final = (
+    "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
+    "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at"
+)
+
+
+def call_of(row: Any) -> Call:
+    return Call(
+        id=CallId(row["id"]),
+        account_sid=row["account_sid"],
+        sid=row["sid"],
+        caller=Number(NumberKind(row["from_kind"]), row["from_raw"], row["from_value"]),
+        to_number=row["to_number"],
+        language=row["language"],
+        queue=row["queue"],
+        state=CallState(row["state"]),
+        outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
+        agent_id=None if row["agent_id"] is None else AgentId(row["agent_id"]),
+        offer_id=None if row["offer_id"] is None else OfferId(row["offer_id"]),
+        agent_joined=row["agent_joined"],
+        caller_joined=row["caller_joined"],
+        ended_by=row["ended_by"],
+        version=row["version"],
+        created_at=row["created_at"],
+        queued_at=row["queued_at"],
+        answered_at=row["answered_at"],
+        ended_at=row["ended_at"],
+    )
+
+
+# One round trip for the hot path: the event is claimed and, when it is new, the call and its leg are created.
+CLAIM_INCOMING: Final = f"""
+WITH claim AS (
+    INSERT INTO provider_events (key, account_sid, endpoint, call_sid, body, answer) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (key) DO NOTHING RETURNING id
+), call AS (
+    INSERT INTO calls (account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, created_at)
+    SELECT $2, $4, 'inbound', $7, $8, $9, $10, $11, 'received', $12 FROM claim
+    ON CONFLICT (sid) DO NOTHING RETURNING {CALL_COLUMNS}
+), leg AS (
+    INSERT INTO legs (call_id, sid, kind, state, created_at) SELECT id, sid, 'customer', 'in-progress', $12 FROM call
+    ON CONFLICT (sid) DO NOTHING
+)
+SELECT (SELECT id FROM claim) AS event_id, {CALL_COLUMNS} FROM (SELECT 1) one LEFT JOIN call ON true
+"""  # noqa: S608
+CLAIM_EVENT: Final = """
+INSERT INTO provider_events (key, account_sid, endpoint, call_sid, body, answer) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (key) DO NOTHING RETURNING id
+"""
+STORED_ANSWER: Final = "SELECT answer FROM provider_events WHERE key = $1"
+KEEP_ANSWER: Final = "UPDATE provider_events SET answer = $2 WHERE key = $1"
+CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1"  # noqa: S608
+CALL_BY_ID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1"  # noqa: S608
+LOCK_CALL: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1 FOR UPDATE"  # noqa: S608
+LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR UPDATE"  # noqa: S608
+LOCK_CALL_BY_LEG: Final = f"""
+SELECT {CALL_COLUMNS} FROM calls WHERE id = (SELECT call_id FROM legs WHERE sid = $1) FOR UPDATE
+"""  # noqa: S608
+SAVE_CALL: Final = """
+UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
+       ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13,
+       closed_at = CASE WHEN $2 = 'closed' THEN coalesce(closed_at, $14) END
+WHERE id = $1
+"""
+LEG_BY_SID: Final = "SELECT id, call_id, kind, agent_id, state, sequence FROM legs WHERE sid = $1"
+ADD_LEG: Final = """
+INSERT INTO legs (call_id, sid, kind, agent_id, state, created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (sid) DO NOTHING
+"""
+END_LEG: Final = "UPDATE legs SET state = $2, ended_at = coalesce(ended_at, $3) WHERE sid = $1 AND ended_at IS NULL"
+LEG_SEQUENCE: Final = """
+UPDATE legs SET sequence = $2 WHERE sid = $1 AND (sequence IS NULL OR sequence < $2) RETURNING call_id, kind, agent_id
+"""
+OPEN_SEGMENT: Final = """
+INSERT INTO segments (call_id, offer_id, agent_id, kind, started_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (call_id, agent_id, kind) WHERE ended_at IS NULL DO NOTHING
+"""
+CLOSE_SEGMENTS: Final = """
+UPDATE segments SET ended_at = greatest($3, started_at) WHERE call_id = $1 AND kind = ANY($2) AND ended_at IS NULL
+"""
+SUM_TALK: Final = """
+UPDATE calls SET talk_s = (SELECT coalesce(sum(extract(epoch FROM ended_at - started_at)), 0) FROM segments
+                           WHERE call_id = $1 AND kind = 'talk' AND ended_at IS NOT NULL)
+WHERE id = $1
+"""
+SET_DISPOSITION: Final = "UPDATE calls SET disposition = coalesce($2, disposition) WHERE id = $1"
+INTEND: Final = """
+INSERT INTO provider_commands (call_id, object, kind, payload) VALUES ($1, $2, $3, $4) ON CONFLICT (object, kind) DO NOTHING
+"""
+CLAIM_COMMAND: Final = """
+UPDATE provider_commands SET state = 'sent', attempts = attempts + 1, lease_until = now() + make_interval(secs => $3)
+WHERE object = $1 AND kind = $2 AND state IN ('intended', 'sent', 'unknown') AND (lease_until IS NULL OR lease_until < now())
+RETURNING id, call_id, payload, attempts
+"""
+END_COMMAND: Final = """
+UPDATE provider_commands SET state = $2, last_error = $3, lease_until = NULL,
+       ended_at = CASE WHEN $2 IN ('done', 'failed') THEN now() END WHERE id = $1
+"""
+DROP_COMMANDS: Final = """
+UPDATE provider_commands SET state = 'failed', last_error = 'call_over', ended_at = now()
+WHERE call_id = $1 AND state = 'intended' AND kind <> 'end'
+"""
+OPEN_COMMANDS: Final = """
+SELECT object, kind FROM provider_commands
+WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval '3 seconds' AND attempts < 6
+  AND (lease_until IS NULL OR lease_until < now())
+ORDER BY created_at LIMIT 100
+"""
+LINES: Final = "SELECT number, region, queue, voice FROM numbers ORDER BY number"
+OPEN_CALLS: Final = """
+SELECT id, sid, account_sid FROM calls
+WHERE state NOT IN ('wrap_up', 'closed') AND created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT 200
+"""
+KNOWN_SIDS: Final = "SELECT sid FROM calls WHERE sid = ANY($1)"
+RECONSTRUCT: Final = """
+INSERT INTO calls (account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, outcome, source,
+                   created_at, ended_at, closed_at, ended_by)
+VALUES ($1, $2, 'inbound', $3, $4, $5, $6, $7, 'closed', 'abandoned_ivr', 'reconciled', $8, $9, $9, 'customer')
+ON CONFLICT (sid) DO NOTHING RETURNING id
+"""
+CALLS_24H: Final = """
+SELECT count(*) FROM calls WHERE from_value = $1 AND created_at > $2 - interval '24 hours'
+"""
+
+
+async def call_by_id(conn: Connection, *, call_id: int) -> Call | None:
+    row = await conn.fetchrow(CALL_BY_ID, call_id)
+    return None if row is None else call_of(row)
+
+
+async def lock_call(conn: Connection, *, call_id: int) -> Call | None:
+    row = await conn.fetchrow(LOCK_CALL, call_id)
+    return None if row is None else call_of(row)
+
+
+async def lock_call_by_sid(conn: Connection, *, sid: str) -> Call | None:
+    row = await conn.fetchrow(LOCK_CALL_BY_SID, sid)
+    return None if row is None else call_of(row)
+
+
+async def save_call(conn: Connection, call: Call, *, now: datetime) -> None:
+    await conn.execute(
+        SAVE_CALL, call.id, call.state.value, None if call.outcome is None else call.outcome.value, call.queue, call.agent_id,
+        call.offer_id, call.agent_joined, call.caller_joined, call.ended_by, call.version, call.queued_at, call.answered_at,
+        call.ended_at, now,
+    )  # fmt: skip
+
+
+async def calls_in_24h(conn: Connection, *, value: str | None, now: datetime) -> int:
+    """How often this number has called, this call included."""
+    if value is None:
+        return 1
+    return int(await conn.fetchval(CALLS_24H, value, now) or 1)
+
+
+def line_of(row: Any) -> Line:
+    voice = row["voice"]
+    return Line(row["number"], row["region"], row["queue"], voice.get("language", "en"), voice.get("texts", {}))
+
+
+async def lines(conn: Connection) -> dict[str, Line]:
+    return {row["number"]: line_of(row) for row in await conn.fetch(LINES)}

@@ -1,0 +1,94 @@
+"""Callbacks are hints, REST is the tie-breaker: find calls that ended unseen, and calls that we never heard of.
+
+Runs at start and every minute. A non-terminal call older than a few seconds is looked up at the provider; what is over
+there is over here (source "reconciled"). Calls in the provider's list that we do not know came while we were down: who still holds the
+line comes back by the emergency redirect, who hung up gets a row in the call log.
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from infra.phone import parse_number
+
+from core.errors import RingdeskError, Unavailable
+from cti import queries as sql
+from cti import service
+from cti.lines import Lines
+from cti.signature import TwilioAccount
+from cti.twilio_api import NotInProgress, ProviderCall, TwilioApi
+from infra.outbox import Outbox, Tx
+from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
+
+log = structlog.get_logger()
+INTERVAL_S: Final = 30
+MIN_AGE_S: Final = 15
+LOOK_BACK: Final = timedelta(hours=2)
+
+
+class Reconciler:
+    def __init__(self, outbox: Outbox, twilio: TwilioApi, accounts: dict[str, TwilioAccount], lines: Lines) -> None:
+        self._outbox = outbox
+        self._twilio = twilio
+        self._accounts = accounts
+        self._lines = lines
+
+    async def run(self) -> None:
+        """Run until cancelled. One process does it at a time (advisory lock in the pass)."""
+        while True:
+            try:
+                await self.once()
+            except (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS) as error:
+                log.debug("reconciler waits", error=type(error).__name__)
+            except RingdeskError as error:
+                log.warning("reconciler could not ask the provider", code=error.code)
+            await asyncio.sleep(INTERVAL_S)
+
+    async def once(self) -> int:
+        """Returns how many calls were corrected or found."""
+        return await self._close_ended() + await self._find_unseen()
+
+    async def _close_ended(self) -> int:
+        async with self._outbox.database.acquire() as conn:
+            rows = await conn.fetch(sql.OPEN_CALLS, MIN_AGE_S)
+        closed = 0
+        for row in rows:
+            try:
+                found = await self._twilio.fetch(row["account_sid"], row["sid"])
+                is_over, ended_at = found.status in service.TERMINAL, found.ended_at
+            except NotInProgress:
+                is_over, ended_at = True, None
+            if is_over:
+                async with self._outbox.transaction() as tx:
+                    await service.customer_gone(tx, sid=row["sid"], at=ended_at or tx.now)
+                log.warning("call closed by reconciling", call=row["id"])
+                closed += 1
+        return closed
+
+    async def _find_unseen(self) -> int:
+        found_count = 0
+        since = self._outbox.database.clock.now() - LOOK_BACK
+        for account_sid in self._accounts:
+            listed = await self._twilio.inbound_since(account_sid, since)
+            over = [call for call in listed if call.status in service.TERMINAL]
+            async with self._outbox.database.acquire() as conn:
+                known = {row["sid"] for row in await conn.fetch(sql.KNOWN_SIDS, [call.sid for call in over])}
+            for call in over:
+                if call.sid not in known and not call.from_.startswith("client:"):
+                    async with self._outbox.transaction() as tx:
+                        found_count += await self._reconstruct(tx, account_sid, call)
+        return found_count
+
+    async def _reconstruct(self, tx: Tx, account_sid: str, call: ProviderCall) -> int:
+        line = self._lines.of(call.to)
+        number = parse_number(call.from_, line.region)
+        started = call.started_at or tx.now
+        new = await tx.conn.fetchval(
+            sql.RECONSTRUCT, account_sid, call.sid, number.raw, number.kind.value, number.value, call.to, line.language,
+            started, max(call.ended_at or tx.now, started),
+        )  # fmt: skip
+        if new is None:
+            return 0
+        log.warning("missed call found by reconciling", call=new)
+        return 1

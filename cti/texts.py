@@ -1,0 +1,66 @@
+"""What callers hear. Each number may bring its own texts; these are the ones we ship, in en, de and zh-CN."""
+
+import re
+from typing import Final
+
+from core.texts import in_language
+
+DEFAULTS: Final[dict[str, dict[str, str]]] = {
+    "greeting": {
+        "en": "Welcome. Your call will be answered by the next free colleague.",
+        "de": "Willkommen. Ihr Anruf wird gleich vom nächsten freien Mitarbeiter angenommen.",
+        "zh-CN": "您好，欢迎致电。下一位空闲的客服将为您服务。",
+    },
+    "wait": {
+        "en": "You are number {position} in line. Please hold the line.",
+        "de": "Sie sind auf Platz {position} der Warteschlange. Bitte bleiben Sie am Apparat.",
+        "zh-CN": "您当前排在第{position}位，请不要挂机。",
+    },
+    "next": {
+        "en": "You are next in line. Please hold the line.",
+        "de": "Sie sind als Nächstes an der Reihe. Bitte bleiben Sie am Apparat.",
+        "zh-CN": "马上就轮到您了，请不要挂机。",
+    },
+    "nobody": {
+        "en": "Nobody is available right now. Please stay on the line or call again later.",
+        "de": "Im Moment ist niemand frei. Bitte bleiben Sie am Apparat oder rufen Sie später wieder an.",
+        "zh-CN": "目前没有空闲的客服，请继续等待或稍后再拨。",
+    },
+    "emergency": {
+        "en": "We are having a technical problem. Please stay on the line; we will connect you in a moment.",
+        "de": "Wir haben gerade eine technische Störung. Bitte bleiben Sie am Apparat, wir verbinden Sie gleich.",
+        "zh-CN": "系统暂时出现故障，请不要挂机，我们马上为您接通。",
+    },
+    "sorry": {
+        "en": "We are sorry, something went wrong. We will connect you again.",
+        "de": "Es tut uns leid, etwas ist schiefgegangen. Wir verbinden Sie erneut.",
+        "zh-CN": "很抱歉，出现了问题，正在为您重新接通。",
+    },
+    "goodbye": {
+        "en": "We could not connect you. Please call again later.",
+        "de": "Wir konnten Sie nicht verbinden. Bitte rufen Sie später wieder an.",
+        "zh-CN": "暂时无法为您接通，请稍后再拨。",
+    },
+    "taken": {
+        "en": "This call is no longer yours.",
+        "de": "Dieser Anruf gehört Ihnen nicht mehr.",
+        "zh-CN": "此通话已不属于您。",
+    },
+}
+
+# Control characters make XML that the provider refuses (error 12100); directional ones reorder what people read.
+_UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
+SAY_LIMIT: Final = 4096
+
+
+def speakable(text: str) -> str:
+    """Without characters that break the document, cut to the provider's limit."""
+    return _UNSPEAKABLE.sub(" ", text)[:SAY_LIMIT]
+
+
+def text_for(own: dict[str, str], kind: str, language: str, **values: object) -> str:
+    """The number's own text of that kind, else ours in the language. Unknown placeholders stay as they are."""
+    text = own.get(kind) or in_language(DEFAULTS[kind], language)
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", str(value))
+    return speakable(text)

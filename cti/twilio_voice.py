@@ -1,0 +1,117 @@
+"""TwiML documents: the only place that knows which verbs we use. Pure: settings in, XML text out.
+
+`<Enqueue>` is a parking place, order and choice are ours. Every conversation is a conference named after our call id, so hold,
+transfer and "the agent's browser died" are possible. All TwiML names the same conference callback: only the first participant's
+counts.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from twilio.twiml.voice_response import Dial, VoiceResponse
+
+from cti.texts import text_for
+
+EMPTY: Final = '<?xml version="1.0" encoding="UTF-8"?><Response />'
+CONFERENCE_EVENTS: Final = "start end join leave"
+EMERGENCY_PAUSE_S: Final = 8
+MAX_RETRIES: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One of our numbers: where its calls go and how it speaks."""
+
+    number: str
+    region: str
+    queue: str
+    language: str = "en"
+    texts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def say_language(self) -> str:
+        return {"en": "en-US", "de": "de-DE", "zh": "zh-CN"}.get(self.language, self.language)
+
+
+def _say(response: VoiceResponse, line: Line, kind: str, **values: object) -> None:
+    response.say(text_for(line.texts, kind, line.language, **values), language=line.say_language)
+
+
+def enqueue(line: Line, base: str, *, greet: bool = True) -> str:
+    """Greeting, then wait in our parking queue; the wait document is asked again each time it ends."""
+    response = VoiceResponse()
+    if greet:
+        _say(response, line, "greeting")
+    response.enqueue(
+        "ringdesk", action=f"{base}/twilio/queue/done", wait_url=f"{base}/twilio/queue/wait", wait_url_method="POST"
+    )
+    return str(response)
+
+
+def wait(line: Line, position: int | None, *, nobody: bool = False) -> str:
+    """One round of waiting. `position` counts from 1 in the caller's own queue; None when it is not known."""
+    response = VoiceResponse()
+    if nobody:
+        _say(response, line, "nobody")
+    elif position == 1:
+        _say(response, line, "next")
+    elif position is not None:
+        _say(response, line, "wait", position=position)
+    response.pause(length=10)
+    return str(response)
+
+
+def conference(base: str, name: str, *, label: str, ends_with_caller: bool) -> str:
+    """Join the call's conference. It ends when the customer leaves; the agent leaving does not drop the customer."""
+    response = VoiceResponse()
+    dial = Dial(action=f"{base}/twilio/dial/done", method="POST")
+    dial.conference(
+        name,
+        start_conference_on_enter=True,
+        end_conference_on_exit=ends_with_caller,
+        participant_label=label,
+        beep=False,
+        status_callback=f"{base}/twilio/conference",
+        status_callback_event=CONFERENCE_EVENTS,
+        status_callback_method="POST",
+    )
+    response.append(dial)
+    return str(response)
+
+
+def back_to_queue(line: Line, base: str) -> str:
+    """The connection failed or the agent is gone: say so, keep the place."""
+    response = VoiceResponse()
+    _say(response, line, "sorry")
+    response.enqueue(
+        "ringdesk", action=f"{base}/twilio/queue/done", wait_url=f"{base}/twilio/queue/wait", wait_url_method="POST"
+    )
+    return str(response)
+
+
+def not_yours(line: Line) -> str:
+    response = VoiceResponse()
+    _say(response, line, "taken")
+    response.hangup()
+    return str(response)
+
+
+def goodbye(line: Line) -> str:
+    response = VoiceResponse()
+    _say(response, line, "goodbye")
+    response.hangup()
+    return str(response)
+
+
+def emergency(line: Line, base: str, retry: int) -> str:
+    """Needs nothing but memory. The caller is the retry: after the pause Twilio asks /twilio/voice again."""
+    response = VoiceResponse()
+    if retry >= MAX_RETRIES:
+        _say(response, line, "goodbye")
+        response.hangup()
+        return str(response)
+    if retry % 4 == 0:  # not every eight seconds the same sentence
+        _say(response, line, "emergency")
+    response.pause(length=EMERGENCY_PAUSE_S)
+    response.redirect(f"{base}/twilio/voice?r={retry + 1}", method="POST")
+    return str(response)
