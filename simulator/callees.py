@@ -1,0 +1,44 @@
+"""Who is rung by an outgoing leg, and what they do: answer after a while, are busy, do not answer."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from simulator.leg import Leg
+from simulator.person import Person, Seconds, live
+
+
+class Callee(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    outcome: Literal["answer", "busy", "no-answer", "failed"] = "answer"
+    after_s: Seconds = 2
+    then: Person = Person()
+    """What the person does after answering."""
+
+
+ANYBODY = Callee()
+UNREGISTERED = Callee(outcome="no-answer", after_s=0)
+
+
+class Callees:
+    """By address. A phone number nobody described answers after two seconds; a client without a device does not."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Callee] = {}
+
+    def describe(self, address: str, callee: Callee) -> None:
+        self._known[address] = callee
+
+    def known(self, address: str) -> Callee:
+        return self._known.get(address) or (ANYBODY if address.startswith("+") else UNREGISTERED)
+
+    async def ring(self, leg: Leg) -> None:
+        callee = self.known(leg.to)
+        if await leg.watch(lambda: leg.is_over, callee.after_s):
+            return
+        if callee.outcome != "answer":
+            leg.hang_up(callee.outcome)
+            return
+        leg.answer()
+        await live(callee.then, leg)

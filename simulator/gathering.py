@@ -1,0 +1,51 @@
+"""<Gather>: digits and speech. Nothing entered in time: the document goes on."""
+
+from typing import TYPE_CHECKING
+
+from simulator.flow import DocumentRequest, Goto
+from simulator.twiml import Document, Verb
+
+if TYPE_CHECKING:
+    from simulator.engine import Engine
+
+SPEECH_CONFIDENCE = "0.9"
+
+
+async def gather(engine: "Engine", verb: Verb, document: Document) -> None:
+    leg = engine.leg
+    wanted = set((verb.get("input") or "dtmf").split())
+    leg.keys.clear()  # what was typed before is not asked for
+
+    def has_input() -> bool:
+        return bool(("dtmf" in wanted and leg.keys) or ("speech" in wanted and leg.speech))
+
+    await engine.prompt_until(has_input, verb.children)
+    facts: dict[str, str] | None = None
+    if await leg.wait_for(has_input, verb.whole("timeout", 5)):
+        if "dtmf" in wanted and leg.keys:
+            facts = {"Digits": await _digits(engine, verb)}
+        else:
+            facts = {"SpeechResult": leg.speech.popleft(), "Confidence": SPEECH_CONFIDENCE}
+    elif verb.flag("actionOnEmptyResult", False):
+        facts = {"Digits": ""} if "dtmf" in wanted else {"SpeechResult": "", "Confidence": "0.0"}
+    if facts is None:
+        return
+    # Without an action the answer goes to the document's own address.
+    target = engine.target(verb.get("action"), verb.get("method", "POST"), document)
+    raise Goto(DocumentRequest(target, facts))
+
+
+async def _digits(engine: "Engine", verb: Verb) -> str:
+    leg = engine.leg
+    finish = verb.get("finishOnKey", "#")
+    most = verb.whole("numDigits", 0)
+    digits = ""
+    while True:
+        if not leg.keys and not await leg.wait_for(lambda: bool(leg.keys), verb.whole("timeout", 5)):
+            return digits
+        key = leg.keys.popleft()
+        if finish and key in finish:
+            return digits
+        digits += key
+        if most and len(digits) >= most:
+            return digits

@@ -1,0 +1,118 @@
+"""The provider's REST resources and errors as JSON."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from aiohttp import web
+
+from simulator import fields
+from simulator.conference import Conference, Invitation, Seat
+from simulator.fields import API_VERSION
+from simulator.leg import Leg
+
+ERRORS: Final = "https://www.twilio.com/docs/errors/"
+
+
+class RestFailed(Exception):
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+    def response(self) -> web.Response:
+        body = {
+            "code": self.code,
+            "message": self.message,
+            "more_info": f"{ERRORS}{self.code}",
+            "status": self.status,
+        }
+        headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if self.status == 401 else None
+        return web.json_response(body, status=self.status, headers=headers)
+
+
+def not_found(path: str) -> RestFailed:
+    return RestFailed(404, 20404, f"The requested resource {path} was not found")
+
+
+def account_path(account_sid: str) -> str:
+    return f"/{API_VERSION}/Accounts/{account_sid}"
+
+
+def call(leg: Leg) -> dict[str, Any]:
+    path = f"{account_path(leg.account_sid)}/Calls/{leg.sid}"
+    return {
+        "sid": leg.sid,
+        "account_sid": leg.account_sid,
+        "parent_call_sid": leg.parent_sid,
+        "date_created": _date(leg.created_at),
+        "date_updated": _date(leg.updated_at or leg.created_at),
+        "from": leg.from_,
+        "from_formatted": leg.from_,
+        "to": leg.to,
+        "to_formatted": leg.to,
+        "phone_number_sid": leg.phone_number_sid,
+        "status": "queued" if leg.status == "initiated" else leg.status,
+        "start_time": _date(leg.started_at),
+        "end_time": _date(leg.ended_at),
+        "duration": str(leg.duration_s) if leg.is_over else None,
+        "price": None,
+        "price_unit": "USD",
+        "direction": leg.direction,
+        "answered_by": None,
+        "annotation": None,
+        "api_version": API_VERSION,
+        "forwarded_from": leg.identity.get("ForwardedFrom"),
+        "group_sid": None,
+        "caller_name": leg.identity.get("CallerName"),
+        "queue_time": str(leg.queue_time_ms),
+        "trunk_sid": None,
+        "uri": f"{path}.json",
+        "subresource_uris": {"recordings": f"{path}/Recordings.json", "events": f"{path}/Events.json"},
+    }
+
+
+def conference(room: Conference) -> dict[str, Any]:
+    path = f"{account_path(room.account_sid)}/Conferences/{room.sid}"
+    return {
+        "sid": room.sid,
+        "account_sid": room.account_sid,
+        "friendly_name": room.name,
+        "status": room.status,
+        "region": "us1",
+        "date_created": _date(room.created_at),
+        "date_updated": _date(room.updated_at or room.created_at),
+        "api_version": API_VERSION,
+        "reason_conference_ended": room.ended_because,
+        "call_sid_ending_conference": room.ended_by,
+        "uri": f"{path}.json",
+        "subresource_uris": {"participants": f"{path}/Participants.json"},
+    }
+
+
+def participant(room: Conference, member: Seat | Invitation) -> dict[str, Any]:
+    seat = member if isinstance(member, Seat) else None
+    at = _date(seat.joined_at if seat is not None else member.leg.created_at)
+    return {
+        "account_sid": room.account_sid,
+        "conference_sid": room.sid,
+        "call_sid": member.leg.sid,
+        "label": member.label,
+        "call_sid_to_coach": seat.coach_sid if seat is not None else None,
+        "coaching": seat.is_coaching if seat is not None else False,
+        "muted": seat.is_muted if seat is not None else False,
+        "hold": seat.is_held if seat is not None else False,
+        "start_conference_on_enter": seat.starts_conference if seat is not None else True,
+        "end_conference_on_exit": seat.ends_conference if seat is not None else False,
+        "status": "connected" if seat is not None else _before_joining(member.leg),
+        "queue_time": str(member.leg.queue_time_ms),
+        "date_created": at,
+        "date_updated": at,
+        "uri": f"{account_path(room.account_sid)}/Conferences/{room.sid}/Participants/{member.leg.sid}.json",
+    }
+
+
+def _before_joining(leg: Leg) -> str:
+    return leg.status if leg.status in {"queued", "ringing"} else "connecting"
+
+
+def _date(at: datetime | None) -> str | None:
+    return fields.rfc2822(at) if at is not None else None
