@@ -9,7 +9,8 @@
     async def list_tickets(conn: Connection, call: Call[TicketFilter]) -> TicketPage: ...
 
 A command runs in one transaction; with an `Idempotency-Key` its answer is stored in that transaction and repeated. A query
-gets a connection. Rights are deny by default: `roles` has no default. `PUBLIC` operations see `call.principal` None.
+gets a connection. A `bare` command gets neither and opens its own transaction: for slow work (password hashes) that must not
+hold a connection meanwhile. Rights are deny by default: `roles` has no default. `PUBLIC` operations see `call.principal` None.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from core.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from core.principal import Principal, Role
@@ -43,6 +44,22 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", str_strip_whitespace=True, str_max_length=20_000, regex_engine="rust-regex"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_storable_text(cls, values: Any) -> Any:
+        """Postgres stores no NUL, and half a surrogate pair has no UTF-8 form: the caller's error, never a failure of ours."""
+        if not _is_storable(values):
+            raise ValueError("text may not hold NUL or unpaired surrogates")
+        return values
+
+
+def _is_storable(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, dict):
+        return all(_is_storable(part) for pair in value.items() for part in pair)
+    return all(_is_storable(part) for part in value) if isinstance(value, list) else True
 
 
 class Nothing(ApiModel):
@@ -104,6 +121,7 @@ class Operation:
     errors: tuple[str, ...]
     is_command: bool
     handler: Callable[..., Awaitable[Any]]
+    is_bare: bool = False
 
 
 class Routes:
@@ -126,6 +144,23 @@ class Routes:
     ) -> Callable[[Callable[[Tx, Call[In]], Awaitable[Any]]], Callable[[Tx, Call[In]], Awaitable[Any]]]:
         def register(handler: Callable[[Tx, Call[In]], Awaitable[Any]]) -> Callable[[Tx, Call[In]], Awaitable[Any]]:
             self._add(method, path, roles, body, returns, status, errors, True, handler)
+            return handler
+
+        return register
+
+    def bare(
+        self,
+        method: str,
+        path: str,
+        *,
+        roles: frozenset[Role],
+        body: type[In] = Nothing,  # type: ignore[assignment]
+        returns: Any = None,
+        status: int = 200,
+        errors: Sequence[str] = (),
+    ) -> Callable[[Callable[[Call[In]], Awaitable[Any]]], Callable[[Call[In]], Awaitable[Any]]]:
+        def register(handler: Callable[[Call[In]], Awaitable[Any]]) -> Callable[[Call[In]], Awaitable[Any]]:
+            self._add(method, path, roles, body, returns, status, errors, True, handler, is_bare=True)
             return handler
 
         return register
@@ -158,12 +193,26 @@ class Routes:
         errors: Sequence[str],
         is_command: bool,
         handler: Callable[..., Awaitable[Any]],
+        *,
+        is_bare: bool = False,
     ) -> None:
         name: str = getattr(handler, "__name__")  # noqa: B009
         summary = (handler.__doc__ or name.replace("_", " ").capitalize()).strip().split("\n")[0]
         self.operations.append(
             Operation(
-                method, path, roles, summary, self.tag, name, data, returns, status, tuple(errors), is_command, handler
+                method,
+                path,
+                roles,
+                summary,
+                self.tag,
+                name,
+                data,
+                returns,
+                status,
+                tuple(errors),
+                is_command,
+                handler,
+                is_bare,
             )
         )
 
@@ -183,7 +232,9 @@ def _endpoint(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
         await _authorise(operation, principal, resources)
         data = await (_body(request, operation.data) if operation.is_command else _params(request, operation.data))
         call = Call(request, resources, data, principal)
-        if operation.is_command:
+        if operation.is_bare:
+            status, payload = operation.status, _encode(adapter, await operation.handler(call))
+        elif operation.is_command:
             status, payload = await _command(operation, adapter, call)
         else:
             async with resources.database.acquire() as conn:
