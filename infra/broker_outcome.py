@@ -1,7 +1,8 @@
-"""What both brokers do around a handler: one outcome for every ending, a raise and a stray cancellation too."""
+"""What both brokers do around a handler: one outcome for every ending, even a stray cancellation."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Hashable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -19,8 +20,8 @@ def rung_for(delay_s: int) -> int:
 def is_own_cancellation() -> bool:
     """Whether somebody asked the running task to stop.
 
-    aiormq ends waits on a broken connection with a CancelledError that nobody sent. Those leave `cancelling()`
-    at zero and must be treated as an error, or the loop around them ends without a word.
+    aiormq ends waits on a broken connection with a CancelledError that nobody sent. Those leave
+    `cancelling()` at zero and must be treated as an error, or the loop around them ends without a word.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
@@ -61,3 +62,21 @@ class InHand:
             task.cancel()
         if left:
             await asyncio.wait(left)
+
+
+class OneByOne:
+    """Lets those with the same key pass one at a time, the others at once."""
+
+    def __init__(self) -> None:
+        self._inside: dict[Hashable, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def alone(self, key: Hashable) -> AsyncIterator[None]:
+        while (other := self._inside.get(key)) is not None:
+            await other.wait()
+        self._inside[key] = left = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._inside[key]
+            left.set()

@@ -1,8 +1,8 @@
 """The broker of the embedded mode: same promises as RabbitMQ (`infra/broker.py`), inside one process.
 
-Nothing here survives the process, and nothing has to: the truth is the `deliveries` table, and the relay sends
-undone rows again. Queues are bounded: a publish over the bound answers False, which the relay reads like any
-unconfirmed publish. A message counts against the bound until it is done or parked, so a retry finds room.
+Nothing here survives the process, and nothing has to: the truth is the `deliveries` table, and the relay
+sends undone rows again. Queues are bounded: a publish over the bound answers False, and the relay repeats it.
+A message counts against the bound until it is done or parked, so a retry finds room.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class _Queue:
 @dataclass(slots=True)
 class _Pool:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    # Waiters of a lock are served in order: its holder is the single active consumer, the next one the stand-by.
+    # Its holder is the single active consumer; the waiters of a lock are served in order.
     active: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -134,7 +134,7 @@ class LocalBroker:
         return self._queues.setdefault(consumer.name, _Queue())
 
     def _publish_one(self, outgoing: Outgoing) -> bool:
-        """False when nobody is bound or a queue is full; the other queues still get theirs, as with RabbitMQ."""
+        """False when nobody is bound or a queue is full; the others still get theirs, as with RabbitMQ."""
         named = {outgoing.consumer} if outgoing.consumer is not None else None
         names = named or self._bindings.get(outgoing.message.name, set())
         queues = [self._queues.get(name) for name in names]
