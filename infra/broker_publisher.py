@@ -1,0 +1,200 @@
+"""Publishing with confirms.
+
+Every publish is mandatory and confirmed; a return, a nack, a broken connection and a time-out all answer False, which
+means unknown. While there is no connection, or the broker blocks publishers (memory or disk alarm), a publish fails at
+once instead of waiting for its time-out. This connection carries no consumers, because a blocked one delivers no acks.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aio_pika import Message as WireMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from infra.broker_link import Link, as_unavailable
+from infra.broker_outcome import OneByOne
+from infra.broker_topology import DECLARE_TIMEOUT_S, EVENTS, Topology, dispatch_name
+from infra.broker_wire import to_wire
+from infra.bus import BrokerUnavailable, Outgoing, TopologyMismatch
+
+TICK_S: Final = 1.0
+REPAIR_AT_MOST_EVERY_S: Final = 5.0
+WAKE_TIMEOUT_S: Final = 1.0
+DEFAULT_EXCHANGE: Final = ""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    exchange: str
+    routing_key: str
+    message: WireMessage
+
+
+def _letter(outgoing: Outgoing) -> Letter:
+    message = to_wire(outgoing.message)
+    if outgoing.consumer is None:
+        return Letter(EVENTS, outgoing.message.name, message)
+    return Letter(DEFAULT_EXCHANGE, outgoing.consumer, message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Channels:
+    confirmed: AbstractChannel
+    plain: AbstractChannel
+
+
+class Publisher:
+    def __init__(
+        self,
+        url: str,
+        topology: Topology,
+        *,
+        publish_timeout_s: float,
+        heartbeat_s: int,
+        connect_timeout_s: float,
+    ) -> None:
+        self._topology = topology
+        self._publish_timeout_s = publish_timeout_s
+        self.link = Link(
+            url,
+            name="publish",
+            heartbeat_s=heartbeat_s,
+            connect_timeout_s=connect_timeout_s,
+            serve=self._serve,
+        )
+        self._channels: _Channels | None = None
+        self._by_id = OneByOne()
+        self._needs_repair = False
+        self.is_blocked = False
+
+    async def declare(self, within_s: float) -> None:
+        """Declare the topology once publishing works. A mismatch ends publishing until somebody cures it."""
+        try:
+            async with asyncio.timeout(within_s):
+                while self._channels is None:
+                    if isinstance(self.link.trouble, TopologyMismatch):
+                        raise self.link.trouble
+                    await self.link.changed()
+        except TimeoutError:
+            raise BrokerUnavailable(self.link.why()) from None
+        try:
+            with as_unavailable():
+                await self._topology.declare(await self.link.opened(within_s))
+        except TopologyMismatch:
+            self.link.drop()
+            raise
+
+    async def publish(self, batch: Sequence[Outgoing]) -> list[bool]:
+        return await self.send([_letter(outgoing) for outgoing in batch])
+
+    async def send(self, letters: Sequence[Letter]) -> list[bool]:
+        """Publish with all confirms in flight at once; the answers as in `Broker.publish`."""
+        channels = self._usable()
+        if not letters:
+            return []
+        async with asyncio.TaskGroup() as tasks:
+            sent = [tasks.create_task(self._send_one(channels.confirmed, letter)) for letter in letters]
+            _, late = await asyncio.wait(sent, timeout=self._publish_timeout_s)
+            for task in late:
+                task.cancel()
+        if late and channels is self._channels:
+            log.warning("publishes not confirmed in time", late=len(late), batch=len(sent))
+            connection = await self.link.opened()
+            self._note_blocked(await is_blocked(connection))
+            if not self.is_blocked:
+                # Neither an answer nor an alarm: one-way loss or a frozen broker. Heartbeats need half a minute.
+                self.link.drop()
+        return [not task.cancelled() and task.result() for task in sent]
+
+    async def wake(self, pool: str) -> None:
+        """Unconfirmed: a lost wake costs one sweep, a confirm would cost every pass a round trip."""
+        if self._channels is None or self.is_blocked:
+            return
+        exchange = self._channels.plain.default_exchange
+        with suppress(BrokerUnavailable), as_unavailable():
+            async with asyncio.timeout(WAKE_TIMEOUT_S):
+                await exchange.publish(WireMessage(b""), dispatch_name(pool), mandatory=False)
+
+    def why_not(self) -> str | None:
+        """Why nothing can be published now; None when it can."""
+        if self._channels is None:
+            return self.link.why()
+        return "RabbitMQ refuses publishes: memory or disk alarm" if self.is_blocked else None
+
+    def _usable(self) -> _Channels:
+        if self._channels is None or self.is_blocked:
+            raise BrokerUnavailable(self.why_not())
+        return self._channels
+
+    async def _send_one(self, channel: AbstractChannel, letter: Letter) -> bool:
+        exchange, key, message = letter.exchange, letter.routing_key, letter.message
+        try:
+            # aiormq finds the publish of a return by its message id: two in flight with one id, and a returned
+            # message could pass for a confirmed one.
+            async with self._by_id.alone(message.message_id):
+                with as_unavailable():
+                    target = await channel.get_exchange(exchange, ensure=False)
+                    await target.publish(message, key, mandatory=True)
+        except BrokerUnavailable as unavailable:
+            if isinstance(unavailable.__cause__, PublishError):
+                log.warning("message returned as unroutable", exchange=exchange, key=key)
+                self._needs_repair = True
+            elif isinstance(unavailable.__cause__, DeliveryError):
+                log.warning("message refused, queue full", exchange=exchange, key=key)
+            return False
+        return True
+
+    async def _serve(self, connection: AbstractConnection, lost: asyncio.Event) -> None:
+        async with asyncio.timeout(DECLARE_TIMEOUT_S):
+            confirmed = connection.channel(publisher_confirms=True, on_return_raises=True)
+            await confirmed.initialize()
+            plain = connection.channel(publisher_confirms=False)
+            await plain.initialize()
+        await self._topology.declare(connection)
+        for channel in (confirmed, plain):
+            channel.close_callbacks.add(lambda *_: lost.set())
+        self._channels = _Channels(confirmed, plain)
+        self.link.works()
+        try:
+            await self._watch(connection, lost)
+        finally:
+            self._channels = None
+            self.is_blocked = False
+
+    async def _watch(self, connection: AbstractConnection, lost: asyncio.Event) -> None:
+        """Until the connection is lost: notice alarms, and put back what a returned message shows to be missing."""
+        repaired_at = 0.0
+        while not lost.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await lost.wait()
+            self._note_blocked(await is_blocked(connection))
+            now = asyncio.get_running_loop().time()
+            if self._needs_repair and not self.is_blocked and now - repaired_at > REPAIR_AT_MOST_EVERY_S:
+                self._needs_repair, repaired_at = False, now
+                await self._topology.declare(connection)
+
+    def _note_blocked(self, is_blocked: bool) -> None:
+        if is_blocked != self.is_blocked:
+            log.warning("rabbitmq blocks publishes" if is_blocked else "rabbitmq takes publishes again")
+        self.is_blocked = is_blocked
+
+
+async def is_blocked(connection: AbstractConnection) -> bool:
+    """Whether the broker told this connection that it takes no publishes now (memory or disk alarm)."""
+    transport = connection.transport
+    if transport is None:
+        return False
+    try:
+        async with asyncio.timeout(0):
+            await transport.ready()
+    except TimeoutError:
+        return True
+    return False
