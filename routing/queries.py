@@ -1,0 +1,400 @@
+"""SQL of routing. Lock order everywhere: call, then agents by id, then work item, then offers."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from core.ids import AgentId, CallId, OfferId, TicketId, WorkItemId
+from infra.postgres import Connection
+from routing.model import (
+    AgentView,
+    OfferRow,
+    OfferState,
+    PresenceState,
+    Proposal,
+    WaitingItem,
+    steps_of,
+)
+
+TRY_POOL_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('pool:' || $1, 0))"
+POOLS: Final = "SELECT DISTINCT pool_id FROM queues WHERE is_active ORDER BY pool_id"
+
+PUBLISHED_RULES: Final = "SELECT version, rules FROM rule_sets WHERE is_published"
+RULE_SET: Final = "SELECT version, rules, origin, created_by, created_at, published_at, is_published FROM rule_sets WHERE version = $1"
+RULE_SETS: Final = """
+SELECT version, origin, created_by, created_at, published_at, is_published FROM rule_sets ORDER BY version DESC LIMIT $1
+"""
+ADD_RULE_SET: Final = """
+INSERT INTO rule_sets (version, rules, origin, created_by) SELECT coalesce(max(version), 0) + 1, $1, $2, $3 FROM rule_sets
+RETURNING version
+"""
+UNPUBLISH: Final = "UPDATE rule_sets SET is_published = false WHERE is_published"
+PUBLISH: Final = """
+UPDATE rule_sets SET is_published = true, published_at = coalesce(published_at, $2) WHERE version = $1 RETURNING version
+"""
+
+QUEUE_SETTINGS: Final = """
+SELECT key, pool_id, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, zone FROM queues WHERE key = $1
+"""
+FIRST_QUEUE: Final = "SELECT key FROM queues WHERE is_active ORDER BY position, key LIMIT 1"
+QUEUES: Final = """
+SELECT key, name, within_s, target, offer_timeout_s, wrap_mode, wrap_s, pool_id FROM queues WHERE is_active ORDER BY position, key
+"""
+
+# Item and its first stint in one round trip; a second delivery of the same call changes nothing.
+ADD_ITEM: Final = """
+WITH item AS (
+    INSERT INTO work_items (call_id, ticket_id, queue, pool_id, state, tier, boost_s, entered_at, virtual_start, steps, rule,
+                            ruleset_version, facts)
+    SELECT $1, $2, q.key, q.pool_id, 'queued', $4, $5, $6, $6 - make_interval(secs => $5), $7, $8, $9, $10
+    FROM queues q WHERE q.key = $3
+    ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at
+), stint AS (
+    INSERT INTO stints (work_item_id, call_id, queue, entered_at, within_s, target, short_abandon_s, zone)
+    SELECT i.id, i.call_id, i.queue, i.entered_at, q.within_s, q.target, q.short_abandon_s, q.zone
+    FROM item i JOIN queues q ON q.key = i.queue
+), timer AS (
+    INSERT INTO timers (kind, object_id, object_version, due_at)
+    SELECT 'routing.step', i.id, 0, $11 FROM item i WHERE $11::timestamptz IS NOT NULL
+    ON CONFLICT (kind, object_id) DO UPDATE SET due_at = excluded.due_at
+)
+SELECT id, pool_id, queue, version FROM item
+"""
+ADD_STINT: Final = """
+INSERT INTO stints (work_item_id, call_id, queue, entered_at, within_s, target, short_abandon_s, zone)
+SELECT i.id, i.call_id, i.queue, $2, q.within_s, q.target, q.short_abandon_s, q.zone
+FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
+ON CONFLICT (work_item_id) WHERE left_at IS NULL DO NOTHING
+"""
+END_STINT: Final = """
+UPDATE stints SET outcome = $2, left_at = greatest($3, entered_at), connected_at = CASE WHEN $2 = 'answered' THEN greatest($3, entered_at) END
+WHERE work_item_id = $1 AND left_at IS NULL
+"""
+
+WAITING_ITEMS: Final = """
+SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version,
+       q.offer_timeout_s,
+       ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $2) AS excluded
+FROM work_items i JOIN queues q ON q.key = i.queue
+WHERE i.pool_id = $1 AND i.state = 'queued'
+ORDER BY i.tier DESC, i.virtual_start, i.entered_at, i.id LIMIT $3
+"""
+WORK_OF_AGENT: Final = """
+CASE WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'wrapping') THEN 'wrapping'
+     WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'accepted') THEN 'in_call'
+     WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'pending') THEN 'offered'
+     ELSE 'idle' END
+"""
+IS_CONNECTED: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
+POOL_AGENTS: Final = f"""
+SELECT a.id, a.name, a.skills, a.presence, a.total_units + a.over_by - a.used_units AS free_units, a.idle_since, a.cooldown_until,
+       {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work,
+       ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id) AS queues
+FROM agents a WHERE a.pool_id = $1 AND a.is_active
+ORDER BY (a.presence = 'available') DESC, a.idle_since LIMIT $2
+"""
+LOCK_FREE_AGENTS: Final = f"""
+SELECT a.id FROM agents a
+WHERE a.id = ANY($1) AND a.is_active AND a.presence = 'available' AND a.used_units + 1 <= a.total_units + a.over_by AND {IS_CONNECTED}
+ORDER BY a.id FOR UPDATE OF a
+"""
+LOCK_AGENTS: Final = "SELECT id FROM agents WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+LOCK_QUEUED_ITEMS: Final = """
+SELECT id FROM work_items WHERE id = ANY($1) AND state = 'queued' ORDER BY id FOR UPDATE SKIP LOCKED
+"""
+MAKE_OFFERS: Final = """
+WITH chosen AS (
+    SELECT item, agent, step, timeout_s FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::integer[])
+        AS c (item, agent, step, timeout_s)
+), items AS (
+    UPDATE work_items w SET state = 'offering', version = w.version + 1
+    FROM (SELECT DISTINCT item FROM chosen) c WHERE w.id = c.item AND w.state = 'queued'
+    RETURNING w.id, w.call_id, w.queue, w.pool_id
+), made AS (
+    INSERT INTO offers (work_item_id, call_id, agent_id, queue, pool_id, step, units, state, created_at, deadline)
+    SELECT i.id, i.call_id, c.agent, i.queue, i.pool_id, c.step, 1, 'pending', $5, $5 + make_interval(secs => c.timeout_s)
+    FROM chosen c JOIN items i ON i.id = c.item
+    RETURNING id, work_item_id, call_id, agent_id, queue, pool_id, deadline, version
+), held AS (
+    UPDATE agents a SET used_units = a.used_units + 1, version = a.version + 1 FROM made m WHERE a.id = m.agent_id
+), timers AS (
+    INSERT INTO timers (kind, object_id, object_version, due_at) SELECT 'routing.offer', id, version, deadline FROM made
+)
+SELECT id, work_item_id, call_id, agent_id, queue, pool_id, version FROM made
+"""
+ADD_DECISIONS: Final = """
+INSERT INTO decisions (work_item_id, offer_id, at, ruleset_version, rule, step, chosen_agent_id, verdicts, counts)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::text[], $6::smallint[], $7::bigint[],
+                     $8::jsonb[], $9::jsonb[])
+"""
+
+OFFER_COLUMNS: Final = "id, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at"
+OFFER: Final = f"SELECT {OFFER_COLUMNS} FROM offers WHERE id = $1"
+LOCK_OFFER: Final = f"SELECT {OFFER_COLUMNS} FROM offers WHERE id = $1 FOR UPDATE"
+OPEN_OFFERS_OF_ITEM: Final = f"""
+SELECT {OFFER_COLUMNS} FROM offers WHERE work_item_id = $1 AND state IN ('pending', 'accepted', 'wrapping') ORDER BY id
+"""
+LIVE_OFFERS_OF_AGENT: Final = f"""
+SELECT {OFFER_COLUMNS} FROM offers WHERE agent_id = $1 AND state IN ('pending', 'accepted', 'wrapping') ORDER BY id
+"""
+OPEN_OFFER_OF_CALL: Final = f"""
+SELECT {OFFER_COLUMNS} FROM offers
+WHERE call_id = $1 AND agent_id = $2 AND state IN ('accepted', 'wrapping') ORDER BY id DESC LIMIT 1
+"""
+ITEM_OF_CALL: Final = "SELECT id, state, queue, pool_id, ticket_id, version FROM work_items WHERE call_id = $1"
+LOCK_ITEM: Final = (
+    "SELECT id, call_id, state, queue, pool_id, end_reason, version FROM work_items WHERE id = $1 FOR UPDATE"
+)
+SET_ITEM: Final = """
+UPDATE work_items SET state = $2, version = version + 1, end_reason = $3, ended_at = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::timestamptz END
+WHERE id = $1 RETURNING version
+"""
+ACCEPT_OFFER: Final = """
+UPDATE offers SET state = 'accepted', accepted_at = $2, version = version + 1
+WHERE id = $1 AND state = 'pending' AND deadline > clock_timestamp() RETURNING version
+"""
+END_OFFERS: Final = """
+UPDATE offers SET state = $2, reason = $3, by_agent_id = $4, ended_at = greatest($5, created_at), version = version + 1
+WHERE id = ANY($1) AND state IN ('pending', 'accepted') RETURNING id, agent_id, units, version
+"""
+CONNECT_OFFER: Final = "UPDATE offers SET connected_at = $2 WHERE id = $1 AND connected_at IS NULL"
+WRAP_OFFER: Final = """
+UPDATE offers SET state = 'wrapping', wrap_started_at = $2, wrap_ends_at = $3, version = version + 1
+WHERE id = $1 AND state = 'accepted' RETURNING version
+"""
+COMPLETE_OFFER: Final = """
+UPDATE offers SET state = 'completed', disposition = coalesce($2, disposition), ended_at = $3, version = version + 1
+WHERE id = $1 AND state = 'wrapping' RETURNING version
+"""
+SAVE_DISPOSITION: Final = "UPDATE offers SET disposition = $2 WHERE id = $1"
+FREE_AGENTS: Final = """
+UPDATE agents a SET used_units = a.used_units - f.units, version = a.version + 1,
+       idle_since = CASE WHEN f.resets_idle THEN $4 ELSE a.idle_since END,
+       misses = CASE WHEN f.resets_idle THEN 0 ELSE a.misses END
+FROM unnest($1::bigint[], $2::integer[], $3::boolean[]) AS f (id, units, resets_idle) WHERE a.id = f.id
+"""
+EXCLUDE: Final = """
+INSERT INTO exclusions (work_item_id, agent_id, until, reason) VALUES ($1, $2, $3, $4)
+ON CONFLICT (work_item_id, agent_id) DO UPDATE SET until = excluded.until, reason = excluded.reason
+"""
+
+# The state of an agent's interval follows from presence and open offers; derived here, it cannot drift from them.
+REFRESH_INTERVALS: Final = f"""
+WITH input AS (
+    SELECT a.id AS agent_id,
+           CASE work WHEN 'wrapping' THEN 'wrapping' WHEN 'in_call' THEN 'talking' WHEN 'offered' THEN 'reserved' ELSE a.presence END AS state,
+           CASE work WHEN 'idle' THEN a.presence_reason END AS reason
+    FROM (SELECT a.id, a.presence, a.presence_reason, {WORK_OF_AGENT} AS work FROM agents a WHERE a.id = ANY($1)) a
+), closed AS (
+    UPDATE agent_intervals i SET ended_at = greatest(i.started_at, $2)
+    FROM input WHERE i.agent_id = input.agent_id AND i.ended_at IS NULL
+      AND (i.state, i.reason) IS DISTINCT FROM (input.state, input.reason)
+    RETURNING i.agent_id, i.ended_at
+)
+INSERT INTO agent_intervals (agent_id, state, reason, started_at)
+SELECT input.agent_id, input.state, input.reason, coalesce(closed.ended_at, $2)
+FROM input LEFT JOIN closed USING (agent_id)
+WHERE closed.agent_id IS NOT NULL
+   OR NOT EXISTS (SELECT 1 FROM agent_intervals i WHERE i.agent_id = input.agent_id AND i.ended_at IS NULL)
+"""
+
+AGENT: Final = f"""
+SELECT a.id, a.name, a.presence, a.presence_reason, a.presence_since, a.pool_id, a.version, a.misses, a.used_units, a.total_units,
+       {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work
+FROM agents a WHERE a.id = $1
+"""
+SET_PRESENCE: Final = """
+UPDATE agents SET presence = $2, presence_reason = $3, version = version + 1,
+       presence_since = CASE WHEN presence = $2 AND presence_reason IS NOT DISTINCT FROM $3 THEN presence_since ELSE $4 END,
+       idle_since = CASE WHEN presence <> 'available' AND $2 = 'available' AND $5 THEN $4 ELSE idle_since END,
+       misses = CASE WHEN $2 = 'available' THEN 0 ELSE misses END
+WHERE id = $1 RETURNING version, presence_since
+"""
+ADD_MISS: Final = "UPDATE agents SET misses = misses + 1 WHERE id = $1 RETURNING misses"
+
+CONNECT: Final = """
+INSERT INTO desk_connections (replica, sid, agent_id, lease_until) VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+ON CONFLICT (replica, sid) DO UPDATE SET lease_until = excluded.lease_until
+"""
+DISCONNECT: Final = "DELETE FROM desk_connections WHERE replica = $1 AND sid = $2"
+RENEW_LEASES: Final = """
+UPDATE desk_connections SET lease_until = now() + make_interval(secs => $2) WHERE replica = $1 AND sid = ANY($3)
+"""
+GRANT_LEASES: Final = """
+UPDATE desk_connections SET lease_until = greatest(lease_until, now() + make_interval(secs => $1))
+WHERE lease_until > now() - interval '10 minutes'
+"""
+DROP_DEAD_CONNECTIONS: Final = "DELETE FROM desk_connections WHERE lease_until < now() - interval '1 minute'"
+LIVE_CONNECTIONS: Final = "SELECT count(*) FROM desk_connections WHERE agent_id = $1 AND lease_until > now()"
+# Who should be here and is not: no live socket, but present or being offered something.
+LOST_AGENTS: Final = """
+SELECT a.id, a.presence FROM agents a
+WHERE a.presence IN ('available', 'reconnecting', 'not_responding', 'break')
+  AND NOT EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())
+LIMIT 500
+"""
+LAST_SEEN: Final = "SELECT max(lease_until) FROM desk_connections WHERE agent_id = $1"
+
+OVERDUE_OFFERS: Final = """
+SELECT id, version FROM offers WHERE state = 'pending' AND deadline < clock_timestamp() - interval '1 second' LIMIT 100
+"""
+OVERDUE_WRAP_UPS: Final = """
+SELECT id, version FROM offers WHERE state = 'wrapping' AND wrap_ends_at < clock_timestamp() - interval '1 second' LIMIT 100
+"""
+
+WAIT_STATE: Final = f"""
+SELECT (SELECT count(*) FROM work_items o
+        WHERE o.queue = i.queue AND o.state IN ('queued', 'offering')
+          AND (o.tier, i.virtual_start, i.entered_at, i.id) > (i.tier, o.virtual_start, o.entered_at, o.id)) + 1 AS position,
+       EXISTS (SELECT 1 FROM agent_queues q JOIN agents a ON a.id = q.agent_id
+               WHERE q.queue_key = i.queue AND a.is_active AND a.presence IN ('available', 'break') AND {IS_CONNECTED}) AS somebody
+FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
+"""
+
+BOARD: Final = f"""
+SELECT q.key, q.name, q.within_s, q.target, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
+       s.answered, s.abandoned, s.within, s.decided
+FROM queues q
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE i.state IN ('queued', 'offering')) AS waiting, count(*) FILTER (WHERE i.state = 'offering') AS offering,
+           count(*) FILTER (WHERE i.state = 'assigned') AS in_call,
+           min(i.entered_at) FILTER (WHERE i.state IN ('queued', 'offering')) AS first_entered
+    FROM work_items i WHERE i.queue = q.key AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')
+) w
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE live AND a.presence <> 'offline') AS signed_in,
+           count(*) FILTER (WHERE live AND a.presence = 'available' AND a.used_units = 0) AS available,
+           count(*) FILTER (WHERE a.used_units > 0) AS busy
+    FROM agent_queues m JOIN agents a ON a.id = m.agent_id
+    CROSS JOIN LATERAL (SELECT {IS_CONNECTED} AS live) l
+    WHERE m.queue_key = q.key AND a.is_active
+) p
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE t.outcome = 'answered') AS answered,
+           count(*) FILTER (WHERE t.outcome = 'abandoned') AS abandoned,
+           count(*) FILTER (WHERE t.outcome = 'answered' AND t.left_at - t.entered_at <= make_interval(secs => t.within_s)) AS within,
+           count(*) FILTER (WHERE t.outcome = 'answered' OR (t.outcome = 'abandoned'
+                            AND t.left_at - t.entered_at >= make_interval(secs => t.short_abandon_s))) AS decided
+    FROM stints t WHERE t.queue = q.key AND t.entered_at >= (date_trunc('day', now() AT TIME ZONE q.zone) AT TIME ZONE q.zone)
+) s
+WHERE q.is_active AND ($1::bigint IS NULL OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.queue_key = q.key AND m.agent_id = $1))
+ORDER BY q.position, q.key
+"""
+AGENTS_LIVE: Final = f"""
+SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.skills, a.used_units, a.total_units, a.misses, a.version,
+       {IS_CONNECTED} AS connected, {WORK_OF_AGENT} AS work,
+       ARRAY(SELECT queue_key FROM agent_queues m WHERE m.agent_id = a.id ORDER BY queue_key) AS queues,
+       i.state AS interval_state, i.started_at AS since, c.call_id, c.queue AS call_queue, c.call_since
+FROM agents a JOIN users u ON u.id = a.id
+LEFT JOIN agent_intervals i ON i.agent_id = a.id AND i.ended_at IS NULL
+LEFT JOIN LATERAL (
+    SELECT o.call_id, o.queue, coalesce(o.connected_at, o.created_at) AS call_since FROM offers o
+    WHERE o.agent_id = a.id AND o.state IN ('pending', 'accepted', 'wrapping') ORDER BY o.id DESC LIMIT 1
+) c ON true
+WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
+"""
+ITEM_DETAIL: Final = """
+SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
+       i.ruleset_version, i.ended_at, i.end_reason, q.offer_timeout_s,
+       ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
+FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
+  AND ($2::bigint IS NULL OR EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2))
+"""
+DECISIONS_OF_ITEM: Final = """
+SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, a.name AS chosen_name, d.verdicts, d.counts, o.state AS offer_state
+FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
+WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
+"""
+
+
+def offer_of(row: Any) -> OfferRow:
+    return OfferRow(
+        id=OfferId(row["id"]),
+        work_item_id=WorkItemId(row["work_item_id"]),
+        call_id=None if row["call_id"] is None else CallId(row["call_id"]),
+        agent_id=AgentId(row["agent_id"]),
+        queue=row["queue"],
+        pool_id=row["pool_id"],
+        state=OfferState(row["state"]),
+        reason=row["reason"],
+        units=row["units"],
+        created_at=row["created_at"],
+        deadline=row["deadline"],
+        version=row["version"],
+        wrap_ends_at=row["wrap_ends_at"],
+    )
+
+
+def item_of(row: Any) -> WaitingItem:
+    return WaitingItem(
+        id=WorkItemId(row["id"]),
+        call_id=None if row["call_id"] is None else CallId(row["call_id"]),
+        ticket_id=TicketId(row["ticket_id"]),
+        queue=row["queue"],
+        tier=row["tier"],
+        virtual_start=row["virtual_start"],
+        entered_at=row["entered_at"],
+        steps=steps_of(row["steps"]),
+        rule=row["rule"],
+        ruleset_version=row["ruleset_version"],
+        offer_timeout_s=row["offer_timeout_s"],
+        excluded=frozenset(AgentId(agent_id) for agent_id in row["excluded"]),
+    )
+
+
+def agent_of(row: Any) -> AgentView:
+    return AgentView(
+        id=AgentId(row["id"]),
+        name=row["name"],
+        skills=row["skills"],
+        queues=frozenset(row["queues"]),
+        presence=PresenceState(row["presence"]),
+        is_connected=row["is_connected"],
+        work=row["work"],
+        free_units=row["free_units"],
+        idle_since=row["idle_since"],
+        cooldown_until=row["cooldown_until"],
+    )
+
+
+async def waiting_items(conn: Connection, *, pool: str, now: datetime, limit: int) -> tuple[WaitingItem, ...]:
+    return tuple(item_of(row) for row in await conn.fetch(WAITING_ITEMS, pool, now, limit))
+
+
+async def pool_agents(conn: Connection, *, pool: str, limit: int = 2000) -> tuple[AgentView, ...]:
+    return tuple(agent_of(row) for row in await conn.fetch(POOL_AGENTS, pool, limit))
+
+
+async def make_offers(conn: Connection, proposals: Sequence[Proposal], *, now: datetime) -> list[Any]:
+    return list(
+        await conn.fetch(
+            MAKE_OFFERS,
+            [p.item.id for p in proposals],
+            [p.agent_id for p in proposals],
+            [p.step for p in proposals],
+            [p.item.offer_timeout_s for p in proposals],
+            now,
+        )
+    )
+
+
+async def offer_by_id(conn: Connection, *, offer_id: int) -> OfferRow | None:
+    row = await conn.fetchrow(OFFER, offer_id)
+    return None if row is None else offer_of(row)
+
+
+async def open_offers_of_item(conn: Connection, *, work_item_id: int) -> list[OfferRow]:
+    return [offer_of(row) for row in await conn.fetch(OPEN_OFFERS_OF_ITEM, work_item_id)]
+
+
+async def live_offers_of_agent(conn: Connection, *, agent_id: int) -> list[OfferRow]:
+    return [offer_of(row) for row in await conn.fetch(LIVE_OFFERS_OF_AGENT, agent_id)]
+
+
+def next_step_at(entered_at: datetime, steps: Sequence[dict[str, Any]], now: datetime) -> datetime | None:
+    """When the next step comes into force; None after the last one."""
+    for step in steps:
+        at = entered_at + timedelta(seconds=float(step.get("after_s", 0)))
+        if at > now:
+            return at
+    return None

@@ -1,0 +1,376 @@
+"""The rule language: a typed JSON tree, checked when it is applied, compiled to closures, explained leaf by leaf.
+
+    node  = {"all": [node…]} | {"any": [node…]} | {"not": node} | leaf
+    leaf  = {"field": "customer.tier", "op": "==", "value": "vip"}        (or "other": "<field>" instead of "value")
+    rule  = {"name": …, "when": node?, "then": {"queue"?, "tier"?, "boost_s"?, "steps"?}}
+
+Semantics are total and two-valued (reference/routing.md §5.4): a missing field is null; `==` with null is false, `!=` true; order
+comparisons, membership and text tests with null are false; a type mismatch at run time is false. No loops, no user functions,
+no regular expressions. The first rule that matches wins; the last one must be the default (no `when`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeGuard
+
+Facts = Mapping[str, Any]
+Test = Callable[[Facts], bool]
+
+MAX_DEPTH: Final = 64
+MAX_LEAVES: Final = 500
+MAX_BYTES: Final = 16 * 1024
+
+
+class Kind(StrEnum):
+    TEXT = "text"
+    NUMBER = "number"
+    BOOL = "bool"
+    LIST = "list"
+    CLOCK = "clock"
+
+
+FIELDS: Final[dict[str, Kind]] = {
+    "call.from": Kind.TEXT,
+    "call.from_kind": Kind.TEXT,
+    "call.to": Kind.TEXT,
+    "call.language": Kind.TEXT,
+    "call.queue": Kind.TEXT,
+    "ticket.is_new": Kind.BOOL,
+    "ticket.priority": Kind.TEXT,
+    "ticket.state": Kind.TEXT,
+    "ticket.tags": Kind.LIST,
+    "ticket.queue": Kind.TEXT,
+    "customer.id": Kind.NUMBER,
+    "customer.match": Kind.TEXT,
+    "customer.tier": Kind.TEXT,
+    "customer.language": Kind.TEXT,
+    "customer.company": Kind.TEXT,
+    "time.weekday": Kind.NUMBER,
+    "time.clock": Kind.CLOCK,
+}
+"""The attribute catalogue. `time.weekday` is 1 (Monday) to 7; `time.clock` is minutes since local midnight."""
+
+_ORDER: Final = frozenset({"<", "<=", ">", ">=", "between"})
+_TEXT: Final = frozenset({"contains", "starts_with", "ends_with"})
+_LISTS: Final = frozenset({"has", "has_any", "has_all"})
+OPERATORS: Final[dict[Kind, frozenset[str]]] = {
+    Kind.TEXT: frozenset({"==", "!=", "in", "not_in", "exists"}) | _TEXT,
+    Kind.NUMBER: frozenset({"==", "!=", "in", "not_in", "exists"}) | _ORDER,
+    Kind.BOOL: frozenset({"==", "!=", "exists"}),
+    Kind.LIST: frozenset({"exists"}) | _LISTS,
+    Kind.CLOCK: frozenset({"within_hours"}),
+}
+ALL_OPERATORS: Final = frozenset().union(*OPERATORS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong and where: `place` is the path inside the rule, e.g. `rules[2].when.all[0].op`."""
+
+    place: tuple[str | int, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    queue: str | None
+    tier: int
+    boost_s: int
+    steps: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    name: str
+    when: dict[str, Any] | None
+    then: Then
+    test: Test
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Immutable and numbered."""
+
+    version: int
+    rules: tuple[Rule, ...]
+
+    def first_match(self, facts: Facts) -> Rule:
+        for rule in self.rules:
+            if rule.test(facts):
+                return rule
+        return self.rules[-1]  # unreachable for a checked set: the last rule has no `when`
+
+
+# --- checking --------------------------------------------------------------------------------------------------------
+
+
+def check(documents: Any, *, queues: frozenset[str], skills: frozenset[str]) -> list[Fault]:
+    """Every fault of an ordered list of rules, each with its place. Empty when the set may be published."""
+    faults: list[Fault] = []
+    if not isinstance(documents, list) or not documents:
+        return [Fault(("rules",), "needs at least one rule; the last one is the default, without `when`")]
+    names: set[str] = set()
+    for index, document in enumerate(documents):
+        place: tuple[str | int, ...] = ("rules", index)
+        if not isinstance(document, dict):
+            faults.append(Fault(place, "a rule is a mapping with name, when and then"))
+            continue
+        name = document.get("name")
+        if not isinstance(name, str) or not name.strip():
+            faults.append(Fault((*place, "name"), "each rule needs a name"))
+        elif name in names:
+            faults.append(Fault((*place, "name"), f"two rules are called {name!r}"))
+        else:
+            names.add(name)
+        faults += [Fault((*place, key), "unknown key") for key in document if key not in ("name", "when", "then")]
+        is_last = index == len(documents) - 1
+        if "when" in document:
+            if is_last:
+                faults.append(Fault((*place, "when"), "the last rule is the default and has no `when`"))
+            faults += _check_tree(document["when"], (*place, "when"))
+        elif not is_last:
+            faults.append(
+                Fault(place, "only the last rule may do without `when`: those after it would never be reached")
+            )
+        faults += _check_then(document.get("then"), (*place, "then"), queues, skills)
+    return faults
+
+
+def _check_tree(node: Any, place: tuple[str | int, ...]) -> list[Fault]:
+    faults: list[Fault] = []
+    leaves = 0
+    stack: list[tuple[Any, tuple[str | int, ...], int]] = [(node, place, 1)]
+    while stack:
+        current, at, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            return [Fault(place, f"a condition is nested at most {MAX_DEPTH} levels deep")]
+        if not isinstance(current, dict):
+            faults.append(Fault(at, "a condition is a mapping: all, any, not, or field with op"))
+            continue
+        group = next((key for key in ("all", "any", "not") if key in current), None)
+        if group is None:
+            leaves += 1
+            faults += _check_leaf(current, at)
+        elif len(current) > 1:
+            faults.append(Fault(at, f"`{group}` stands alone in its mapping"))
+        elif group == "not":
+            stack.append((current["not"], (*at, "not"), depth + 1))
+        elif not isinstance(current[group], list) or not current[group]:
+            faults.append(Fault((*at, group), f"`{group}` needs a list of at least one condition"))
+        else:
+            stack.extend((child, (*at, group, i), depth + 1) for i, child in enumerate(current[group]))
+    if len(repr(node)) > MAX_BYTES:
+        faults.append(Fault(place, f"a condition has at most {MAX_BYTES} bytes"))
+    if leaves > MAX_LEAVES:
+        faults.append(Fault(place, f"a condition has at most {MAX_LEAVES} comparisons"))
+    return sorted(faults, key=lambda fault: [str(part) for part in fault.place])
+
+
+def _check_leaf(leaf: dict[str, Any], at: tuple[str | int, ...]) -> list[Fault]:
+    faults = [Fault((*at, key), "unknown key") for key in leaf if key not in ("field", "op", "value", "other")]
+    name, op = leaf.get("field"), leaf.get("op")
+    kind = FIELDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        known = ", ".join(sorted(FIELDS))
+        return [*faults, Fault((*at, "field"), f"unknown field {name!r}; known are: {known}")]
+    if op not in ALL_OPERATORS:
+        return [*faults, Fault((*at, "op"), f"unknown operator {op!r}")]
+    if op not in OPERATORS[kind]:
+        allowed = " ".join(sorted(OPERATORS[kind]))
+        return [*faults, Fault((*at, "op"), f"{op!r} does not fit {name} ({kind.value}); allowed are: {allowed}")]
+    if ("value" in leaf) == ("other" in leaf) and op != "exists":
+        return [*faults, Fault(at, "needs either `value` or `other` (another field)")]
+    if "other" in leaf:
+        other = leaf["other"]
+        if not isinstance(other, str) or FIELDS.get(other) is not kind or op not in {"==", "!=", "<", "<=", ">", ">="}:
+            faults.append(Fault((*at, "other"), "must be a field of the same type, compared by == != < <= > >="))
+    elif op != "exists" and (message := _bad_value(kind, str(op), leaf["value"])):
+        faults.append(Fault((*at, "value"), message))
+    return faults
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _bad_value(kind: Kind, op: str, value: Any) -> str | None:
+    one: Callable[[Any], bool] = {Kind.NUMBER: _is_number, Kind.BOOL: lambda v: isinstance(v, bool)}.get(
+        kind, lambda v: isinstance(v, str)
+    )
+    if op in ("in", "not_in", "has_any", "has_all"):
+        return (
+            None
+            if isinstance(value, list) and value and all(map(one, value))
+            else f"`{op}` needs a list of {kind.value}s"
+        )
+    if op == "between":
+        ok = isinstance(value, list) and len(value) == 2 and all(map(one, value)) and value[0] <= value[1]
+        return None if ok else "`between` needs [low, high]"
+    if op == "within_hours":
+        ok = isinstance(value, list) and len(value) == 2 and all(_minutes(v) is not None for v in value)
+        return None if ok else '`within_hours` needs ["HH:MM", "HH:MM"]'
+    return None if one(value) else f"must be a {kind.value if kind is not Kind.LIST else 'text'}"
+
+
+def _minutes(text: Any) -> int | None:
+    if not isinstance(text, str) or len(text) != 5 or text[2] != ":" or not (text[:2] + text[3:]).isdecimal():
+        return None
+    hours, minutes = int(text[:2]), int(text[3:])
+    return hours * 60 + minutes if hours <= 24 and minutes < 60 and hours * 60 + minutes <= 1440 else None
+
+
+def _check_then(then: Any, at: tuple[str | int, ...], queues: frozenset[str], skills: frozenset[str]) -> list[Fault]:
+    if then is None:
+        return []
+    if not isinstance(then, dict):
+        return [Fault(at, "is a mapping with queue, tier, boost_s, steps")]
+    faults = [Fault((*at, key), "unknown key") for key in then if key not in ("queue", "tier", "boost_s", "steps")]
+    if "queue" in then and then["queue"] not in queues:
+        faults.append(Fault((*at, "queue"), f"there is no queue {then['queue']!r}"))
+    for key, low, high in (("tier", 0, 9), ("boost_s", 0, 86_400)):
+        value = then.get(key, 0)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            faults.append(Fault((*at, key), f"must be a whole number from {low} to {high}"))
+    steps = then.get("steps", [])
+    if not isinstance(steps, list) or len(steps) > 20:
+        return [*faults, Fault((*at, "steps"), "is a list of at most 20 steps")]
+    previous = -1.0
+    for index, step in enumerate(steps):
+        where = (*at, "steps", index)
+        if not isinstance(step, dict):
+            faults.append(Fault(where, "a step is a mapping with after_s, require, offers"))
+            continue
+        faults += [Fault((*where, key), "unknown key") for key in step if key not in ("after_s", "require", "offers")]
+        after = step.get("after_s")
+        if not _is_number(after) or after <= previous or (index == 0 and after != 0):
+            faults.append(Fault((*where, "after_s"), "starts at 0 and grows from step to step"))
+        else:
+            previous = float(after)
+        offers = step.get("offers", 1)
+        if not isinstance(offers, int) or isinstance(offers, bool) or not 1 <= offers <= 10:
+            faults.append(Fault((*where, "offers"), "must be a whole number from 1 to 10"))
+        needs = step.get("require", [])
+        if not isinstance(needs, list):
+            faults.append(Fault((*where, "require"), "is a list of {skill, level}"))
+            continue
+        for n, need in enumerate(needs):
+            spot = (*where, "require", n)
+            if not isinstance(need, dict) or set(need) - {"skill", "level"} or need.get("skill") not in skills:
+                faults.append(Fault(spot, f"needs a known skill; known are: {', '.join(sorted(skills)) or 'none'}"))
+            elif not isinstance(need.get("level", 1), int) or not 0 <= need.get("level", 1) <= 10:
+                faults.append(Fault((*spot, "level"), "must be a whole number from 0 to 10"))
+    return faults
+
+
+# --- compiling ---------------------------------------------------------------------------------------------------------
+
+
+def compile_rules(version: int, documents: Sequence[Mapping[str, Any]]) -> RuleSet:
+    """Closures for a checked list of rules."""
+    rules = []
+    for document in documents:
+        then = document.get("then") or {}
+        when = document.get("when")
+        rules.append(
+            Rule(
+                document["name"],
+                when,
+                Then(then.get("queue"), then.get("tier", 0), then.get("boost_s", 0), tuple(then.get("steps", ()))),
+                _always if when is None else compile_tree(when),
+            )
+        )
+    return RuleSet(version, tuple(rules))
+
+
+def _always(_: Facts) -> bool:
+    return True
+
+
+def compile_tree(node: Mapping[str, Any]) -> Test:
+    if "all" in node:
+        tests = tuple(compile_tree(child) for child in node["all"])
+        return lambda facts: all(test(facts) for test in tests)
+    if "any" in node:
+        tests = tuple(compile_tree(child) for child in node["any"])
+        return lambda facts: any(test(facts) for test in tests)
+    if "not" in node:
+        inner = compile_tree(node["not"])
+        return lambda facts: not inner(facts)
+    return _compile_leaf(node)
+
+
+def _compile_leaf(leaf: Mapping[str, Any]) -> Test:
+    name, op = leaf["field"], leaf["op"]
+    compare = _COMPARE[op]
+    if "other" in leaf:
+        other = leaf["other"]
+        return lambda facts: compare(facts.get(name), facts.get(other))
+    value = leaf.get("value")
+    if op == "within_hours":
+        value = (_minutes(value[0]), _minutes(value[1]))  # type: ignore[index]
+    return lambda facts: compare(facts.get(name), value)
+
+
+def _same_type(a: Any, b: Any) -> bool:
+    return (_is_number(a) and _is_number(b)) or (isinstance(a, str) and isinstance(b, str))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a is None or b is None:
+        return False
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    return _same_type(a, b) and bool(a == b)
+
+
+def _within(clock: Any, window: Any) -> bool:
+    start, end = window
+    if not _is_number(clock):
+        return False
+    return bool(start <= clock < end if start <= end else clock >= start or clock < end)
+
+
+def _text(test: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
+    return lambda a, b: isinstance(a, str) and isinstance(b, str) and test(a, b)
+
+
+_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "==": _equal,
+    "!=": lambda a, b: not _equal(a, b),
+    "<": lambda a, b: _same_type(a, b) and a < b,
+    "<=": lambda a, b: _same_type(a, b) and a <= b,
+    ">": lambda a, b: _same_type(a, b) and a > b,
+    ">=": lambda a, b: _same_type(a, b) and a >= b,
+    "between": lambda a, b: _is_number(a) and b[0] <= a <= b[1],
+    "in": lambda a, b: any(_equal(a, item) for item in b),
+    "not_in": lambda a, b: not any(_equal(a, item) for item in b),
+    "has": lambda a, b: isinstance(a, list | tuple) and b in a,
+    "has_any": lambda a, b: isinstance(a, list | tuple) and any(item in a for item in b),
+    "has_all": lambda a, b: isinstance(a, list | tuple) and all(item in a for item in b),
+    "contains": _text(lambda a, b: b in a),
+    "starts_with": _text(str.startswith),
+    "ends_with": _text(str.endswith),
+    "exists": lambda a, _: a is not None,
+    "within_hours": _within,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LeafVerdict:
+    field: str
+    op: str
+    value: Any
+    is_true: bool
+
+
+def explain_tree(node: Mapping[str, Any], facts: Facts) -> list[LeafVerdict]:
+    """Every leaf with its verdict, evaluated without short cuts."""
+    if "all" in node or "any" in node:
+        return [verdict for child in node.get("all") or node["any"] for verdict in explain_tree(child, facts)]
+    if "not" in node:
+        return explain_tree(node["not"], facts)
+    value = leaf_value = node.get("value", node.get("other"))
+    return [
+        LeafVerdict(node["field"], node["op"], leaf_value if value is not None else None, _compile_leaf(node)(facts))
+    ]

@@ -1,0 +1,564 @@
+"""Use cases of routing. Each takes the open Tx; locks are taken in one order: call, agents by id, work item, offers.
+
+What decides. A work item leaves the line only through `accept`, an end of its call, or an explicit act. An offer holds its agent's
+unit from creation; the transaction that ends the offer gives it back. Accept is a compare-and-set on (pending, before the deadline by the
+database's clock); the unique index on accepted offers is the last word. Agent intervals are derived after each change.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from core.errors import Conflict, Forbidden, Invalid, NotFound
+from core.events import (
+    AgentFreed,
+    AgentPresenceChanged,
+    CallAnswered,
+    CallConnectFailed,
+    CallEnded,
+    CallRequeued,
+    OfferAccepted,
+    OfferEnded,
+    TicketBound,
+    WorkQueued,
+    WorkWithdrawn,
+    WrapUpEnded,
+    WrapUpStarted,
+)
+from core.ids import AgentId, CallId, OfferId, WorkItemId
+from core.principal import SYSTEM, Principal
+from cti import queries as calls
+from cti.model import CallerLeft
+from infra.outbox import Tx, publish
+from infra.telemetry import metrics
+from infra.timers import cancel_timer, set_timer
+from routing import queries as sql
+from routing.model import (
+    BUSY_COOLDOWN_S,
+    CHOOSABLE,
+    MISSES_BEFORE_NOT_RESPONDING,
+    REJECT_COOLDOWN_S,
+    ItemState,
+    OfferExpired,
+    OfferRescinded,
+    OfferRow,
+    OfferState,
+    OfferTaken,
+    PresenceState,
+)
+from routing.rules import RuleSet, compile_rules
+from ticketing import service as tickets
+
+log = structlog.get_logger()
+
+OFFER_TIMER: Final = "routing.offer"
+STEP_TIMER: Final = "routing.step"
+WRAP_TIMER: Final = "routing.wrap_up"
+
+_compiled: dict[int, RuleSet] = {}
+
+
+async def published_rules(tx: Tx) -> RuleSet:
+    """The published rule set. Versions are immutable, so compiled ones are kept."""
+    row = await tx.conn.fetchrow(sql.PUBLISHED_RULES)
+    if row is None:
+        return compile_rules(0, [{"name": "default", "then": {}}])
+    version = row["version"]
+    if version not in _compiled:
+        _compiled[version] = compile_rules(version, row["rules"])
+    return _compiled[version]
+
+
+# --- into the line ----------------------------------------------------------------------------------------------------
+
+
+async def enqueue(tx: Tx, event: TicketBound) -> None:
+    """Inline reaction: the rules see call, ticket, customer and time; the item takes its place in the resulting queue.
+
+    A new ticket takes that queue too, an attached one keeps its own."""
+    rules = await published_rules(tx)
+    facts = _flatten(event.facts)
+    facts["customer.match"] = event.match
+    facts["time.weekday"] = event.entered_at.isoweekday()
+    facts["time.clock"] = event.entered_at.hour * 60 + event.entered_at.minute
+    rule = rules.first_match(facts)
+    queue = rule.then.queue or event.queue
+    if not queue or await tx.conn.fetchrow(sql.QUEUE_SETTINGS, queue) is None:
+        queue = await tx.conn.fetchval(sql.FIRST_QUEUE)
+        if queue is None:
+            raise Conflict("There is no queue; apply an org.yaml first.")
+    steps = list(rule.then.steps)
+    kept = {name: facts[name] for name in ("customer.tier", "customer.language", "call.language") if facts.get(name)}
+    row = await tx.conn.fetchrow(
+        sql.ADD_ITEM, event.call_id, event.ticket_id, queue, rule.then.tier, rule.then.boost_s, event.entered_at, steps,
+        rule.name, rules.version, kept, sql.next_step_at(event.entered_at, steps, tx.now),
+    )  # fmt: skip
+    if row is None:
+        return  # this call has its work item already
+    if event.is_new and queue != event.queue:
+        await tickets.set_queue(tx, event.ticket_id, queue, actor=SYSTEM)
+    await publish(
+        tx,
+        WorkQueued(
+            work_item_id=WorkItemId(row["id"]),
+            version=row["version"],
+            pool=row["pool_id"],
+            queue=row["queue"],
+            call_id=event.call_id,
+        ),
+    )
+
+
+def _flatten(facts: dict[str, Any]) -> dict[str, Any]:
+    return {f"{group}.{name}": value for group, fields in facts.items() for name, value in (fields or {}).items()}
+
+
+async def step_opened(tx: Tx, work_item_id: int, _: int) -> None:
+    """Timer: a wider step is in force. Wake the pool and set the next one."""
+    row = await tx.conn.fetchrow(sql.ITEM_DETAIL, work_item_id, None)
+    if row is None or row["state"] not in (ItemState.QUEUED, ItemState.OFFERING):
+        return
+    due = sql.next_step_at(row["entered_at"], row["steps"], tx.now)
+    if due is not None:
+        await set_timer(tx, STEP_TIMER, work_item_id, version=0, due_at=due)
+    if row["state"] == ItemState.QUEUED:
+        await _tell_queued(tx, WorkItemId(row["id"]), 0, row["pool_id"], row["queue"], row["call_id"])
+
+
+async def _tell_queued(tx: Tx, item_id: WorkItemId, version: int, pool: str, queue: str, call_id: int | None) -> None:
+    call = None if call_id is None else CallId(call_id)
+    await publish(tx, WorkQueued(work_item_id=item_id, version=version, pool=pool, queue=queue, call_id=call))
+
+
+# --- answers to an offer ------------------------------------------------------------------------------------------------
+
+
+async def accept(tx: Tx, *, offer_id: int, who: Principal) -> OfferRow:
+    """The agent takes the call. Raises OfferTaken, OfferExpired, OfferRescinded, CallerLeft; repeating a success is one."""
+    offer = await _my_offer(tx, offer_id, who)
+    if offer.call_id is not None:
+        call = await calls.lock_call(tx.conn, call_id=offer.call_id)
+        if call is None or (call.is_over and offer.state is OfferState.PENDING):
+            raise CallerLeft
+    rivals = [o for o in await sql.open_offers_of_item(tx.conn, work_item_id=offer.work_item_id) if o.id != offer.id]
+    await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id, *(o.agent_id for o in rivals)])
+    item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
+    offer = await _my_offer(tx, offer_id, who)
+    if offer.state in (OfferState.ACCEPTED, OfferState.WRAPPING):
+        return offer
+    await _refuse_late(tx, offer, item)
+    version = await tx.conn.fetchval(sql.ACCEPT_OFFER, offer.id, tx.now)
+    if version is None:
+        raise OfferExpired
+    metrics.offers.labels("accepted").inc()
+    item_version = await tx.conn.fetchval(sql.SET_ITEM, offer.work_item_id, ItemState.ASSIGNED, None, None)
+    await cancel_timer(tx, OFFER_TIMER, offer.id)
+    await cancel_timer(tx, STEP_TIMER, offer.work_item_id)
+    pending = [o for o in rivals if o.state is OfferState.PENDING]
+    await _end_offers(tx, pending, OfferState.RESCINDED, "taken", by=offer.agent_id)
+    await publish(
+        tx,
+        OfferAccepted(
+            offer_id=offer.id,
+            work_item_id=offer.work_item_id,
+            agent_id=offer.agent_id,
+            queue=offer.queue,
+            version=version,
+            call_id=offer.call_id,
+        ),
+    )
+    await tx.conn.execute(sql.REFRESH_INTERVALS, [offer.agent_id], tx.now)
+    log.info("offer accepted", offer=offer.id, agent=offer.agent_id, item_version=item_version)
+    accepted = await sql.offer_by_id(tx.conn, offer_id=offer.id)
+    assert accepted is not None
+    return accepted
+
+
+async def _my_offer(tx: Tx, offer_id: int, who: Principal) -> OfferRow:
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is None or offer.agent_id != who.user_id:
+        raise NotFound("There is no such offer of yours.")
+    return offer
+
+
+async def _refuse_late(tx: Tx, offer: OfferRow, item: Any) -> None:
+    if offer.state is OfferState.PENDING:
+        return
+    if item is not None and item["state"] == ItemState.ABANDONED:
+        raise CallerLeft
+    if offer.state is OfferState.TIMEOUT:
+        raise OfferExpired
+    if offer.state is OfferState.RESCINDED and offer.reason == "taken":
+        raise OfferTaken
+    if offer.state is OfferState.CANCELED and offer.reason == "caller_left":
+        raise CallerLeft
+    raise OfferRescinded
+
+
+async def reject(tx: Tx, *, offer_id: int, who: Principal, reason: str | None = None) -> OfferRow:
+    """The agent declines: the item keeps its place, this agent is not asked for it again for a while."""
+    offer = await _my_offer(tx, offer_id, who)
+    await _lock(tx, [offer])
+    offer = await _my_offer(tx, offer_id, who)
+    if offer.state is OfferState.REJECTED:
+        return offer
+    if offer.state is not OfferState.PENDING:
+        item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
+        await _refuse_late(tx, offer, item)
+    until = tx.now + timedelta(seconds=REJECT_COOLDOWN_S)
+    await tx.conn.execute(sql.EXCLUDE, offer.work_item_id, offer.agent_id, until, "rejected")
+    await _end_offers(tx, [offer], OfferState.REJECTED, reason or "rejected")
+    await _back_in_line(tx, offer)
+    await set_timer(tx, STEP_TIMER, offer.work_item_id, version=0, due_at=until)
+    return (await sql.offer_by_id(tx.conn, offer_id=offer.id)) or offer
+
+
+async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
+    """Timer: nobody answered. A miss; after the threshold the agent is not responding until a person says otherwise."""
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is None or offer.state is not OfferState.PENDING:
+        return
+    await _lock(tx, [offer])
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is None or offer.state is not OfferState.PENDING:
+        return
+    await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
+    misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
+    if misses >= MISSES_BEFORE_NOT_RESPONDING:
+        await _change_presence(tx, offer.agent_id, PresenceState.NOT_RESPONDING, "missed_offer", by="system")
+    await _back_in_line(tx, offer)
+
+
+async def _lock(tx: Tx, offers: Sequence[OfferRow]) -> None:
+    await tx.conn.execute(sql.LOCK_AGENTS, [o.agent_id for o in offers])
+    for item_id in sorted({o.work_item_id for o in offers}):
+        await tx.conn.execute(sql.LOCK_ITEM, item_id)
+
+
+async def _end_offers(
+    tx: Tx, offers: Sequence[OfferRow], state: OfferState, reason: str, *, by: AgentId | None = None
+) -> None:
+    """End pending (or accepted, unconnected) offers: units back, intervals, events. The agents are locked."""
+    if not offers:
+        return
+    rows = await tx.conn.fetch(sql.END_OFFERS, [o.id for o in offers], state.value, reason, by, tx.now)
+    ended = {row["id"]: row for row in rows}
+    gone = [o for o in offers if o.id in ended]
+    agents = [o.agent_id for o in gone]
+    await tx.conn.execute(sql.FREE_AGENTS, agents, [o.units for o in gone], [False] * len(gone), tx.now)
+    for offer in gone:
+        metrics.offers.labels(state.value).inc()
+        await cancel_timer(tx, OFFER_TIMER, offer.id)
+        await publish(
+            tx,
+            OfferEnded(
+                offer_id=offer.id,
+                work_item_id=offer.work_item_id,
+                agent_id=offer.agent_id,
+                queue=offer.queue,
+                pool=offer.pool_id,
+                outcome=state.value,
+                reason=reason,
+                version=ended[offer.id]["version"],
+                by_agent_id=by,
+                call_id=offer.call_id,
+            ),
+        )
+    await tx.conn.execute(sql.REFRESH_INTERVALS, agents, tx.now)
+
+
+async def _back_in_line(tx: Tx, offer: OfferRow) -> None:
+    """The item waits again, in its old place, once none of its offers is open."""
+    if any(
+        o.state is OfferState.PENDING for o in await sql.open_offers_of_item(tx.conn, work_item_id=offer.work_item_id)
+    ):
+        return
+    item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
+    if item is None or item["state"] not in (ItemState.OFFERING, ItemState.ASSIGNED):
+        return
+    version = await tx.conn.fetchval(sql.SET_ITEM, offer.work_item_id, ItemState.QUEUED, None, None)
+    await _tell_queued(tx, offer.work_item_id, version, offer.pool_id, offer.queue, offer.call_id)
+
+
+# --- what telephony says --------------------------------------------------------------------------------------------------
+
+
+async def on_call_answered(tx: Tx, event: CallAnswered) -> None:
+    """Inline: caller and agent talk; the stint is answered."""
+    item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
+    if item is None:
+        return
+    await tx.conn.execute(sql.END_STINT, item["id"], "answered", event.at)
+    for offer in await sql.open_offers_of_item(tx.conn, work_item_id=item["id"]):
+        if offer.state is OfferState.ACCEPTED:
+            await tx.conn.execute(sql.CONNECT_OFFER, offer.id, event.at)
+
+
+async def on_connect_failed(tx: Tx, event: CallConnectFailed) -> None:
+    """Inline: the accepted offer is over, the item back in its place; the agent is not asked again at once."""
+    offer = await sql.offer_by_id(tx.conn, offer_id=event.offer_id)
+    if offer is None:
+        return
+    await _lock(tx, [offer])
+    until = tx.now + timedelta(seconds=BUSY_COOLDOWN_S)
+    await tx.conn.execute(sql.EXCLUDE, offer.work_item_id, offer.agent_id, until, "connect_failed")
+    await _end_offers(tx, [offer], OfferState.CANCELED, "connect_failed")
+    await _back_in_line(tx, offer)
+    await set_timer(tx, STEP_TIMER, offer.work_item_id, version=0, due_at=until)
+
+
+async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
+    """Inline: the agent vanished in mid-call. The agent gets wrap-up, the caller waits again with the old virtual start."""
+    item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
+    if item is None:
+        return
+    for offer in await sql.open_offers_of_item(tx.conn, work_item_id=item["id"]):
+        if offer.state is OfferState.ACCEPTED:
+            await _lock(tx, [offer])
+            await _start_wrap_up(tx, offer)
+    version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.QUEUED, None, None)
+    await tx.conn.execute(sql.ADD_STINT, item["id"], tx.now)
+    await _tell_queued(tx, WorkItemId(item["id"]), version, item["pool_id"], item["queue"], event.call_id)
+
+
+async def on_call_ended(tx: Tx, event: CallEnded) -> None:
+    """Inline: pending offers are withdrawn without a miss, a conversation goes into wrap-up, the stint gets its outcome."""
+    item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
+    if item is None:
+        return
+    offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
+    await tx.conn.execute(sql.LOCK_AGENTS, [o.agent_id for o in offers])
+    await tx.conn.execute(sql.LOCK_ITEM, item["id"])
+    offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
+    answered = event.outcome == "answered"
+    unfinished = [
+        o for o in offers if o.state is OfferState.PENDING or (o.state is OfferState.ACCEPTED and not answered)
+    ]
+    await _end_offers(tx, unfinished, OfferState.CANCELED, "caller_left")
+    talking = [o for o in offers if o.state is OfferState.ACCEPTED and answered]
+    for offer in talking:
+        await _start_wrap_up(tx, offer)
+    await cancel_timer(tx, STEP_TIMER, item["id"])
+    wrapping = bool(talking)
+    if answered:
+        await tx.conn.execute(sql.END_STINT, item["id"], "closed", event.at)
+        state, reason = (ItemState.WRAPPING, None) if wrapping else (ItemState.DONE, "answered")
+    else:
+        outcome = "failed" if event.outcome == "failed" else "abandoned"
+        await tx.conn.execute(sql.END_STINT, item["id"], outcome, event.at)
+        state, reason = ItemState.ABANDONED, event.outcome
+    version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], state, reason, tx.now)
+    for offer in talking:
+        await _complete_if_no_wrap_up(tx, offer)
+    if state is not ItemState.WRAPPING:
+        await publish(
+            tx,
+            WorkWithdrawn(
+                work_item_id=WorkItemId(item["id"]),
+                version=version,
+                pool=item["pool_id"],
+                queue=item["queue"],
+                reason=reason or "",
+                call_id=event.call_id,
+            ),
+        )
+
+
+# --- wrap-up ----------------------------------------------------------------------------------------------------------------
+
+
+async def _start_wrap_up(tx: Tx, offer: OfferRow) -> None:
+    settings = await tx.conn.fetchrow(sql.QUEUE_SETTINGS, offer.queue)
+    is_timed = settings is not None and settings["wrap_mode"].startswith("timed")
+    ends_at = tx.now + timedelta(seconds=settings["wrap_s"]) if settings is not None and is_timed else None
+    version = await tx.conn.fetchval(sql.WRAP_OFFER, offer.id, tx.now, ends_at)
+    if version is None:
+        return
+    if ends_at is not None:
+        await set_timer(tx, WRAP_TIMER, offer.id, version=version, due_at=ends_at)
+    await tx.conn.execute(sql.REFRESH_INTERVALS, [offer.agent_id], tx.now)
+    await publish(
+        tx,
+        WrapUpStarted(
+            offer_id=offer.id, agent_id=offer.agent_id, version=version, ends_at=ends_at, call_id=offer.call_id
+        ),
+    )
+
+
+async def _complete_if_no_wrap_up(tx: Tx, offer: OfferRow) -> None:
+    settings = await tx.conn.fetchrow(sql.QUEUE_SETTINGS, offer.queue)
+    if settings is not None and settings["wrap_mode"] == "none":
+        await _complete(tx, offer.id, disposition=None, by="system")
+
+
+async def finish_wrap_up(tx: Tx, *, call_id: int, who: Principal, disposition: str | None) -> str:
+    """Save the disposition; when the conversation is over, the agent is free. Returns the offer's state."""
+    await calls.lock_call(tx.conn, call_id=CallId(call_id))
+    row = await tx.conn.fetchrow(sql.OPEN_OFFER_OF_CALL, call_id, who.user_id)
+    if row is None:
+        raise NotFound("You have no open call with this id.")
+    offer = sql.offer_of(row)
+    if offer.state is OfferState.ACCEPTED:
+        await tx.conn.execute(sql.SAVE_DISPOSITION, offer.id, disposition)
+        return "in_call"
+    await _complete(tx, offer.id, disposition=disposition, by="agent")
+    return "closed"
+
+
+async def wrap_up_timed_out(tx: Tx, offer_id: int, _: int) -> None:
+    """Timer: wrap-up ends on the server even if nobody returns. A missing disposition blocks nobody."""
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is None or offer.state is not OfferState.WRAPPING:
+        return
+    if offer.call_id is not None:
+        await calls.lock_call(tx.conn, call_id=offer.call_id)
+    await _complete(tx, offer.id, disposition=None, by="system")
+
+
+async def _complete(tx: Tx, offer_id: OfferId, *, disposition: str | None, by: str) -> None:
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is None:
+        return
+    await _lock(tx, [offer])
+    version = await tx.conn.fetchval(sql.COMPLETE_OFFER, offer.id, disposition, tx.now)
+    if version is None:
+        return
+    await cancel_timer(tx, WRAP_TIMER, offer.id)
+    await tx.conn.execute(sql.FREE_AGENTS, [offer.agent_id], [offer.units], [True], tx.now)
+    item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
+    if item is not None and item["state"] == ItemState.WRAPPING:
+        await tx.conn.execute(sql.SET_ITEM, offer.work_item_id, ItemState.DONE, "answered", tx.now)
+    await tx.conn.execute(sql.REFRESH_INTERVALS, [offer.agent_id], tx.now)
+    await publish(
+        tx,
+        WrapUpEnded(
+            offer_id=offer.id,
+            agent_id=offer.agent_id,
+            version=version,
+            disposition=disposition,
+            by=by,
+            call_id=offer.call_id,
+        ),
+    )
+    agent = await tx.conn.fetchrow(sql.AGENT, offer.agent_id)
+    if agent is not None:
+        await _tell_freed(tx, agent)
+        await _tell_presence(tx, agent, by=by)
+
+
+async def _tell_freed(tx: Tx, agent: Any) -> None:
+    if agent["pool_id"] is not None and agent["presence"] == PresenceState.AVAILABLE:
+        await publish(tx, AgentFreed(agent_id=AgentId(agent["id"]), version=agent["version"], pool=agent["pool_id"]))
+
+
+# --- presence ---------------------------------------------------------------------------------------------------------------
+
+
+async def set_presence(tx: Tx, *, agent_id: int, state: str, reason: str | None, by: str) -> None:
+    """A person chooses. Going away while an offer rings gives it back without a miss; `break` needs no reason but keeps one."""
+    try:
+        wanted = PresenceState(state)
+    except ValueError:
+        wanted = PresenceState.UNREACHABLE
+    if wanted not in CHOOSABLE:
+        raise Invalid("Choose available, break or offline.", errors=[{"field": "state", "message": "not choosable"}])
+    pending = [o for o in await sql.live_offers_of_agent(tx.conn, agent_id=agent_id) if o.state is OfferState.PENDING]
+    await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
+    if wanted is not PresenceState.AVAILABLE:
+        for offer in pending:
+            await _lock(tx, [offer])
+            await _end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
+            await _back_in_line(tx, offer)
+    await _change_presence(
+        tx, AgentId(agent_id), wanted, reason if wanted is not PresenceState.AVAILABLE else None, by=by
+    )
+
+
+async def _change_presence(
+    tx: Tx, agent_id: AgentId, state: PresenceState, reason: str | None, *, by: str, resets_idle: bool = True
+) -> None:
+    """The agent's row is locked."""
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if agent is None:
+        raise NotFound("There is no such agent.")
+    if agent["presence"] == state and agent["presence_reason"] == reason:
+        return
+    await tx.conn.fetchrow(sql.SET_PRESENCE, agent_id, state.value, reason, tx.now, resets_idle)
+    await tx.conn.execute(sql.REFRESH_INTERVALS, [agent_id], tx.now)
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    await _tell_presence(tx, agent, by=by)
+    if state is PresenceState.AVAILABLE:
+        await _tell_freed(tx, agent)
+
+
+async def _tell_presence(tx: Tx, agent: Any, *, by: str) -> None:
+    await publish(
+        tx,
+        AgentPresenceChanged(
+            agent_id=AgentId(agent["id"]),
+            version=agent["version"],
+            state=agent["presence"],
+            reason=agent["presence_reason"],
+            pool=agent["pool_id"],
+            by=by,
+        ),
+    )
+
+
+async def desk_connected(tx: Tx, *, agent_id: int, replica: str, sid: str) -> None:
+    """A desk's socket is there: a lease; who was reconnecting is back where they were."""
+    from routing.model import LEASE_S
+
+    await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
+    await tx.conn.execute(sql.CONNECT, replica, sid, agent_id, LEASE_S)
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if agent is None:
+        raise Forbidden("This user is not an agent.")
+    if agent["presence"] == PresenceState.RECONNECTING:
+        await _change_presence(tx, AgentId(agent_id), PresenceState.AVAILABLE, None, by="system", resets_idle=False)
+    else:
+        await _tell_freed(tx, agent)
+
+
+async def agent_is_lost(tx: Tx, *, agent_id: int, offer_grace_s: float, reconnect_grace_s: float) -> None:
+    """The sweep found an agent without a live socket. A pending offer lives on for `offer_grace_s`, presence for
+    `reconnect_grace_s`; both count from the moment the last lease ended."""
+    await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if agent is None or agent["is_connected"]:
+        return
+    state = PresenceState(agent["presence"])
+    if state is PresenceState.AVAILABLE:
+        await _change_presence(tx, AgentId(agent_id), PresenceState.RECONNECTING, None, by="system")
+        return
+    gone_s = (tx.now - agent["presence_since"]).total_seconds()
+    if state is PresenceState.RECONNECTING:
+        if gone_s >= offer_grace_s:
+            for offer in await sql.live_offers_of_agent(tx.conn, agent_id=agent_id):
+                if offer.state is OfferState.PENDING:
+                    await _lock(tx, [offer])
+                    await _end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
+                    await _back_in_line(tx, offer)
+        if gone_s >= reconnect_grace_s:
+            await _change_presence(tx, AgentId(agent_id), PresenceState.UNREACHABLE, "connection_lost", by="system")
+    elif gone_s >= reconnect_grace_s:
+        seen = await tx.conn.fetchval(sql.LAST_SEEN, agent_id)
+        if seen is None or (tx.now - seen).total_seconds() >= reconnect_grace_s:
+            await _change_presence(tx, AgentId(agent_id), PresenceState.OFFLINE, "connection_lost", by="system")
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------------
+
+
+async def add_rule_set(tx: Tx, documents: list[dict[str, Any]], *, origin: str, by: str) -> int:
+    """Keep a checked list of rules as the next version. Not published yet."""
+    return int(await tx.conn.fetchval(sql.ADD_RULE_SET, documents, origin, by))
+
+
+async def publish_rule_set(tx: Tx, version: int) -> None:
+    """Make a version the one in force. Items in line keep the version they entered with."""
+    await tx.conn.execute(sql.UNPUBLISH)
+    if await tx.conn.fetchval(sql.PUBLISH, version, tx.now) is None:
+        raise NotFound("There is no such rule set.")
