@@ -1,12 +1,11 @@
 -- migrate:up
 SET lock_timeout = '5s';
 
--- One row. The zone in which a ticket's year begins.
+-- At most one row. The zone in which a ticket's year begins; without a row UTC.
 CREATE TABLE ticket_settings (
     is_only   boolean PRIMARY KEY DEFAULT true CHECK (is_only),
-    time_zone text NOT NULL DEFAULT 'UTC'
+    time_zone text NOT NULL
 );
-INSERT INTO ticket_settings DEFAULT VALUES;
 
 -- Numbers come from one sequence: a counter row would be held from the insert to the commit of every call that opens a ticket,
 -- and so let only one of them through at a time. A year's first ticket writes where the year begins; seq = value - base.

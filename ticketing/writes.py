@@ -20,13 +20,18 @@ IS_OPEN: Final = "state IN ({})".format(", ".join(f"'{state}'" for state in Tick
 ROW: Final = """id, number, subject, state, priority, queue, assignee_id, customer_id, close_reason, tags, version,
     opened_at, updated_at, resolved_at, closed_at, due_at"""
 
+
+def year_of(parameter: str) -> str:
+    """SQL: the year of a moment in the organisation's zone."""
+    zone = "coalesce((SELECT time_zone FROM ticket_settings), 'UTC')"
+    return f"extract(year FROM {parameter}::timestamptz AT TIME ZONE {zone})::integer"
+
+
 LOCK_CUSTOMER: Final = "SELECT pg_advisory_xact_lock(hashtextextended('ticketing.customer', $1::bigint))"
 
 BIND_CALL: Final = f"""
 WITH home AS (
-    SELECT c.year, c.base
-    FROM ticket_settings s
-    JOIN ticket_counters c ON c.year = extract(year FROM $4::timestamptz AT TIME ZONE s.time_zone)::integer
+    SELECT year, base FROM ticket_counters WHERE year = {year_of("$4")}
 ), existing AS (
     SELECT id FROM tickets
     WHERE customer_id = $2 AND queue = $3 AND {IS_OPEN}
@@ -65,17 +70,13 @@ SELECT t.id AS ticket_id, t.version, false AS is_new, true AS was_bound, t.state
 FROM ticket_calls c JOIN tickets t ON t.id = c.ticket_id
 WHERE c.call_id = $1
 """
-OPEN_YEAR: Final = """
-INSERT INTO ticket_counters (year, base)
-SELECT extract(year FROM $1::timestamptz AT TIME ZONE s.time_zone)::integer, nextval('ticket_numbers') FROM ticket_settings s
-ON CONFLICT (year) DO NOTHING
+OPEN_YEAR: Final = f"""
+INSERT INTO ticket_counters (year, base) VALUES ({year_of("$1")}, nextval('ticket_numbers')) ON CONFLICT (year) DO NOTHING
 """
 
 OPEN_TICKET: Final = f"""
 WITH home AS (
-    SELECT c.year, c.base
-    FROM ticket_settings s
-    JOIN ticket_counters c ON c.year = extract(year FROM $1::timestamptz AT TIME ZONE s.time_zone)::integer
+    SELECT year, base FROM ticket_counters WHERE year = {year_of("$1")}
 ), opened AS (
     INSERT INTO tickets (year, seq, subject, queue, customer_id, priority, channel, state, assignee_id, opened_at, updated_at)
     SELECT year, nextval('ticket_numbers') - base, $2, $3, $4, $5, $6, 'new', NULL, $1, $1 FROM home
@@ -165,7 +166,11 @@ SELECT data -> 'fields' AS fields FROM ticket_history
 WHERE ticket_id = $1 AND version > $2 AND kind = 'changed'
 """
 
-SET_TIME_ZONE: Final = "UPDATE ticket_settings SET time_zone = $1 WHERE time_zone IS DISTINCT FROM $1 RETURNING true"
+SET_TIME_ZONE: Final = """
+INSERT INTO ticket_settings (time_zone) VALUES ($1)
+ON CONFLICT (is_only) DO UPDATE SET time_zone = $1 WHERE ticket_settings.time_zone <> $1
+RETURNING true
+"""
 
 QUEUE_EXISTS: Final = "SELECT EXISTS (SELECT FROM queues WHERE key = $1 AND is_active)"
 """Reads routing's `queues` on purpose: a ticket outlives a queue, so there is no foreign key, but nobody can choose a wrong one."""
