@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from simulator.changes import Changes
 from simulator.clock import Clock
 from simulator.config import Target
 from simulator.flow import HungUp, Program, Redirected, Stopped
@@ -80,8 +81,11 @@ class Leg:
     keys: deque[str] = field(default_factory=deque)
     speech: deque[str] = field(default_factory=deque)
     _redirect: Program | None = None
-    _watchers: "set[asyncio.Future[None]]" = field(default_factory=set)
+    _changes: Changes = field(init=False)
     _guards: list[Callable[[], bool]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._changes = Changes(self.clock)
 
     @property
     def sid(self) -> str:
@@ -158,36 +162,11 @@ class Leg:
 
     def notify(self) -> None:
         """Something changed that a wait may be waiting for."""
-        for watcher in self._watchers:
-            if not watcher.done():
-                watcher.set_result(None)
+        self._changes.notify()
 
     async def watch(self, condition: Callable[[], bool], seconds: float | None) -> bool:
         """Wait from outside, as the person on the line does: True when `condition()` holds, False when late."""
-        if condition():
-            return True
-        is_late = False
-
-        def late() -> None:
-            nonlocal is_late
-            is_late = True
-            self.notify()
-
-        alarm = self.clock.call_later(seconds, late) if seconds is not None else None
-        try:
-            while not is_late:
-                watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._watchers.add(watcher)
-                try:
-                    await watcher
-                finally:
-                    self._watchers.discard(watcher)
-                if condition():
-                    return True
-            return False
-        finally:
-            if alarm is not None:
-                alarm.cancel()
+        return await self._changes.until(condition, seconds)
 
     # Waiting
 
