@@ -38,6 +38,7 @@ from routing import queries as sql
 from routing.model import (
     BUSY_COOLDOWN_S,
     CHOOSABLE,
+    LEASE_S,
     MISSES_BEFORE_NOT_RESPONDING,
     REJECT_COOLDOWN_S,
     ItemState,
@@ -509,8 +510,6 @@ async def _tell_presence(tx: Tx, agent: Any, *, by: str) -> None:
 
 async def desk_connected(tx: Tx, *, agent_id: int, replica: str, sid: str) -> None:
     """A desk's socket is there: a lease; who was reconnecting is back where they were."""
-    from routing.model import LEASE_S
-
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
     await tx.conn.execute(sql.CONNECT, replica, sid, agent_id, LEASE_S)
     agent = await tx.conn.fetchrow(sql.AGENT, agent_id)

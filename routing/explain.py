@@ -1,0 +1,115 @@
+"""Why this agent, why still waiting: sentences for people, from the verdicts of a decision. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from routing.decide import current_step
+from routing.model import AgentVerdict, Step, Verdict, WaitingItem
+
+Sentence = dict[str, str]
+
+REASONS: Final[dict[str, Sentence]] = {
+    Verdict.ELIGIBLE: {"en": "free and able", "zh-CN": "空闲且符合条件"},
+    Verdict.CHOSEN: {"en": "chosen", "zh-CN": "被选中"},
+    Verdict.NOT_IN_QUEUE: {"en": "does not serve this queue", "zh-CN": "不服务于该队列"},
+    Verdict.OFFLINE: {"en": "offline", "zh-CN": "离线"},
+    Verdict.ON_BREAK: {"en": "on break", "zh-CN": "休息中"},
+    Verdict.NOT_RESPONDING: {"en": "missed an offer and has not returned", "zh-CN": "错过来电后尚未恢复"},
+    Verdict.DISCONNECTED: {"en": "desk not connected", "zh-CN": "工作台未连接"},
+    Verdict.SKILL_MISSING: {"en": "lacks a required skill", "zh-CN": "缺少所需技能"},
+    Verdict.IN_CALL: {"en": "in a call", "zh-CN": "通话中"},
+    Verdict.WRAPPING: {"en": "wrapping up", "zh-CN": "话后处理中"},
+    Verdict.OFFERED: {"en": "being offered another call", "zh-CN": "正在响应其他来电"},
+    Verdict.FULL: {"en": "at capacity", "zh-CN": "已达上限"},
+    Verdict.COOLING_DOWN: {"en": "in a short pause after the last call", "zh-CN": "短暂缓冲中"},
+    Verdict.EXCLUDED: {"en": "declined this call a moment ago", "zh-CN": "刚刚拒接了此来电"},
+    Verdict.TAKEN: {"en": "got another call in the same moment", "zh-CN": "同时被分配了其他来电"},
+}
+
+
+def why_agent(rule: str, step: int, chosen: AgentVerdict | None, counts: Mapping[str, int]) -> Sentence:
+    """One sentence for the pop: by which rule and step, and against how many others."""
+    eligible = counts.get(Verdict.ELIGIBLE, 0) + counts.get(Verdict.TAKEN, 0)
+    if eligible:
+        en = f"Rule “{rule}”, step {step + 1}: idle longest of {eligible + 1} free and able agents."
+        zh = f"规则“{rule}”，第{step + 1}步：{eligible + 1}位空闲且符合条件的坐席中空闲最久。"
+    else:
+        en = f"Rule “{rule}”, step {step + 1}: the only free and able agent."
+        zh = f"规则“{rule}”，第{step + 1}步：唯一空闲且符合条件的坐席。"
+    return {"en": en, "zh-CN": zh}
+
+
+def _needs(step: Step) -> Sentence:
+    if not step.require:
+        return {"en": "nothing in particular", "zh-CN": "无特殊要求"}
+    parts = [f"{need.skill} ≥ {need.level}" for need in step.require]
+    return {"en": " and ".join(parts), "zh-CN": "、".join(parts)}
+
+
+def why_waiting(item: WaitingItem, verdicts: Iterable[AgentVerdict], now: datetime, *, ahead: int) -> list[Sentence]:
+    """Why nobody has it yet: who could serve it and what each of them is doing, and when the next step opens."""
+    found = list(verdicts)
+    index = current_step(item, now)
+    step = item.steps[index]
+    needs = _needs(step)
+    sentences: list[Sentence] = []
+    able = [v for v in found if v.verdict not in (Verdict.NOT_IN_QUEUE, Verdict.SKILL_MISSING)]
+    counts = Counter(v.verdict for v in able)
+    if not able:
+        sentences.append(
+            {
+                "en": f"No agent of queue {item.queue} has what step {index + 1} requires ({needs['en']}).",
+                "zh-CN": f"队列{item.queue}中没有坐席满足第{index + 1}步的要求（{needs['zh-CN']}）。",
+            }
+        )
+    else:
+        order = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].value))
+        en = ", ".join(f"{n} {REASONS[v]['en']}" for v, n in order)
+        zh = "，".join(f"{n}位{REASONS[v]['zh-CN']}" for v, n in order)
+        noun = "agent fits" if len(able) == 1 else "agents fit"
+        sentences.append(
+            {
+                "en": f"{len(able)} {noun} step {index + 1} ({needs['en']}): {en}.",
+                "zh-CN": f"{len(able)}位坐席符合第{index + 1}步（{needs['zh-CN']}）：{zh}。",
+            }
+        )
+    if ahead:
+        sentences.append(
+            {
+                "en": f"{ahead} waiting {'item is' if ahead == 1 else 'items are'} ahead in the line.",
+                "zh-CN": f"前面还有{ahead}位在等待。",
+            }
+        )
+    if index + 1 < len(item.steps):
+        following = item.steps[index + 1]
+        wait_s = max(0, round(following.after_s - (now - item.entered_at).total_seconds()))
+        after = _needs(following)
+        sentences.append(
+            {
+                "en": f"Step {index + 2} opens in {wait_s} s and requires {after['en']}.",
+                "zh-CN": f"第{index + 2}步将在{wait_s}秒后开始，要求：{after['zh-CN']}。",
+            }
+        )
+    return sentences
+
+
+def decision_sentence(row: Mapping[str, Any]) -> Sentence:
+    """One recorded decision: who was offered the item, by which rule, and how that ended."""
+    name = row["chosen_name"] or "—"
+    ended = {
+        "pending": {"en": "has not answered yet", "zh-CN": "尚未响应"},
+        "accepted": {"en": "accepted", "zh-CN": "已接听"},
+        "wrapping": {"en": "accepted", "zh-CN": "已接听"},
+        "completed": {"en": "accepted", "zh-CN": "已接听"},
+        "rejected": {"en": "declined", "zh-CN": "拒接"},
+        "timeout": {"en": "did not answer in time", "zh-CN": "超时未接"},
+        "rescinded": {"en": "lost the offer to somebody else or left", "zh-CN": "来电被他人接听或坐席离开"},
+        "canceled": {"en": "could not be connected, or the caller left", "zh-CN": "未能接通或来电者已挂断"},
+    }.get(row["offer_state"] or "", {"en": "was offered it", "zh-CN": "收到来电"})
+    why = why_agent(row["rule"], row["step"], None, row["counts"])
+    return {
+        "en": f"Offered to {name}, who {ended['en']}. {why['en']}",
+        "zh-CN": f"分配给{name}，{ended['zh-CN']}。{why['zh-CN']}",
+    }

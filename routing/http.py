@@ -1,0 +1,466 @@
+"""The API of routing: offers, presence, queues, agents, rule sets, explanations."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from accounts.audit import audit
+from core.errors import Invalid, NotFound
+from core.events import RulesetPublished
+from core.ids import conference_name
+from core.principal import ADMINS, LEADS, READERS, STAFF, actor_of
+from core.texts import Text
+from infra.openapi import ApiModel, Call, Nothing, Routes
+from infra.outbox import Tx, publish
+from infra.postgres import Connection
+from routing import explain, service
+from routing import queries as sql
+from routing.decide import explain as verdicts_of
+from routing.model import OfferRow
+from routing.rules import check
+
+ROUTES = Routes("routing")
+
+
+class OfferBrief(BaseModel):
+    id: int
+    state: str
+
+
+class CallBrief(BaseModel):
+    id: int | None
+    conference: str | None
+
+
+class Accepted(BaseModel):
+    offer: OfferBrief
+    call: CallBrief
+
+
+class Rejected(BaseModel):
+    offer: OfferBrief
+
+
+class RejectIn(ApiModel):
+    reason: str | None = Field(default=None, max_length=200)
+
+
+def _brief(offer: OfferRow) -> OfferBrief:
+    return OfferBrief(id=offer.id, state=offer.state.value)
+
+
+@ROUTES.command("POST", "/api/v1/offers/{id}/accept", roles=STAFF, returns=Accepted)
+async def accept_offer(tx: Tx, call: Call[Nothing]) -> Accepted:
+    """Take the offered call. 409 with offer_taken, offer_expired, offer_rescinded or caller_left when it is too late."""
+    offer = await service.accept(tx, offer_id=call.id(), who=call.who)
+    await audit(tx, actor_of(call.who), "offer.accept", "offer", offer.id, after={"state": offer.state.value})
+    name = None if offer.call_id is None else conference_name(offer.call_id)
+    return Accepted(offer=_brief(offer), call=CallBrief(id=offer.call_id, conference=name))
+
+
+@ROUTES.command("POST", "/api/v1/offers/{id}/reject", roles=STAFF, body=RejectIn, returns=Rejected)
+async def reject_offer(tx: Tx, call: Call[RejectIn]) -> Rejected:
+    """Decline the offered call; it keeps its place in line and goes to the next agent."""
+    offer = await service.reject(tx, offer_id=call.id(), who=call.who, reason=call.data.reason)
+    after = {"state": offer.state.value, "reason": call.data.reason}
+    await audit(tx, actor_of(call.who), "offer.reject", "offer", offer.id, after=after)
+    return Rejected(offer=_brief(offer))
+
+
+class Presence(BaseModel):
+    state: str
+    reason: str | None
+    since: datetime
+    work: str
+    next: str | None = None
+    version: int
+
+
+class PresenceIn(ApiModel):
+    state: str = Field(max_length=20, description="available, break or offline")
+    reason: str | None = Field(default=None, max_length=100)
+
+
+async def presence_of(conn: Connection, agent_id: int) -> Presence:
+    row = await conn.fetchrow(sql.AGENT, agent_id)
+    if row is None:
+        raise NotFound("This user is not an agent.")
+    return Presence(
+        state=row["presence"],
+        reason=row["presence_reason"],
+        since=row["presence_since"],
+        work=row["work"],
+        version=row["version"],
+    )
+
+
+@ROUTES.command("PUT", "/api/v1/presence", roles=STAFF, body=PresenceIn, returns=Presence)
+async def set_own_presence(tx: Tx, call: Call[PresenceIn]) -> Presence:
+    """Choose available, break (with a reason) or offline."""
+    data = call.data
+    before = await presence_of(tx.conn, call.who.user_id)
+    await service.set_presence(tx, agent_id=call.who.user_id, state=data.state, reason=data.reason, by=call.who.name)
+    after = await presence_of(tx.conn, call.who.user_id)
+    await audit(
+        tx, actor_of(call.who), "presence.set", "agent", call.who.user_id,
+        before={"state": before.state, "reason": before.reason}, after={"state": after.state, "reason": after.reason},
+    )  # fmt: skip
+    return after
+
+
+class ForcedPresenceIn(PresenceIn):
+    reason: str | None = Field(default=None, max_length=200)
+
+
+@ROUTES.command("PUT", "/api/v1/agents/{id}/presence", roles=LEADS, body=ForcedPresenceIn, returns=Presence)
+async def force_presence(tx: Tx, call: Call[ForcedPresenceIn]) -> Presence:
+    """A supervisor sets an agent's presence; the agent is told by whom."""
+    agent_id = call.id()
+    before = await presence_of(tx.conn, agent_id)
+    await service.set_presence(
+        tx, agent_id=agent_id, state=call.data.state, reason=call.data.reason, by=f"user:{call.who.user_id}"
+    )
+    after = await presence_of(tx.conn, agent_id)
+    await audit(
+        tx, actor_of(call.who), "presence.force", "agent", agent_id, purpose=call.data.reason,
+        before={"state": before.state, "reason": before.reason}, after={"state": after.state, "reason": after.reason},
+    )  # fmt: skip
+    return after
+
+
+class ServiceLevelGoal(BaseModel):
+    within_s: int
+    target: float
+
+
+class WrapUp(BaseModel):
+    mode: str
+    seconds: int
+
+
+class Queue(BaseModel):
+    key: str
+    name: Text
+    service_level: ServiceLevelGoal
+    offer_timeout_s: int
+    wrap_up: WrapUp
+
+
+class QueueList(BaseModel):
+    items: list[Queue]
+
+
+@ROUTES.query("/api/v1/queues", roles=READERS, returns=QueueList)
+async def list_queues(conn: Connection, call: Call[Nothing]) -> QueueList:
+    """The queues as they are defined."""
+    return QueueList(
+        items=[
+            Queue(
+                key=row["key"],
+                name=row["name"],
+                service_level=ServiceLevelGoal(within_s=row["within_s"], target=round(row["target"], 4)),
+                offer_timeout_s=row["offer_timeout_s"],
+                wrap_up=WrapUp(mode=row["wrap_mode"], seconds=row["wrap_s"]),
+            )
+            for row in await conn.fetch(sql.QUEUES)
+        ]
+    )
+
+
+class ServiceLevel(BaseModel):
+    """Answered within the goal ÷ (answered + abandoned not short), of the queue's day. Empty is 0 of 0, shown as —."""
+
+    numerator: int
+    denominator: int
+    within_s: int
+    target: float
+
+
+class QueueStats(BaseModel):
+    key: str
+    name: Text
+    waiting: int
+    longest_wait_s: float | None
+    agents_signed_in: int
+    agents_available: int
+    agents_busy: int
+    offering: int
+    in_call: int
+    answered_today: int
+    abandoned_today: int
+    service_level: ServiceLevel
+
+
+class Board(BaseModel):
+    queues: list[QueueStats]
+    as_of: datetime
+
+
+async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> list[QueueStats]:
+    """Live figures of all queues, or of those one agent serves."""
+    return [
+        QueueStats(
+            key=row["key"],
+            name=row["name"],
+            waiting=row["waiting"],
+            longest_wait_s=None
+            if row["first_entered"] is None
+            else round(max(0.0, (now - row["first_entered"]).total_seconds()), 1),
+            agents_signed_in=row["signed_in"],
+            agents_available=row["available"],
+            agents_busy=row["busy"],
+            offering=row["offering"],
+            in_call=row["in_call"],
+            answered_today=row["answered"],
+            abandoned_today=row["abandoned"],
+            service_level=ServiceLevel(
+                numerator=row["within"],
+                denominator=row["decided"],
+                within_s=row["within_s"],
+                target=round(row["target"], 4),
+            ),
+        )
+        for row in await conn.fetch(sql.BOARD, agent_id)
+    ]
+
+
+@ROUTES.query("/api/v1/queues/live", roles=READERS, returns=Board)
+async def live_queues(conn: Connection, call: Call[Nothing]) -> Board:
+    """Live numbers per queue; an agent sees the queues served."""
+    now = call.resources.clock.now()
+    agent_id = call.who.user_id if call.who.role == "agent" else None
+    return Board(queues=await board(conn, now=now, agent_id=agent_id), as_of=now)
+
+
+class AgentCall(BaseModel):
+    id: int | None
+    queue: str
+    since: datetime
+
+
+class AgentLive(BaseModel):
+    id: int
+    name: str
+    email: str
+    role: str
+    state: str
+    reason: str | None
+    since: datetime | None
+    connected: bool
+    queues: list[str]
+    skills: dict[str, int]
+    used_units: int
+    total_units: int
+    call: AgentCall | None
+    misses: int
+    version: int
+
+
+class AgentsLive(BaseModel):
+    items: list[AgentLive]
+    as_of: datetime
+
+
+@ROUTES.query("/api/v1/agents", roles=LEADS, returns=AgentsLive)
+async def list_agents(conn: Connection, call: Call[Nothing]) -> AgentsLive:
+    """Who does what, since when."""
+    return AgentsLive(
+        items=[
+            AgentLive(
+                id=row["id"],
+                name=row["name"],
+                email=row["email"],
+                role=row["role"],
+                state=row["interval_state"] or row["presence"],
+                reason=row["presence_reason"],
+                since=row["since"],
+                connected=row["connected"],
+                queues=row["queues"],
+                skills=row["skills"],
+                used_units=row["used_units"],
+                total_units=row["total_units"],
+                call=None
+                if row["call_queue"] is None
+                else AgentCall(id=row["call_id"], queue=row["call_queue"], since=row["call_since"]),
+                misses=row["misses"],
+                version=row["version"],
+            )
+            for row in await conn.fetch(sql.AGENTS_LIVE)
+        ],
+        as_of=call.resources.clock.now(),
+    )
+
+
+class ItemOut(BaseModel):
+    id: int
+    state: str
+    queue: str
+    rule: str
+    step: int
+    entered_at: datetime
+    waited_s: float
+
+
+class VerdictOut(BaseModel):
+    agent_id: int
+    name: str
+    verdict: str
+    reason: Text
+
+
+class Chosen(BaseModel):
+    id: int
+    name: str
+
+
+class DecisionOut(BaseModel):
+    at: datetime
+    ruleset_version: int
+    rule: str
+    step: int
+    chosen: Chosen | None
+    sentence: Text
+    verdicts: list[VerdictOut]
+    counts: dict[str, int]
+
+
+class Explanation(BaseModel):
+    work_item: ItemOut
+    sentences: list[Text]
+    decisions: list[DecisionOut]
+
+
+@ROUTES.query("/api/v1/work-items/{id}/explain", roles=STAFF, returns=Explanation)
+async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanation:
+    """Why this agent, or why still waiting. Agents see items that were offered to them."""
+    viewer = None if call.who.is_lead else call.who.user_id
+    row = await conn.fetchrow(sql.ITEM_DETAIL, call.id(), viewer)
+    if row is None:
+        raise NotFound("There is no such work item.")
+    now = call.resources.clock.now()
+    item = sql.item_of(row)
+    agents = await sql.pool_agents(conn, pool=row["pool_id"])
+    names = {agent.id: agent.name for agent in agents}
+    current = verdicts_of(item, agents, row["ended_at"] or now)
+    decisions = await conn.fetch(sql.DECISIONS_OF_ITEM, item.id)
+    sentences: list[dict[str, str]] = []
+    if row["state"] == "queued":
+        ahead = 0
+        if row["call_id"] is not None:
+            waiting = await conn.fetchrow(sql.WAIT_STATE, row["call_id"])
+            ahead = 0 if waiting is None else waiting["position"] - 1
+        sentences = explain.why_waiting(item, current, now, ahead=ahead)
+    elif decisions:
+        sentences = [explain.decision_sentence(dict(decisions[-1]))]
+    waited = ((row["ended_at"] or now) - item.entered_at).total_seconds()
+    return Explanation(
+        work_item=ItemOut(
+            id=item.id,
+            state=row["state"],
+            queue=item.queue,
+            rule=item.rule,
+            step=decisions[-1]["step"] if decisions else 0,
+            entered_at=item.entered_at,
+            waited_s=round(waited, 1),
+        ),
+        sentences=sentences,
+        decisions=[_decision(d, names) for d in decisions]
+        + ([_now(item, current, now)] if row["state"] == "queued" else []),
+    )
+
+
+def _verdict(agent_id: int, name: str, verdict: str) -> VerdictOut:
+    return VerdictOut(
+        agent_id=agent_id, name=name, verdict=verdict, reason=explain.REASONS.get(verdict, {"en": verdict})
+    )
+
+
+def _decision(row: Any, names: dict[Any, str]) -> DecisionOut:
+    return DecisionOut(
+        at=row["at"],
+        ruleset_version=row["ruleset_version"],
+        rule=row["rule"],
+        step=row["step"],
+        chosen=None
+        if row["chosen_agent_id"] is None
+        else Chosen(id=row["chosen_agent_id"], name=row["chosen_name"] or ""),
+        sentence=explain.decision_sentence(dict(row)),
+        verdicts=[_verdict(v["agent_id"], names.get(v["agent_id"], ""), v["verdict"]) for v in row["verdicts"]],
+        counts=row["counts"],
+    )
+
+
+def _now(item: Any, verdicts: Any, now: datetime) -> DecisionOut:
+    """What a decision at this moment would say: nobody can have it."""
+    return DecisionOut(
+        at=now,
+        ruleset_version=item.ruleset_version,
+        rule=item.rule,
+        step=0,
+        chosen=None,
+        sentence={"en": "Nobody can take it at this moment.", "zh-CN": "目前没有坐席可以接听。"},
+        verdicts=[_verdict(v.agent_id, v.name, v.verdict.value) for v in verdicts[:20]],
+        counts=dict(Counter(v.verdict.value for v in verdicts)),
+    )
+
+
+class RuleSetBrief(BaseModel):
+    version: int
+    origin: str
+    created_by: str
+    created_at: datetime
+    published_at: datetime | None
+    is_published: bool
+
+
+class RuleSetList(BaseModel):
+    items: list[RuleSetBrief]
+
+
+class RuleSetOut(RuleSetBrief):
+    rules: list[dict[str, Any]]
+
+
+class RuleSetIn(ApiModel):
+    rules: list[dict[str, Any]] = Field(min_length=1, max_length=200)
+
+
+@ROUTES.query("/api/v1/rulesets", roles=ADMINS, returns=RuleSetList)
+async def list_rule_sets(conn: Connection, call: Call[Nothing]) -> RuleSetList:
+    """All versions, newest first."""
+    return RuleSetList(items=[RuleSetBrief(**dict(row)) for row in await conn.fetch(sql.RULE_SETS, 200)])
+
+
+@ROUTES.query("/api/v1/rulesets/published", roles=LEADS, returns=RuleSetOut)
+async def published_rule_set(conn: Connection, call: Call[Nothing]) -> RuleSetOut:
+    """The rules in force."""
+    row = await conn.fetchrow(sql.PUBLISHED_RULES)
+    if row is None:
+        raise NotFound("No rule set is published.")
+    return RuleSetOut(**dict(await conn.fetchrow(sql.RULE_SET, row["version"]) or {}))
+
+
+@ROUTES.command("POST", "/api/v1/rulesets", roles=ADMINS, body=RuleSetIn, returns=RuleSetOut, status=201)
+async def add_rule_set(tx: Tx, call: Call[RuleSetIn]) -> RuleSetOut:
+    """Check a list of rules and keep it as the next version. It is not in force before it is published."""
+    queues = frozenset(row["key"] for row in await tx.conn.fetch(sql.QUEUES))
+    skills = frozenset(row["key"] for row in await tx.conn.fetch("SELECT key FROM skills"))
+    faults = check(call.data.rules, queues=queues, skills=skills)
+    if faults:
+        errors = [{"field": ".".join(map(str, fault.place)), "message": fault.message} for fault in faults[:50]]
+        raise Invalid(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)
+    version = await service.add_rule_set(tx, call.data.rules, origin="api", by=call.who.email)
+    await audit(tx, actor_of(call.who), "ruleset.add", "ruleset", version, after={"rules": len(call.data.rules)})
+    return RuleSetOut(**dict(await tx.conn.fetchrow(sql.RULE_SET, version) or {}))
+
+
+@ROUTES.command("POST", "/api/v1/rulesets/{version}/publish", roles=ADMINS, returns=RuleSetOut)
+async def publish_rule_set(tx: Tx, call: Call[Nothing]) -> RuleSetOut:
+    """Put a version in force; older versions can be published again to roll back."""
+    version = call.id("version")
+    await service.publish_rule_set(tx, version)
+    await publish(tx, RulesetPublished(version=version))
+    await audit(tx, actor_of(call.who), "ruleset.publish", "ruleset", version, after={"version": version})
+    return RuleSetOut(**dict(await tx.conn.fetchrow(sql.RULE_SET, version) or {}))
