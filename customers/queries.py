@@ -1,0 +1,222 @@
+"""The SQL of customers and their identities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from core.ids import CustomerId
+from customers.model import (
+    MAX_CANDIDATES,
+    Candidate,
+    CustomerCard,
+    CustomerSummary,
+    Evidence,
+    Found,
+    Identity,
+    NewIdentity,
+    Tier,
+)
+from infra.postgres import Connection
+
+# --- who is it -----------------------------------------------------------------------------------------------------
+
+CUSTOMERS_BY_IDENTITY: Final = """
+SELECT id, name, tier, company, language, version,
+       kind, value, label, extension, verified_at, is_shared, source
+FROM (
+    SELECT DISTINCT ON (c.id) c.id, c.name, c.tier, c.company, c.language, c.version,
+           i.kind, i.value, i.label, i.extension, i.verified_at, i.is_shared, i.source
+    FROM customer_identities i
+    JOIN customers c ON c.id = i.customer_id
+    WHERE i.kind = $1 AND i.value = ANY($2)
+    ORDER BY c.id, i.is_shared, i.verified_at DESC NULLS LAST, i.id
+) AS found
+ORDER BY extension IS DISTINCT FROM $3, is_shared, verified_at DESC NULLS LAST, id
+LIMIT $4
+"""
+
+
+def _found(row: Any) -> Found:
+    evidence = Evidence(row["kind"], row["value"], row["label"], row["verified_at"], row["is_shared"], row["source"])
+    candidate = Candidate(
+        CustomerId(row["id"]),
+        row["name"],
+        Tier(row["tier"]),
+        row["company"],
+        row["language"],
+        evidence,
+        row["version"],
+    )
+    return Found(candidate, row["extension"])
+
+
+async def customers_by_identity(
+    conn: Connection, *, kind: str, values: Sequence[str], extension: str | None = None
+) -> list[Found]:
+    """Who has one of these identities, each customer once, best evidence first, one more than may be shown."""
+    rows = await conn.fetch(CUSTOMERS_BY_IDENTITY, kind, list(values), extension, MAX_CANDIDATES + 1)
+    return [_found(row) for row in rows]
+
+
+# --- one customer --------------------------------------------------------------------------------------------------
+
+CUSTOMER_CARD: Final = """
+SELECT c.id, c.name, c.tier, c.language, c.company, c.note, c.version,
+       (SELECT array_agg((i.kind, i.value, i.label, i.verified_at, i.is_shared, i.extension, i.source)
+                         ORDER BY i.kind = 'phone' DESC, i.is_shared, i.id)
+        FROM customer_identities i WHERE i.customer_id = c.id) AS identities
+FROM customers c
+WHERE c.id = $1
+"""
+CUSTOMER_VERSION: Final = "SELECT version FROM customers WHERE id = $1"
+LOCK_CUSTOMER: Final = "SELECT version FROM customers WHERE id = $1 FOR UPDATE"
+
+
+async def customer_card(conn: Connection, *, customer_id: int) -> CustomerCard | None:
+    """The customer and all identities in one query."""
+    row = await conn.fetchrow(CUSTOMER_CARD, customer_id)
+    if row is None:
+        return None
+    return CustomerCard(
+        CustomerId(row["id"]),
+        row["name"],
+        Tier(row["tier"]),
+        row["language"],
+        row["company"],
+        row["note"],
+        row["version"],
+        tuple(Identity(*fields) for fields in row["identities"] or ()),
+    )
+
+
+async def customer_version(conn: Connection, *, customer_id: int) -> int | None:
+    version: int | None = await conn.fetchval(CUSTOMER_VERSION, customer_id)
+    return version
+
+
+async def lock_customer(conn: Connection, *, customer_id: int) -> int | None:
+    """The version, held until the transaction ends."""
+    version: int | None = await conn.fetchval(LOCK_CUSTOMER, customer_id)
+    return version
+
+
+# --- lists ---------------------------------------------------------------------------------------------------------
+
+SEARCH_CUSTOMERS: Final = """
+SELECT c.id, c.name, c.tier, c.company, c.language, lower(c.name) AS sort_name,
+       coalesce((SELECT array_agg(i.value ORDER BY i.is_shared, i.id) FROM customer_identities i
+                 WHERE i.customer_id = c.id AND i.kind = 'phone'), '{}') AS phones
+FROM customers c
+WHERE c.search_text LIKE $1 AND c.search_text LIKE $2 AND c.search_text LIKE $3 AND c.search_text LIKE $4
+  AND (lower(c.name), c.id) > ($5, $6)
+ORDER BY lower(c.name), c.id
+LIMIT $7
+"""
+CUSTOMERS_BY_PHONE: Final = """
+SELECT c.id, c.name, c.tier, c.company, c.language, lower(c.name) AS sort_name,
+       (SELECT array_agg(p.value ORDER BY p.is_shared, p.id) FROM customer_identities p
+        WHERE p.customer_id = c.id AND p.kind = 'phone') AS phones
+FROM customers c
+WHERE c.id IN (SELECT i.customer_id FROM customer_identities i WHERE i.kind = 'phone' AND i.value = ANY($1))
+  AND (lower(c.name), c.id) > ($2, $3)
+ORDER BY lower(c.name), c.id
+LIMIT $4
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of the list begins: after this name and id."""
+
+    name: str = ""
+    id: int = 0
+
+
+def _page(rows: Sequence[Any], limit: int) -> tuple[list[CustomerSummary], Place | None]:
+    items = [
+        CustomerSummary(
+            CustomerId(row["id"]),
+            row["name"],
+            Tier(row["tier"]),
+            row["company"],
+            row["language"],
+            tuple(row["phones"]),
+        )
+        for row in rows[:limit]
+    ]
+    return items, Place(rows[limit - 1]["sort_name"], items[-1].id) if len(rows) > limit else None
+
+
+async def search_customers(
+    conn: Connection, *, patterns: Sequence[str], after: Place, limit: int
+) -> tuple[list[CustomerSummary], Place | None]:
+    """Customers whose search text fits all four patterns (model.like_patterns), by name; and where the next page begins."""
+    first, second, third, fourth = patterns
+    rows = await conn.fetch(SEARCH_CUSTOMERS, first, second, third, fourth, after.name, after.id, limit + 1)
+    return _page(rows, limit)
+
+
+async def customers_by_phone(
+    conn: Connection, *, values: Sequence[str], after: Place, limit: int
+) -> tuple[list[CustomerSummary], Place | None]:
+    """Customers who have one of these numbers."""
+    rows = await conn.fetch(CUSTOMERS_BY_PHONE, list(values), after.name, after.id, limit + 1)
+    return _page(rows, limit)
+
+
+# --- changes -------------------------------------------------------------------------------------------------------
+
+INSERT_CUSTOMER: Final = """
+INSERT INTO customers (external_id, name, company, tier, language, note, search_text)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+"""
+UPDATE_CUSTOMER: Final = """
+UPDATE customers SET name = $2, company = $3, tier = $4, language = $5, note = $6, search_text = $7,
+       version = version + 1, updated_at = now()
+WHERE id = $1 RETURNING version
+"""
+INSERT_IDENTITIES: Final = """
+INSERT INTO customer_identities (customer_id, kind, value, label, is_shared, extension, verified_at, source)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::timestamptz[], $8::text[])
+ON CONFLICT ON CONSTRAINT customer_identities_key DO NOTHING
+"""
+
+
+async def insert_customer(
+    conn: Connection,
+    *,
+    external_id: str | None,
+    name: str,
+    company: str | None,
+    tier: Tier,
+    language: str | None,
+    note: str,
+    search_text: str,
+) -> CustomerId:
+    created: CustomerId = await conn.fetchval(
+        INSERT_CUSTOMER, external_id, name, company, tier, language, note, search_text
+    )
+    return created
+
+
+async def update_customer(conn: Connection, new: CustomerCard, *, search_text: str) -> int:
+    """Returns the new version."""
+    version: int = await conn.fetchval(
+        UPDATE_CUSTOMER, new.id, new.name, new.company, new.tier, new.language, new.note, search_text
+    )
+    return version
+
+
+async def insert_identities(conn: Connection, *, owned: Sequence[tuple[CustomerId, NewIdentity]], source: str) -> None:
+    """Add identities; those a customer already has stay as they are."""
+    await conn.execute(
+        INSERT_IDENTITIES,
+        [customer_id for customer_id, _ in owned],
+        [identity.kind for _, identity in owned],
+        [identity.value for _, identity in owned],
+        [identity.label for _, identity in owned],
+        [identity.is_shared for _, identity in owned],
+        [identity.extension for _, identity in owned],
+        [identity.verified_at for _, identity in owned],
+        [source] * len(owned),
+    )
