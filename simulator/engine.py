@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_DOCUMENTS = 100
 """Documents that may follow each other within LOOP_WINDOW: a redirect loop ends here."""
 LOOP_WINDOW = timedelta(seconds=10)
+MAX_HOPS = 10
 LOOP_FOREVER_S = 24 * 3600.0
 
 
@@ -110,19 +111,21 @@ class Engine:
         They never fall back: DocumentFailed reaches the verb that asked for them.
         """
         following: DocumentRequest | None = request
+        round_began, hops = self.clock.now(), 0
         while following is not None:
-            asked_at = self.clock.now()
             document = await self.fetch(following)
             twiml.require(document, allowed, where)
-            following = None
             try:
                 await self.play(document)
             except Goto as jump:
-                following = jump.request
-            if following is None and is_endless:
-                following = self.waiting_request(request)
-            if self.clock.now() == asked_at:
-                await self.leg.rest(1)  # an empty wait document must not be asked for in a tight loop
+                following, hops = jump.request, hops + 1
+                if hops < MAX_HOPS:
+                    continue
+            else:
+                following = self.waiting_request(request) if is_endless else None
+            if following is not None and self.clock.now() == round_began:
+                await self.leg.rest(1)  # documents without length must not be asked for in a tight loop
+            round_began, hops = self.clock.now(), 0
 
     def waiting_request(self, request: DocumentRequest) -> DocumentRequest:
         """The same request with what it says about the queue brought up to date."""

@@ -225,6 +225,8 @@ class Exchange:
         self.callbacks.leg_event(leg, "answered")
 
     def _ended(self, leg: Leg) -> None:
+        if not self.tasks.is_open:
+            return  # the provider itself goes away: nobody is told anything
         leg.hang_up("completed" if leg.is_answered else "failed")
         self.journal.add("call", sid=leg.sid, event="ended", status=leg.status, seconds=leg.duration_s)
         self.callbacks.leg_event(leg, "completed")

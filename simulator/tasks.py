@@ -33,8 +33,13 @@ class TaskOwner:
             ready.set()
             await asyncio.Event().wait()  # until stop() cancels this task and with it every job
 
+    @property
+    def is_open(self) -> bool:
+        """Between start() and stop()."""
+        return self._group is not None
+
     def spawn(self, job: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run `job` until it ends or the owner stops. Only between start() and stop()."""
+        """Run `job` until it ends or the owner stops. Only while `is_open`."""
         if self._group is None:
             job.close()
             raise RuntimeError("The simulator is not running.")

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 from twilio.request_validator import RequestValidator
 
 from core import demo_account
 from simulator.clock import VirtualClock
-from simulator.config import Line, SimulatorConfig, Target
+from simulator.config import SimulatorConfig
 from simulator.exchange import Exchange
 from simulator.leg import Leg
 from simulator.server import EXCHANGE, create_app
@@ -71,7 +71,7 @@ class World:
     service: Service
     exchange: Exchange
     clock: VirtualClock
-    server: TestServer
+    server: BaseTestServer
     """The simulator's."""
     http: ClientSession
 
@@ -119,10 +119,3 @@ async def a_world(**more: object) -> AsyncIterator[World]:
         async with TestServer(simulator) as server, ClientSession() as http:
             yield World(service, simulator[EXCHANGE], config.clock, server, http)
 
-
-def line(service_url: str, *, fallback: str | None = None, status: str | None = None) -> Line:
-    return Line(
-        voice=Target(f"{service_url}/voice"),
-        fallback=Target(service_url + fallback) if fallback else None,
-        status_callback=Target(service_url + status) if status else None,
-    )
