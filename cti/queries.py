@@ -53,20 +53,20 @@ WITH claim AS (
     ON CONFLICT (sid) DO NOTHING
 )
 SELECT (SELECT id FROM claim) AS event_id, {CALL_COLUMNS} FROM (SELECT 1) one LEFT JOIN call ON true
-"""  # noqa: S608
+"""
 CLAIM_EVENT: Final = """
 INSERT INTO provider_events (key, account_sid, endpoint, call_sid, body, answer) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (key) DO NOTHING RETURNING id
 """
 STORED_ANSWER: Final = "SELECT answer FROM provider_events WHERE key = $1"
 KEEP_ANSWER: Final = "UPDATE provider_events SET answer = $2 WHERE key = $1"
-CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1"  # noqa: S608
-CALL_BY_ID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1"  # noqa: S608
-LOCK_CALL: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1 FOR UPDATE"  # noqa: S608
-LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR UPDATE"  # noqa: S608
+CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1"
+CALL_BY_ID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1"
+LOCK_CALL: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1 FOR UPDATE"
+LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR UPDATE"
 LOCK_CALL_BY_LEG: Final = f"""
 SELECT {CALL_COLUMNS} FROM calls WHERE id = (SELECT call_id FROM legs WHERE sid = $1) FOR UPDATE
-"""  # noqa: S608
+"""
 SAVE_CALL: Final = """
 UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
        ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13,

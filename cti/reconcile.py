@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from infra.phone import parse_number
 
 from core.errors import RingdeskError, Unavailable
 from cti import queries as sql
@@ -19,6 +18,7 @@ from cti.lines import Lines
 from cti.signature import TwilioAccount
 from cti.twilio_api import NotInProgress, ProviderCall, TwilioApi
 from infra.outbox import Outbox, Tx
+from infra.phone import parse_number
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
 
 log = structlog.get_logger()

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from infra.phone import parse_number
 
 from core.errors import Forbidden, NotFound
 from core.events import (
@@ -46,6 +45,7 @@ from cti.model import (
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, happened_at
 from infra.outbox import Tx, publish
+from infra.phone import parse_number
 from infra.timers import cancel_timer, set_timer
 
 log = structlog.get_logger()

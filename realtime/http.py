@@ -1,0 +1,284 @@
+"""The API of the desk: the snapshot, the call in hand (note, hang-up, wrap-up, who it is, which ticket), the call log."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from accounts.audit import audit
+from core.errors import Forbidden, Invalid, NotFound, VersionConflict
+from core.ids import CallId, CustomerId, TicketId, conference_name
+from core.principal import READERS, STAFF, actor_of
+from cti import service as telephony
+from cti.http import TELEPHONY
+from cti.voice_token import voice_token
+from infra.openapi import ApiModel, Call, Nothing, Routes
+from infra.outbox import Tx
+from infra.postgres import Connection
+from realtime import pop
+from realtime import queries as sql
+from realtime.messages import Desk, NoteDraft, ScreenPop
+from realtime.push import me_of
+from routing import service as routing
+from ticketing import queries as tickets
+from ticketing import service as ticketing
+
+ROUTES = Routes("desk")
+PHONE_BACKEND: Final = web.AppKey("PHONE_BACKEND", dict)
+"""Which softphone the desk uses: {"backend": "twilio"|"simulated", "connect_url": …}. Set by app."""
+
+
+@ROUTES.query("/api/v1/desk", roles=STAFF, returns=Desk)
+async def read_desk(conn: Connection, call: Call[Nothing]) -> Desk:
+    """Everything the desk shows, as a socket's snapshot has it."""
+    me = await me_of(conn, call.who.user_id)
+    return await pop.desk(conn, call.resources.redis, me=me, principal=call.who, now=call.resources.clock.now())
+
+
+class VoiceTokenOut(BaseModel):
+    backend: str
+    identity: str
+    token: str
+    ttl_s: int
+    connect_url: str | None
+
+
+@ROUTES.command("POST", "/api/v1/voice-token", roles=STAFF, returns=VoiceTokenOut)
+async def issue_voice_token(tx: Tx, call: Call[Nothing]) -> VoiceTokenOut:
+    """A token for the phone in the desk."""
+    config = call.request.config_dict
+    account = next(iter(config[TELEPHONY].accounts.values()), None)
+    token = voice_token(account, call.who.user_id)
+    await audit(tx, actor_of(call.who), "voice_token.issue", "user", call.who.user_id)
+    phone = config[PHONE_BACKEND]
+    return VoiceTokenOut(
+        backend=phone["backend"],
+        identity=token.identity,
+        token=token.token,
+        ttl_s=token.ttl_s,
+        connect_url=phone.get("connect_url"),
+    )
+
+
+class CallState(BaseModel):
+    id: int
+    state: str
+
+
+class CallChanged(BaseModel):
+    call: CallState
+
+
+async def _my_offer(conn: Connection, call_id: int, agent_id: int) -> int:
+    offer_id: int | None = await conn.fetchval(sql.OFFER_OF_CALL, call_id, agent_id)
+    if offer_id is None:
+        raise NotFound("There is no such call of yours.")
+    return offer_id
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/hangup", roles=STAFF, returns=CallChanged)
+async def hang_up(tx: Tx, call: Call[Nothing]) -> CallChanged:
+    """End the conversation for both sides."""
+    ended = await telephony.hang_up(tx, call_id=CallId(call.id()), who=call.who)
+    await audit(tx, actor_of(call.who), "call.hang_up", "call", ended.id, after={"state": ended.state.value})
+    return CallChanged(call=CallState(id=ended.id, state=ended.state.value))
+
+
+class NoteIn(ApiModel):
+    body: str = Field(max_length=20_000)
+    version: int = Field(ge=0)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+
+@ROUTES.command("PUT", "/api/v1/calls/{id}/note", roles=STAFF, body=NoteIn, returns=NoteDraft)
+async def save_note(tx: Tx, call: Call[NoteIn]) -> NoteDraft:
+    """Keep the note as typed so far. 409 version_conflict brings the stored one, when another tab was faster."""
+    await _my_offer(tx.conn, call.id(), call.who.user_id)
+    body, version = call.data.body.replace("\x00", ""), call.data.version
+    saved = await tx.conn.fetchval(sql.SAVE_NOTE, call.id(), call.who.user_id, body, version, tx.now)
+    if saved is None:
+        current = await tx.conn.fetchrow(sql.NOTE, call.id(), call.who.user_id)
+        raise VersionConflict("The note was changed in another window.", current=_note(current))
+    await audit(tx, actor_of(call.who), "call.note", "call", call.id(), after={"version": saved})
+    return NoteDraft(body=body, version=saved, saved_at=tx.now)
+
+
+def _note(row: Any) -> dict[str, Any] | None:
+    return None if row is None else {"body": row["body"], "version": row["version"], "saved_at": row["saved_at"]}
+
+
+class WrapUpIn(ApiModel):
+    disposition: str | None = Field(default=None, max_length=60)
+    note: str | None = Field(default=None, max_length=20_000)
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/wrap-up", roles=STAFF, body=WrapUpIn, returns=CallChanged)
+async def wrap_up(tx: Tx, call: Call[WrapUpIn]) -> CallChanged:
+    """Save disposition and note; when the conversation is over, this finishes wrap-up and frees the agent."""
+    call_id, data = call.id(), call.data
+    if data.disposition is not None and await tx.conn.fetchval(sql.DISPOSITION, data.disposition) is None:
+        errors = [{"field": "disposition", "message": "unknown"}]
+        raise Invalid("There is no such disposition.", errors=errors)
+    state = await routing.finish_wrap_up(tx, call_id=call_id, who=call.who, disposition=data.disposition)
+    draft = await tx.conn.fetchrow(sql.NOTE, call_id, call.who.user_id)
+    body = data.note if data.note is not None else (draft["body"] if draft else "")
+    if state == "closed":
+        await _keep_note(tx, call, body)
+    elif data.note is not None:
+        await tx.conn.fetchval(
+            sql.SAVE_NOTE, call_id, call.who.user_id, data.note, draft["version"] if draft else 0, tx.now
+        )
+    after = {"disposition": data.disposition, "state": state}
+    await audit(tx, actor_of(call.who), "call.wrap_up", "call", call_id, after=after)
+    return CallChanged(call=CallState(id=call_id, state=state))
+
+
+async def _keep_note(tx: Tx, call: Call[Any], body: str) -> None:
+    """The draft becomes a note of the ticket."""
+    ticket = await tickets.ticket_of_call(tx.conn, call_id=CallId(call.id()))
+    if ticket is not None and body.strip():
+        await ticketing.add_note(
+            tx, TicketId(ticket.id), body=body, call_id=CallId(call.id()), actor=actor_of(call.who)
+        )
+    await tx.conn.execute(sql.DROP_NOTE, call.id(), call.who.user_id)
+
+
+class ChosenCustomer(ApiModel):
+    customer_id: int = Field(ge=1)
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/customer", roles=STAFF, body=ChosenCustomer, returns=ScreenPop)
+async def choose_customer(tx: Tx, call: Call[ChosenCustomer]) -> ScreenPop:
+    """Say who is calling: a candidate, or a customer just created."""
+    offer_id = await _my_offer(tx.conn, call.id(), call.who.user_id)
+    ticket = await tickets.ticket_of_call(tx.conn, call_id=CallId(call.id()))
+    if ticket is None:
+        raise NotFound("This call has no ticket.")
+    await ticketing.attach_customer(
+        tx, TicketId(ticket.id), CustomerId(call.data.customer_id), actor=actor_of(call.who)
+    )
+    await audit(
+        tx, actor_of(call.who), "call.choose_customer", "call", call.id(),
+        before={"customer_id": ticket.customer.id if ticket.customer else None}, after={"customer_id": call.data.customer_id},
+    )  # fmt: skip
+    return await _popped(tx, call, offer_id)
+
+
+class ChosenTicket(ApiModel):
+    ticket_id: int | None = Field(default=None, ge=1)
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/ticket", roles=STAFF, body=ChosenTicket, returns=ScreenPop)
+async def choose_ticket(tx: Tx, call: Call[ChosenTicket]) -> ScreenPop:
+    """Attach the call to another open ticket, or (null) to a new one."""
+    offer_id = await _my_offer(tx.conn, call.id(), call.who.user_id)
+    wanted = call.data.ticket_id
+    if wanted is not None and not await tickets.ticket_summaries(tx.conn, ids=[wanted], principal=call.who):
+        raise NotFound("There is no such ticket for you.")
+    target = None if wanted is None else TicketId(wanted)
+    ticket_id = await ticketing.attach_call(tx, CallId(call.id()), target, actor=actor_of(call.who))
+    await audit(tx, actor_of(call.who), "call.choose_ticket", "call", call.id(), after={"ticket_id": ticket_id})
+    return await _popped(tx, call, offer_id)
+
+
+async def _popped(tx: Tx, call: Call[Any], offer_id: int) -> ScreenPop:
+    found = await pop.screen_pop(tx.conn, call.resources.redis, offer_id=offer_id)
+    if found is None:
+        raise NotFound("There is no such offer.")
+    return found
+
+
+class CallFilter(ApiModel):
+    sid: str | None = Field(default=None, max_length=64)
+    from_: str | None = Field(default=None, alias="from", max_length=64)
+    state: str | None = Field(default=None, max_length=20)
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: int | None = Field(default=None, ge=1)
+
+
+class TicketRef(BaseModel):
+    id: int
+    number: str
+
+
+class LegOut(BaseModel):
+    sid: str
+    kind: str
+    state: str
+    agent_id: int | None
+
+
+class OfferOut(BaseModel):
+    id: int
+    agent_id: int
+    state: str
+
+
+class CallOut(BaseModel):
+    """One row per call, its legs inside; an agent's leg is never a call."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    id: int
+    sid: str
+    state: str
+    outcome: str | None
+    queue: str | None
+    from_: str | None = Field(alias="from")
+    to: str
+    direction: str
+    created_at: datetime
+    queued_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    disposition: str | None
+    ticket: TicketRef | None
+    work_item_id: int | None
+    conference: str
+    legs: list[LegOut]
+    offers: list[OfferOut]
+
+
+class CallPage(BaseModel):
+    items: list[CallOut]
+    next_cursor: str | None
+
+
+@ROUTES.query("/api/v1/calls", roles=READERS, params=CallFilter, returns=CallPage)
+async def list_calls(conn: Connection, call: Call[CallFilter]) -> CallPage:
+    """The call log, newest first. Agents see the calls of their queues and their own."""
+    f = call.data
+    if call.who.role == "integration":
+        raise Forbidden("Integrations read calls through events.")
+    viewer = call.who.user_id if call.who.role == "agent" else None
+    rows = await conn.fetch(sql.CALL_LIST, f.sid, f.from_, f.state, f.cursor, viewer, f.limit + 1)
+    items = [_call_out(row) for row in rows[: f.limit]]
+    return CallPage(items=items, next_cursor=str(items[-1].id) if len(rows) > f.limit else None)
+
+
+def _call_out(row: Any) -> CallOut:
+    state = row["state"]
+    if state == "queued" and row["item_state"] == "offering":
+        state = "offering"
+    shown = None if row["from_kind"] == "withheld" else row["from_value"] or row["from_raw"]
+    return CallOut(
+        id=row["id"],
+        sid=row["sid"],
+        state=state,
+        outcome=row["outcome"],
+        queue=row["queue"],
+        from_=shown,
+        to=row["to_number"],
+        direction=row["direction"],
+        created_at=row["created_at"],
+        queued_at=row["queued_at"],
+        answered_at=row["answered_at"],
+        ended_at=row["ended_at"],
+        disposition=row["disposition"],
+        ticket=None if row["ticket_id"] is None else TicketRef(id=row["ticket_id"], number=row["ticket_number"]),
+        work_item_id=row["work_item_id"],
+        conference=conference_name(row["id"]),
+        legs=[LegOut(**leg) for leg in row["legs"]],
+        offers=[OfferOut(**offer) for offer in row["offers"]],
+    )

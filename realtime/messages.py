@@ -1,0 +1,167 @@
+"""What travels to a desk: one frozen model per message, shared by the socket, the REST snapshot and the generated types."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from ticketing.profile import Profile
+
+from accounts.model import Me
+from core.texts import Text
+from customers.model import Candidate
+from routing.http import Presence, QueueStats
+from ticketing.model import TicketOfCall, TicketSummary
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class PopCall(Message):
+    """`from` is what may be shown and dialled: the E.164 form, a short number; null when withheld."""
+
+    id: int
+    from_: str | None = Field(alias="from")
+    from_kind: str
+    to: str
+    queue: str
+    queue_name: Text
+    waited_s: float
+    channel: Literal["voice"] = "voice"
+    language: str
+    calls_24h: int
+
+
+class PopCustomer(Message):
+    """`match` says what the number told; `chosen_id` what a person decided (or the one match)."""
+
+    match: Literal["one", "many", "none", "withheld"]
+    candidates: list[Candidate]
+    profile: Profile | None
+    chosen_id: int | None
+
+
+class PopReason(Message):
+    rule: str
+    step: int
+    why: Text
+
+
+class ScreenPop(Message):
+    """Who, why, evidence, suggested ticket: what an agent sees when offered a call. Built for that agent's rights."""
+
+    offer_id: int
+    work_item_id: int
+    state: str
+    offered_at: datetime
+    deadline: datetime
+    version: int
+    call: PopCall
+    ticket: TicketOfCall
+    other_tickets: list[TicketSummary]
+    restricted_tickets: int
+    customer: PopCustomer
+    reason: PopReason
+
+
+class NoteDraft(Message):
+    body: str
+    version: int
+    saved_at: datetime | None
+
+
+class ActiveCall(Message):
+    pop: ScreenPop
+    state: Literal["connecting", "in_call", "on_hold", "wrapping"]
+    conference: str
+    connected_at: datetime | None
+    ended_at: datetime | None
+    wrap_up_ends_at: datetime | None
+    note: NoteDraft
+    disposition: str | None
+    version: int
+
+
+class ClosedCall(Message):
+    """The call is off the desk: wrap-up is done, or the call is somebody else's."""
+
+    call_id: int
+    state: Literal["closed"] = "closed"
+
+
+class Disposition(Message):
+    key: str
+    name: Text
+    digit: int | None
+    queue: str | None
+
+
+class Desk(Message):
+    """Everything a desk shows, and the sequence number it is true for."""
+
+    me: Me
+    presence: Presence | None
+    offers: list[ScreenPop]
+    calls: list[ActiveCall]
+    tickets: list[TicketSummary]
+    queues: list[QueueStats]
+    dispositions: list[Disposition]
+    seq: int
+    server_time: datetime
+
+
+class OfferEndedData(Message):
+    """`by`: the name of who took it instead."""
+
+    offer_id: int
+    call_id: int | None
+    outcome: str
+    reason: str
+    by: str | None
+
+
+class PresenceChangedData(Presence):
+    """`by`: who changed it, when it was not the agent."""
+
+    by: str | None = None
+
+
+class QueueStatsData(Message):
+    queues: list[QueueStats]
+
+
+class Envelope(Message):
+    """Every server-to-client event has this one argument; its name is `type`."""
+
+    seq: int | None
+    type: str
+    v: Literal[1] = 1
+    at: datetime
+    data: Any
+
+
+class AckIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    seq: int = Field(ge=0, le=2**53)
+
+
+class PaintedIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    offer_id: int = Field(ge=1, le=2**53)
+    ms: float = Field(ge=0, le=600_000)
+
+
+class ViewingIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    ticket_id: int | None = Field(default=None, ge=1, le=2**53)
+
+
+SOCKET_MODELS: tuple[type[BaseModel], ...] = (
+    Desk,
+    ScreenPop,
+    ActiveCall,
+    ClosedCall,
+    OfferEndedData,
+    PresenceChangedData,
+    QueueStatsData,
+)

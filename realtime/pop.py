@@ -1,0 +1,185 @@
+"""Builds what an agent sees, for that agent's rights and as things are now: pops, active calls, the whole desk."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from redis.asyncio import Redis
+from ticketing.profile import profile as profile_of
+
+from accounts.model import Me
+from core.ids import CallId, CustomerId, conference_name
+from core.phone import Number, NumberKind
+from core.principal import Principal, Role
+from customers import service as customers
+from customers.model import Match
+from infra.postgres import Connection
+from realtime import queries as sql
+from realtime.messages import (
+    ActiveCall,
+    ClosedCall,
+    Desk,
+    Disposition,
+    NoteDraft,
+    OfferEndedData,
+    PopCall,
+    PopCustomer,
+    PopReason,
+    PresenceChangedData,
+    ScreenPop,
+)
+from routing.explain import why_agent
+from routing.http import board, presence_of
+from ticketing import queries as tickets
+
+OTHER_TICKETS = 5
+NOT_OVER = ("pending", "accepted", "wrapping")
+
+
+async def screen_pop(conn: Connection, redis: Redis, *, offer_id: int) -> ScreenPop | None:
+    """The pop of an offer for its agent; None when there is no such offer."""
+    row = await conn.fetchrow(sql.POP, offer_id)
+    return None if row is None else await _pop(conn, redis, row)
+
+
+async def active_call(conn: Connection, redis: Redis, *, offer_id: int) -> ActiveCall | ClosedCall | None:
+    """The call of an accepted offer as it stands on the desk."""
+    row = await conn.fetchrow(sql.POP, offer_id)
+    if row is None:
+        return None
+    if row["state"] not in ("accepted", "wrapping"):
+        return ClosedCall(call_id=row["call_id"])
+    is_current = row["call_offer_id"] == row["offer_id"]
+    state: Literal["connecting", "in_call", "on_hold", "wrapping"] = "connecting"
+    if row["state"] == "wrapping":
+        state = "wrapping"
+    elif is_current and row["call_state"] in ("in_call", "on_hold"):
+        state = row["call_state"]
+    return ActiveCall(
+        pop=await _pop(conn, redis, row),
+        state=state,
+        conference=conference_name(row["call_id"]),
+        connected_at=row["connected_at"],
+        ended_at=row["ended_at"] if state == "wrapping" else None,
+        wrap_up_ends_at=row["wrap_ends_at"],
+        note=NoteDraft(body=row["note_body"] or "", version=row["note_version"] or 0, saved_at=row["note_saved_at"]),
+        disposition=row["disposition"],
+        version=row["call_version"] + row["version"],
+    )
+
+
+async def _pop(conn: Connection, redis: Redis, row: Any) -> ScreenPop:
+    viewer = Principal(row["agent_id"], Role(row["role"]), row["agent_name"], row["email"])
+    ticket = await tickets.ticket_of_call(conn, call_id=CallId(row["call_id"]))
+    assert ticket is not None  # by construction: no queued call without its ticket
+    chosen = None if ticket.customer is None else ticket.customer.id
+    customer = await _customer(conn, redis, row, chosen, viewer)
+    others, restricted = [], 0
+    if chosen is not None:
+        found = await tickets.open_tickets_of(
+            conn,
+            customer_id=CustomerId(chosen),
+            limit=OTHER_TICKETS,
+            principal=viewer,
+            but_not=ticket.id,  # type: ignore[arg-type]
+        )
+        others, restricted = found.items, found.restricted
+    counts = row["counts"] or {}
+    return ScreenPop(
+        offer_id=row["offer_id"],
+        work_item_id=row["work_item_id"],
+        state=row["state"],
+        offered_at=row["created_at"],
+        deadline=row["deadline"],
+        version=row["version"],
+        call=PopCall(
+            id=row["call_id"],
+            from_=_shown_number(row),
+            from_kind=row["from_kind"],
+            to=row["to_number"],
+            queue=row["queue"],
+            queue_name=row["queue_name"],
+            waited_s=round(max(0.0, (row["created_at"] - row["entered_at"]).total_seconds()), 1),
+            language=row["language"],
+            calls_24h=max(1, row["calls_24h"]),
+        ),
+        ticket=ticket,
+        other_tickets=others,
+        restricted_tickets=restricted,
+        customer=customer,
+        reason=PopReason(rule=row["rule"], step=row["step"], why=why_agent(row["rule"], row["step"], None, counts)),
+    )
+
+
+def _shown_number(row: Any) -> str | None:
+    if row["from_kind"] == NumberKind.WITHHELD:
+        return None
+    return row["from_value"] or row["from_raw"] or None
+
+
+async def _customer(conn: Connection, redis: Redis, row: Any, chosen: int | None, viewer: Principal) -> PopCustomer:
+    """What the number says, with evidence; and the profile of the one match or of who was chosen."""
+    number = Number(NumberKind(row["from_kind"]), row["from_raw"], row["from_value"])
+    found = await customers.identify(conn, number)
+    profile = None
+    if chosen is not None:
+        profile = await profile_of(conn, redis, customer_id=CustomerId(chosen), principal=viewer)
+    match = found.match if found.match is not Match.NONE or chosen is None else Match.NONE
+    return PopCustomer(match=match.value, candidates=list(found.candidates), profile=profile, chosen_id=chosen)
+
+
+async def desk(conn: Connection, redis: Redis, *, me: Me, principal: Principal, now: datetime) -> Desk:
+    """A fresh snapshot. Its `seq` is read first: what happens meanwhile has a higher number and comes again."""
+    is_agent = bool(await conn.fetchval(sql.IS_AGENT, principal.user_id))
+    last, _ = await sql.head(conn, agent_id=principal.user_id)
+    offers: list[ScreenPop] = []
+    calls: list[ActiveCall] = []
+    for row in await conn.fetch(sql.OPEN_OFFERS, principal.user_id):
+        if row["state"] == "pending":
+            pop = await screen_pop(conn, redis, offer_id=row["id"])
+            offers += [] if pop is None else [pop]
+        else:
+            call = await active_call(conn, redis, offer_id=row["id"])
+            calls += [call] if isinstance(call, ActiveCall) else []
+    ticket_ids = [row["id"] for row in await conn.fetch(sql.MY_TICKETS, principal.user_id)]
+    return Desk(
+        me=me,
+        presence=await presence_of(conn, principal.user_id) if is_agent else None,
+        offers=offers,
+        calls=calls,
+        tickets=await tickets.ticket_summaries(conn, ids=ticket_ids, principal=principal) if ticket_ids else [],
+        queues=await board(conn, now=now, agent_id=None if principal.is_lead else principal.user_id),
+        dispositions=[Disposition(**dict(row)) for row in await conn.fetch(sql.DISPOSITIONS)],
+        seq=last,
+        server_time=now,
+    )
+
+
+async def payload(conn: Connection, redis: Redis, *, agent_id: int, row: Any) -> tuple[str, Any]:
+    """(type, data) of one log row as it may be shown now; `noop` for what is over or gone."""
+    kind = row["type"]
+    if kind == "screen_pop":
+        pop = await screen_pop(conn, redis, offer_id=row["offer_id"])
+        if pop is not None and pop.state == "pending":
+            return kind, pop
+    elif kind == "call_changed":
+        call = await active_call(conn, redis, offer_id=row["offer_id"])
+        if call is not None:
+            return kind, call
+    elif kind == "offer_ended":
+        data = row["data"]
+        by = None if data.get("by") is None else await conn.fetchval(sql.USER_NAME, data["by"])
+        return kind, OfferEndedData(
+            offer_id=row["offer_id"], call_id=row["call_id"], outcome=data["outcome"], reason=data["reason"], by=by
+        )
+    elif kind == "presence_changed":
+        presence = await presence_of(conn, agent_id)
+        return kind, PresenceChangedData(**presence.model_dump(), by=await _by(conn, row["data"].get("by")))
+    return "noop", {}
+
+
+async def _by(conn: Connection, by: str | None) -> str | None:
+    """`user:7` → that person's name; the agent's own doing → None."""
+    if by is None or not by.startswith("user:"):
+        return by if by == "system" else None
+    name: str | None = await conn.fetchval(sql.USER_NAME, int(by.removeprefix("user:")))
+    return name

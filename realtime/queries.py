@@ -1,0 +1,103 @@
+"""SQL of the desk: its log, its notes, and the one query that gathers a pop's call, offer and reason."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from infra.postgres import Connection
+
+APPEND: Final = """
+WITH head AS (
+    INSERT INTO desk_heads (agent_id, last_seq) VALUES ($1, 1)
+    ON CONFLICT (agent_id) DO UPDATE SET last_seq = desk_heads.last_seq + 1 RETURNING last_seq
+)
+INSERT INTO desk_log (agent_id, seq, type, offer_id, call_id, data) SELECT $1, last_seq, $2, $3, $4, $5 FROM head RETURNING seq
+"""
+HEAD: Final = "SELECT last_seq, acked_seq FROM desk_heads WHERE agent_id = $1"
+ACK: Final = """
+UPDATE desk_heads SET acked_seq = least(last_seq, greatest(acked_seq, $2)) WHERE agent_id = $1 AND acked_seq < $2
+"""
+ROWS_AFTER: Final = """
+SELECT seq, type, offer_id, call_id, data, created_at FROM desk_log WHERE agent_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+"""
+UNACKED_AGENTS: Final = """
+SELECT h.agent_id FROM desk_heads h
+WHERE h.agent_id = ANY($1) AND h.last_seq > h.acked_seq
+  AND EXISTS (SELECT 1 FROM desk_log l WHERE l.agent_id = h.agent_id AND l.seq > h.acked_seq AND l.created_at < now() - interval '1 second')
+"""
+POP: Final = """
+SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.deadline, o.version, o.queue, o.step, o.wrap_ends_at,
+       o.disposition, o.connected_at,
+       c.id AS call_id, c.from_raw, c.from_kind, c.from_value, c.to_number, c.language, c.state AS call_state, c.offer_id AS call_offer_id,
+       c.answered_at, c.ended_at, c.version AS call_version,
+       q.name AS queue_name, i.entered_at, i.rule, d.counts, u.role, u.email, u.name AS agent_name,
+       n.body AS note_body, n.version AS note_version, n.saved_at AS note_saved_at,
+       (SELECT count(*) FROM calls x WHERE x.from_value = c.from_value AND x.created_at > c.created_at - interval '24 hours') AS calls_24h
+FROM offers o
+JOIN calls c ON c.id = o.call_id
+JOIN work_items i ON i.id = o.work_item_id
+JOIN queues q ON q.key = o.queue
+JOIN users u ON u.id = o.agent_id
+LEFT JOIN LATERAL (SELECT counts FROM decisions d WHERE d.work_item_id = i.id AND d.offer_id = o.id LIMIT 1) d ON true
+LEFT JOIN call_notes n ON n.call_id = c.id AND n.agent_id = o.agent_id
+WHERE o.id = $1
+"""
+OPEN_OFFERS: Final = """
+SELECT id, state FROM offers WHERE agent_id = $1 AND state IN ('pending', 'accepted', 'wrapping') AND call_id IS NOT NULL ORDER BY id
+"""
+OFFER_OF_CALL: Final = """
+SELECT id FROM offers WHERE call_id = $1 AND agent_id = $2 AND state IN ('pending', 'accepted', 'wrapping', 'completed') ORDER BY id DESC LIMIT 1
+"""
+DISPOSITIONS: Final = "SELECT key, name, digit, queue FROM dispositions ORDER BY position, key"
+DISPOSITION: Final = "SELECT key FROM dispositions WHERE key = $1"
+MY_TICKETS: Final = """
+SELECT id FROM tickets WHERE assignee_id = $1 AND state NOT IN ('resolved', 'closed', 'merged') ORDER BY updated_at DESC LIMIT 20
+"""
+SAVE_NOTE: Final = """
+INSERT INTO call_notes (call_id, agent_id, body, version, saved_at) VALUES ($1, $2, $3, 1, $5)
+ON CONFLICT (call_id, agent_id) DO UPDATE SET body = excluded.body, version = call_notes.version + 1, saved_at = excluded.saved_at
+WHERE call_notes.version = $4 RETURNING version
+"""
+NOTE: Final = "SELECT body, version, saved_at FROM call_notes WHERE call_id = $1 AND agent_id = $2"
+DROP_NOTE: Final = "DELETE FROM call_notes WHERE call_id = $1 AND agent_id = $2"
+PAINTED: Final = """
+INSERT INTO painted (offer_id, agent_id, ms, at) SELECT id, agent_id, $3, now() FROM offers WHERE id = $1 AND agent_id = $2
+ON CONFLICT (offer_id) DO NOTHING RETURNING offer_id
+"""
+QUEUES_OF_AGENT: Final = "SELECT queue_key FROM agent_queues WHERE agent_id = $1 ORDER BY queue_key"
+IS_AGENT: Final = "SELECT EXISTS (SELECT 1 FROM agents WHERE id = $1 AND is_active)"
+AGENTS_OF_TICKET: Final = """
+SELECT assignee_id AS agent_id FROM tickets WHERE id = $1 AND assignee_id IS NOT NULL
+UNION SELECT o.agent_id FROM ticket_calls t JOIN offers o ON o.call_id = t.call_id
+WHERE t.ticket_id = $1 AND o.state IN ('pending', 'accepted', 'wrapping')
+"""
+AGENT_OF_CALL: Final = "SELECT agent_id, offer_id FROM calls WHERE id = $1"
+USER_NAME: Final = "SELECT name FROM users WHERE id = $1"
+USER: Final = "SELECT id, email, name, role, language FROM users WHERE id = $1"
+
+CALL_LIST: Final = """
+SELECT c.id, c.sid, c.state, c.outcome, c.queue, c.from_raw, c.from_kind, c.from_value, c.to_number, c.direction, c.created_at,
+       c.queued_at, c.answered_at, c.ended_at, c.disposition, t.id AS ticket_id, t.number AS ticket_number, i.id AS work_item_id,
+       i.state AS item_state,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('sid', l.sid, 'kind', l.kind, 'state', l.state, 'agent_id', l.agent_id)
+                                  ORDER BY l.id), '[]') FROM legs l WHERE l.call_id = c.id) AS legs,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'agent_id', o.agent_id, 'state', o.state) ORDER BY o.id), '[]')
+        FROM offers o WHERE o.call_id = c.id) AS offers
+FROM calls c
+LEFT JOIN ticket_calls tc ON tc.call_id = c.id LEFT JOIN tickets t ON t.id = tc.ticket_id
+LEFT JOIN work_items i ON i.call_id = c.id
+WHERE ($1::text IS NULL OR c.sid = $1) AND ($2::text IS NULL OR c.from_value = $2) AND ($3::text IS NULL OR c.state = $3)
+  AND ($4::bigint IS NULL OR c.id < $4)
+  AND ($5::bigint IS NULL OR c.agent_id = $5 OR EXISTS (SELECT 1 FROM offers o WHERE o.call_id = c.id AND o.agent_id = $5)
+       OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.agent_id = $5 AND m.queue_key = c.queue))
+ORDER BY c.id DESC LIMIT $6
+"""
+
+
+async def rows_after(conn: Connection, *, agent_id: int, seq: int, limit: int) -> Sequence[Any]:
+    return await conn.fetch(ROWS_AFTER, agent_id, seq, limit)
+
+
+async def head(conn: Connection, *, agent_id: int) -> tuple[int, int]:
+    """(last given out, highest acknowledged)."""
+    row = await conn.fetchrow(HEAD, agent_id)
+    return (0, 0) if row is None else (row["last_seq"], row["acked_seq"])
