@@ -1,0 +1,46 @@
+import { localStorageColorSchemeManager, MantineProvider } from "@mantine/core";
+import { Notifications } from "@mantine/notifications";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
+
+import { onSignedOut } from "@/api/client";
+import { createQueries } from "@/app/queries";
+import { createAppRouter } from "@/app/router";
+import { cssVariablesResolver, theme } from "@/design/theme";
+import { SESSION_KEY } from "@/features/session/session";
+
+const schemes = localStorageColorSchemeManager({ key: "ringdesk.scheme" });
+
+/** End-to-end tests switch transitions off, so that a picture is never half faded. */
+function isTest(): boolean {
+  return new URLSearchParams(location.search).has("test") || localStorage.getItem("ringdesk.test") !== null;
+}
+
+export function App() {
+  const [queries] = useState(createQueries);
+  const [router] = useState(() => createAppRouter(queries));
+  useEffect(
+    () =>
+      onSignedOut(() => {
+        if (queries.getQueryData(SESSION_KEY) === null || router.state.location.pathname === "/login") return;
+        queries.setQueryData(SESSION_KEY, null);
+        void router.navigate({ to: "/login", search: { next: router.state.location.href, ended: true } });
+      }),
+    [queries, router],
+  );
+  return (
+    <MantineProvider
+      theme={theme}
+      cssVariablesResolver={cssVariablesResolver}
+      colorSchemeManager={schemes}
+      defaultColorScheme="auto"
+      env={isTest() ? "test" : "default"}
+    >
+      <QueryClientProvider client={queries}>
+        <RouterProvider router={router} />
+        <Notifications position="bottom-left" limit={4} />
+      </QueryClientProvider>
+    </MantineProvider>
+  );
+}

@@ -1,0 +1,124 @@
+import { Button, Skeleton } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useEffect } from "react";
+import { useTranslation } from "react-i18next";
+
+import { logIn, setPresence } from "@/api/endpoints";
+import type { Me } from "@/api/types";
+import { ErrorState } from "@/design/Notice";
+import { Panel } from "@/design/Panel";
+import { DemoPhone } from "@/features/demo/DemoPhone";
+import { Guide } from "@/features/demo/Guide";
+import { TrafficSwitch } from "@/features/demo/TrafficSwitch";
+import { RingAnnouncer } from "@/features/call/RingAnnouncer";
+import { PresenceControl } from "@/features/presence/PresenceControl";
+import { QueueBoard } from "@/features/queues/QueueBoard";
+import { useQueuesLive } from "@/features/queues/useQueuesLive";
+import { SESSION_KEY, sessionOf } from "@/features/session/session";
+import { serverNow } from "@/live/clock";
+import { useDesk, usePatchDesk, withPresence } from "@/live/desk";
+
+import classes from "./DemoPage.module.css";
+import { DeskView } from "./DeskView";
+import { ConnectionBanner } from "./shell/ConnectionBanner";
+import { Logo } from "./shell/Logo";
+import { hasDesk } from "./shell/navigation";
+import { Settings } from "./shell/Settings";
+import { Connected } from "./shell/Shell";
+
+const AGENT = "agent1@demo.example";
+const PASSWORD = "demo-ringdesk";
+
+/** A call from both ends: the caller's phone, the agent's desk and the queue board on one page. */
+export function DemoPage() {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const entered = useQuery({
+    queryKey: ["demo", "agent"],
+    queryFn: async () => {
+      const me = (await sessionOf(queries)) ?? (await logIn(AGENT, PASSWORD));
+      queries.setQueryData(SESSION_KEY, me);
+      return me;
+    },
+    staleTime: Infinity,
+    retry: false,
+  });
+  const me = entered.data;
+  return (
+    <div className={classes.page}>
+      <header className={classes.top}>
+        <Logo withName />
+        <h1 className={classes.title}>{t("demo.title")}</h1>
+        <div className={classes.topEnd}>
+          <TrafficSwitch />
+          <Button component={Link} to="/" variant="default">
+            {t("demo.openApp")}
+          </Button>
+          <Settings />
+        </div>
+      </header>
+      <main className={classes.panes}>
+        <div className={classes.left}>
+          <Guide />
+          <DemoPhone />
+        </div>
+        {entered.error ? <ErrorState error={entered.error} retry={() => void entered.refetch()} /> : null}
+        {me && hasDesk(me.role) ? (
+          <Connected me={me}>
+            <AgentPane me={me} />
+            <BoardPane />
+          </Connected>
+        ) : null}
+      </main>
+    </div>
+  );
+}
+
+function AgentPane({ me }: { me: Me }) {
+  const { t } = useTranslation();
+  const { data: desk, error, refetch } = useDesk();
+  useComeAvailable(me);
+  return (
+    <section className={classes.desk} aria-label={t("demo.deskOf", { name: me.name })}>
+      <header className={classes.paneHead}>
+        <h2 className={classes.paneTitle}>{t("demo.deskOf", { name: me.name })}</h2>
+        {desk ? <PresenceControl presence={desk.presence} /> : null}
+      </header>
+      <ConnectionBanner />
+      {desk ? <RingAnnouncer offers={desk.offers} /> : null}
+      {desk ? <DeskView desk={desk} /> : null}
+      {error && !desk ? <ErrorState error={error} retry={() => void refetch()} /> : null}
+      {desk || error ? null : <Skeleton height={320} m="md" />}
+    </section>
+  );
+}
+
+/** A newcomer's agent starts available; later choices are left alone. */
+function useComeAvailable(me: Me): void {
+  const patch = usePatchDesk();
+  const state = useDesk().data?.presence.state;
+  const { mutate, isIdle } = useMutation({
+    mutationFn: () => setPresence("available"),
+    onSuccess: (presence) => patch((desk) => withPresence(desk, presence)),
+  });
+  useEffect(() => {
+    if (state === "offline" && isIdle && me.email === AGENT) mutate();
+  }, [state, isIdle, me.email, mutate]);
+}
+
+function BoardPane() {
+  const { t } = useTranslation();
+  const live = useQueuesLive();
+  const desk = useDesk().data;
+  // An agent may see fewer queues than the board of a supervisor: then the desk's own numbers are shown.
+  const queues = live.data?.queues ?? desk?.queues;
+  const asOf = live.data?.as_of ?? new Date(serverNow()).toISOString();
+  return (
+    <div className={classes.board}>
+      <Panel title={t("nav.queues")} flush>
+        {queues ? <QueueBoard queues={queues} asOf={asOf} isCompact /> : <Skeleton height={160} />}
+      </Panel>
+    </div>
+  );
+}

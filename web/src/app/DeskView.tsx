@@ -1,0 +1,62 @@
+import { useTranslation } from "react-i18next";
+
+import type { Desk } from "@/api/types";
+import { Panel } from "@/design/Panel";
+import { ActiveCall } from "@/features/call/ActiveCall";
+import { IdleDesk } from "@/features/call/IdleDesk";
+import { LostOffers } from "@/features/call/LostOffers";
+import { Pop } from "@/features/call/Pop";
+import { CustomerPanel } from "@/features/customers/CustomerPanel";
+import { TicketLine } from "@/parts/TicketParts";
+
+import classes from "./DeskPage.module.css";
+
+/** The agent's desk: what rings, what is going on, and beside it the customer. */
+export function DeskView({ desk }: { desk: Desk }) {
+  const { t } = useTranslation();
+  const { offers, calls } = desk;
+  const focus = calls[0]?.pop ?? offers[0];
+  const profile = focus?.customer.profile ?? null;
+  const isIdle = focus === undefined;
+  return (
+    <div className={classes.host}>
+      <h1 className="visually-hidden">{t("nav.desk")}</h1>
+      <div className={classes.desk} data-idle={isIdle || undefined}>
+        <div className={classes.centre}>
+          {offers.map((pop, index) => (
+            <Pop key={pop.offer_id} pop={pop} hasKeys={index === 0} isCompact={calls.length > 0} />
+          ))}
+          {calls.map((call, index) => (
+            <ActiveCall
+              key={call.pop.call.id}
+              agentId={desk.me.id}
+              call={call}
+              dispositions={desk.dispositions}
+              hasKeys={index === 0}
+            />
+          ))}
+          {isIdle ? <IdleDesk desk={desk} /> : null}
+        </div>
+        <aside className={classes.side} aria-label={t(profile ? "customer.title" : "desk.myWork")}>
+          {profile ? <CustomerPanel key={profile.id} profile={profile} /> : null}
+          {profile ? null : (
+            <Panel title={t("desk.myTickets")} count={desk.tickets.length} flush>
+              {desk.tickets.length === 0 ? (
+                <p className={classes.none}>{t("desk.noTickets")}</p>
+              ) : (
+                <ul>
+                  {desk.tickets.slice(0, 8).map((ticket) => (
+                    <li key={ticket.id}>
+                      <TicketLine ticket={ticket} aside={ticket.customer?.name} />
+                    </li>
+                  ))}
+                </ul>
+              )}
+            </Panel>
+          )}
+          <LostOffers />
+        </aside>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,38 @@
+import { Skeleton } from "@mantine/core";
+import { useTranslation } from "react-i18next";
+
+import { ErrorState } from "@/design/Notice";
+import { Page } from "@/design/Page";
+import { Panel } from "@/design/Panel";
+import { AgentsTable } from "@/features/agents/AgentsTable";
+import { useAgentsLive } from "@/features/agents/useAgents";
+import { WaitingNow } from "@/features/explain/WaitingNow";
+import { QueueBoard } from "@/features/queues/QueueBoard";
+import { useQueuesLive } from "@/features/queues/useQueuesLive";
+import { useText } from "@/i18n";
+
+/** The floor as it is now: queues, the calls in line, the agents. */
+export function SupervisorPage() {
+  const { t } = useTranslation();
+  const text = useText();
+  const queues = useQueuesLive();
+  const agents = useAgentsLive();
+  const names = new Map((queues.data?.queues ?? []).map((queue) => [queue.key, text(queue.name)]));
+  return (
+    <Page title={t("supervisor.title")}>
+      <Panel title={t("nav.queues")} flush>
+        {queues.data ? <QueueBoard queues={queues.data.queues} asOf={queues.data.as_of} /> : null}
+        {!queues.data && queues.error ? <ErrorState error={queues.error} retry={() => void queues.refetch()} /> : null}
+        {queues.isPending ? <Skeleton height={140} /> : null}
+      </Panel>
+      <Panel title={t("waiting.title")} flush>
+        <WaitingNow queueNames={names} />
+      </Panel>
+      <Panel title={t("agents.title")} count={agents.data?.items.length} flush>
+        {agents.data ? <AgentsTable agents={agents.data.items} queueNames={names} /> : null}
+        {!agents.data && agents.error ? <ErrorState error={agents.error} retry={() => void agents.refetch()} /> : null}
+        {agents.isPending ? <Skeleton height={240} /> : null}
+      </Panel>
+    </Page>
+  );
+}

@@ -1,0 +1,141 @@
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
+
+import { DeskPage } from "@/app/DeskPage";
+import { LoginRoute } from "@/app/LoginRoute";
+import { NotFound, RouteError } from "@/app/RouteError";
+import { Shell } from "@/app/shell/Shell";
+import { homeOf } from "@/app/shell/navigation";
+import { sessionOf } from "@/features/session/session";
+import type { TicketSearch } from "@/features/tickets/search";
+import { parseTicketSearch } from "@/features/tickets/search";
+import { adoptLanguage } from "@/i18n";
+
+interface Context {
+  queries: QueryClient;
+}
+
+const rootRoute = createRootRouteWithContext<Context>()({
+  component: Outlet,
+  errorComponent: RouteError,
+  notFoundComponent: NotFound,
+});
+
+interface LoginSearch {
+  next?: string;
+  ended?: boolean;
+}
+
+const loginRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/login",
+  validateSearch: (search: Record<string, unknown>): LoginSearch => ({
+    // Only a path of this site: never an address that leads elsewhere.
+    next: typeof search.next === "string" && /^\/(?![/\\])/.test(search.next) ? search.next : undefined,
+    ended: search.ended === true ? true : undefined,
+  }),
+  component: LoginRoute,
+});
+
+const signedIn = createRoute({
+  getParentRoute: () => rootRoute,
+  id: "signed-in",
+  beforeLoad: async ({ context, location }) => {
+    const me = await sessionOf(context.queries);
+    if (!me) {
+      const next = location.href === "/" ? undefined : location.href;
+      throw redirect({ to: "/login", search: { next } });
+    }
+    await adoptLanguage(me.language);
+    return { me };
+  },
+  component: Shell,
+  errorComponent: RouteError,
+});
+
+const home = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/",
+  beforeLoad: ({ context }) => {
+    throw redirect({ to: homeOf(context.me.role) });
+  },
+});
+
+const desk = createRoute({ getParentRoute: () => signedIn, path: "/desk", component: DeskPage });
+
+const tickets = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/tickets",
+  validateSearch: (search: Record<string, unknown>): TicketSearch => parseTicketSearch(search),
+  component: lazyRouteComponent(() => import("@/app/TicketRoutes"), "TicketsRoute"),
+});
+
+const ticket = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/tickets/$ticketId",
+  component: lazyRouteComponent(() => import("@/app/TicketRoutes"), "TicketRoute"),
+});
+
+interface Query {
+  q?: string;
+}
+const withQuery = (search: Record<string, unknown>): Query => ({
+  q: typeof search.q === "string" || typeof search.q === "number" ? String(search.q) : undefined,
+});
+
+const customers = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/customers",
+  validateSearch: withQuery,
+  component: lazyRouteComponent(() => import("@/app/CustomerRoutes"), "CustomersRoute"),
+});
+
+const customer = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/customers/$customerId",
+  component: lazyRouteComponent(() => import("@/app/CustomerRoutes"), "CustomerRoute"),
+});
+
+const calls = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/calls",
+  component: lazyRouteComponent(() => import("@/features/calls/CallLogPage"), "CallLogPage"),
+});
+
+const supervisor = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/supervisor",
+  component: lazyRouteComponent(() => import("@/app/SupervisorPage"), "SupervisorPage"),
+});
+
+const demo = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/demo",
+  component: lazyRouteComponent(() => import("@/app/DemoPage"), "DemoPage"),
+});
+
+export function createAppRouter(queries: QueryClient) {
+  return createRouter({
+    routeTree: rootRoute.addChildren([
+      loginRoute,
+      demo,
+      signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, supervisor]),
+    ]),
+    context: { queries },
+    defaultPreload: "intent",
+    scrollRestoration: true,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof createAppRouter>;
+  }
+}

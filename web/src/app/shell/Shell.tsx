@@ -1,0 +1,121 @@
+import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { CircleHelp } from "lucide-react";
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { ActionIcon } from "@mantine/core";
+
+import type { Me } from "@/api/types";
+import { useDeskEvents } from "@/app/useDeskEvents";
+import { PresenceControl } from "@/features/presence/PresenceControl";
+import { RingAnnouncer } from "@/features/call/RingAnnouncer";
+import { useLogOut, useMe } from "@/features/session/session";
+import { useShortcut } from "@/keys/shortcuts";
+import { useDesk } from "@/live/desk";
+import { LiveProvider } from "@/live/LiveProvider";
+import { PhoneProvider } from "@/phone/PhoneProvider";
+
+import { ConnectionBanner } from "./ConnectionBanner";
+import { KeySheet } from "./KeySheet";
+import { Logo } from "./Logo";
+import { hasDesk, PLACES } from "./navigation";
+import { QuickSearch } from "./QuickSearch";
+import { RingingElsewhere } from "./RingingElsewhere";
+import { Settings } from "./Settings";
+import classes from "./Shell.module.css";
+
+/** The frame of every page of somebody signed in. */
+export function Shell() {
+  const me = useMe();
+  if (!me) return null;
+  const frame = (
+    <Frame me={me}>
+      <Outlet />
+    </Frame>
+  );
+  return hasDesk(me.role) ? <Connected me={me}>{frame}</Connected> : frame;
+}
+
+/** The socket and the phone, for those who have a desk. */
+export function Connected({ me, children }: { me: Me; children: ReactNode }) {
+  const onEvent = useDeskEvents(me);
+  return (
+    <LiveProvider onEvent={onEvent}>
+      <PhoneProvider agentId={me.id}>{children}</PhoneProvider>
+    </LiveProvider>
+  );
+}
+
+function Frame({ me, children }: { me: Me; children: ReactNode }) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const logOut = useLogOut();
+  const [isSheetOpen, setSheetOpen] = useState(false);
+  useShortcut("help", () => setSheetOpen(true));
+  useShortcut("goDesk", () => void navigate({ to: "/desk" }));
+  useShortcut("goTickets", () => void navigate({ to: "/tickets" }));
+  useShortcut("goCustomers", () => void navigate({ to: "/customers" }));
+  const leave = () => logOut.mutate(undefined, { onSettled: () => void navigate({ to: "/login" }) });
+  return (
+    <div className={classes.shell}>
+      <a href="#main" className={classes.skip}>
+        {t("nav.skip")}
+      </a>
+      <nav className={classes.rail} aria-label={t("nav.title")}>
+        <Logo />
+        <ul className={classes.places}>
+          {PLACES.filter(({ roles }) => roles.includes(me.role)).map(({ to, key, icon: Icon }) => (
+            <li key={to}>
+              <Link to={to} className={classes.place} activeProps={{ "aria-current": "page" }}>
+                <Icon size={20} aria-hidden="true" />
+                {t(`nav.${key}`)}
+              </Link>
+            </li>
+          ))}
+        </ul>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size={36}
+          className={classes.helpButton}
+          aria-label={t("settings.keySheet")}
+          onClick={() => setSheetOpen(true)}
+        >
+          <CircleHelp size={18} />
+        </ActionIcon>
+      </nav>
+      <header className={classes.top}>
+        <QuickSearch />
+        <div className={classes.topEnd}>
+          {hasDesk(me.role) ? <MyPresence /> : null}
+          <Settings me={me} onKeySheet={() => setSheetOpen(true)} onLogOut={leave} />
+        </div>
+      </header>
+      {hasDesk(me.role) ? (
+        <div className={classes.notices}>
+          <ConnectionBanner />
+          <Ringing />
+        </div>
+      ) : null}
+      <main id="main" className={classes.main} tabIndex={-1}>
+        {children}
+      </main>
+      <KeySheet isOpen={isSheetOpen} onClose={() => setSheetOpen(false)} />
+    </div>
+  );
+}
+
+function MyPresence() {
+  const desk = useDesk().data;
+  return desk ? <PresenceControl presence={desk.presence} /> : null;
+}
+
+function Ringing() {
+  const offers = useDesk().data?.offers ?? [];
+  return (
+    <>
+      <RingAnnouncer offers={offers} />
+      <RingingElsewhere offers={offers} />
+    </>
+  );
+}

@@ -1,0 +1,58 @@
+import {
+  Button,
+  createTheme,
+  type CSSVariablesResolver,
+  type MantineColorsTuple,
+  Modal,
+  Drawer,
+  Menu,
+  Tooltip,
+} from "@mantine/core";
+
+/** Mantine takes its colours from tokens.css; the tuples only serve its own shade arithmetic. */
+const accent: MantineColorsTuple = [
+  "#edf1fd", "#d6dffa", "#adbef4", "#829cee", "#5f7fe8", "#456ae2", "#3d63e0", "#2f55d4", "#2747b4", "#1e3991",
+];
+
+export const theme = createTheme({
+  primaryColor: "accent",
+  primaryShade: { light: 7, dark: 6 },
+  colors: { accent },
+  fontFamily: "var(--font)",
+  fontSizes: { xs: "12px", sm: "13px", md: "14px", lg: "16px", xl: "20px" },
+  defaultRadius: "6px",
+  cursorType: "pointer",
+  respectReducedMotion: true,
+  focusRing: "auto",
+  components: {
+    Button: Button.extend({ defaultProps: { size: "sm" } }),
+    Modal: Modal.extend({ defaultProps: { centered: true, radius: "12px", overlayProps: { backgroundOpacity: 0.4 } } }),
+    Drawer: Drawer.extend({ defaultProps: { position: "right", overlayProps: { backgroundOpacity: 0.3 } } }),
+    Menu: Menu.extend({ defaultProps: { shadow: "md", radius: "8px", withinPortal: true } }),
+    Tooltip: Tooltip.extend({ defaultProps: { openDelay: 350, radius: "6px" } }),
+  },
+});
+
+const shared = {
+  "--mantine-color-body": "var(--surface)",
+  "--mantine-color-text": "var(--ink)",
+  "--mantine-color-dimmed": "var(--ink-muted)",
+  "--mantine-color-default": "var(--surface)",
+  "--mantine-color-default-hover": "var(--surface-hover)",
+  "--mantine-color-default-color": "var(--ink)",
+  "--mantine-color-default-border": "var(--line-strong)",
+  "--mantine-color-placeholder": "var(--ink-muted)",
+  "--mantine-color-error": "var(--tone-red-fg)",
+  "--mantine-color-anchor": "var(--accent-ink)",
+  "--mantine-color-accent-filled": "var(--accent)",
+  "--mantine-color-accent-filled-hover": "var(--accent-hover)",
+  "--mantine-color-accent-light": "var(--accent-wash)",
+  "--mantine-color-accent-light-hover": "var(--accent-wash)",
+  "--mantine-color-accent-light-color": "var(--accent-ink)",
+  "--mantine-color-accent-outline": "var(--accent-ink)",
+  "--mantine-color-disabled": "var(--surface-hover)",
+  "--mantine-color-disabled-color": "var(--ink-muted)",
+  "--mantine-color-disabled-border": "var(--line)",
+};
+
+export const cssVariablesResolver: CSSVariablesResolver = () => ({ variables: {}, light: shared, dark: shared });

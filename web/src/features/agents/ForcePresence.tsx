@@ -1,0 +1,76 @@
+import { Button, Modal, SegmentedControl, TextInput } from "@mantine/core";
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { asProblem } from "@/api/problem";
+import type { AgentRow, ChosenPresence } from "@/api/types";
+import { Callout } from "@/design/Notice";
+import { useProblemText } from "@/design/useProblemText";
+
+import { useForcePresence } from "./useAgents";
+
+/** A supervisor sets somebody's state. The reason is shown to them and kept in the audit. */
+export function ForcePresence({ agent }: { agent: AgentRow }) {
+  const { t } = useTranslation();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <Button
+        size="compact-sm"
+        variant="default"
+        onClick={() => setOpen(true)}
+        aria-label={t("agents.setStateOf", { name: agent.name })}
+      >
+        {t("agents.setState")}
+      </Button>
+      <Modal
+        opened={isOpen}
+        onClose={() => setOpen(false)}
+        title={t("agents.setStateOf", { name: agent.name })}
+        closeButtonProps={{ "aria-label": t("action.close") }}
+      >
+        {isOpen ? <ForceForm agent={agent} onDone={() => setOpen(false)} /> : null}
+      </Modal>
+    </>
+  );
+}
+
+function ForceForm({ agent, onDone }: { agent: AgentRow; onDone: () => void }) {
+  const { t } = useTranslation();
+  const problemText = useProblemText();
+  const [state, setState] = useState<ChosenPresence>("available");
+  const [reason, setReason] = useState("");
+  const force = useForcePresence();
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    force.mutate({ agent, state, reason: reason.trim() }, { onSuccess: onDone });
+  };
+  return (
+    <form onSubmit={submit} style={{ display: "grid", gap: "var(--space-4)" }}>
+      <SegmentedControl
+        fullWidth
+        aria-label={t("agents.state")}
+        value={state}
+        onChange={(value) => setState(value as ChosenPresence)}
+        data={(["available", "break", "offline"] as const).map((value) => ({ value, label: t(`presence.${value}`) }))}
+      />
+      <TextInput
+        label={t("agents.reason")}
+        description={t("agents.reasonHint", { name: agent.name })}
+        required
+        withAsterisk={false}
+        data-autofocus
+        value={reason}
+        onChange={(event) => setReason(event.currentTarget.value)}
+      />
+      {force.error ? (
+        <div role="alert">
+          <Callout tone="red">{problemText(asProblem(force.error))}</Callout>
+        </div>
+      ) : null}
+      <Button type="submit" loading={force.isPending} disabled={reason.trim() === ""}>
+        {t("agents.setState")}
+      </Button>
+    </form>
+  );
+}

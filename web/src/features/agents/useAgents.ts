@@ -1,0 +1,61 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import * as api from "@/api/endpoints";
+import type { AgentRow, AgentState, ChosenPresence } from "@/api/types";
+import { observeServerTime } from "@/live/clock";
+
+const KEY = ["agents", "live"] as const;
+
+export function useAgentsLive() {
+  return useQuery({
+    queryKey: KEY,
+    queryFn: async () => {
+      const live = await api.agents();
+      observeServerTime(live.as_of);
+      return live;
+    },
+    refetchInterval: 2000,
+  });
+}
+
+export function useForcePresence() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: ({ agent, state, reason }: { agent: AgentRow; state: ChosenPresence; reason: string }) =>
+      api.setAgentPresence(agent.id, state, reason),
+    onSuccess: () => queries.invalidateQueries({ queryKey: KEY }),
+  });
+}
+
+export type SortKey = "name" | "state" | "since";
+export interface AgentFilter {
+  words: string;
+  state: AgentState | null;
+  queue: string | null;
+  sort: SortKey;
+}
+
+const RANK: AgentState[] = [
+  "not_responding",
+  "unreachable",
+  "reconnecting",
+  "reserved",
+  "talking",
+  "wrapping",
+  "available",
+  "break",
+  "offline",
+];
+
+/** The rows a supervisor asked for. By "since", the one longest in its state comes first. */
+export function visibleAgents(agents: AgentRow[], { words, state, queue, sort }: AgentFilter): AgentRow[] {
+  const needle = words.trim().toLowerCase();
+  const byName = (a: AgentRow, b: AgentRow) => a.name.localeCompare(b.name) || a.id - b.id;
+  const bySince = (a: AgentRow, b: AgentRow) => Date.parse(a.since) - Date.parse(b.since) || byName(a, b);
+  const byState = (a: AgentRow, b: AgentRow) => RANK.indexOf(a.state) - RANK.indexOf(b.state) || bySince(a, b);
+  return agents
+    .filter((agent) => state === null || agent.state === state)
+    .filter((agent) => queue === null || agent.queues.includes(queue))
+    .filter(({ name, email }) => needle === "" || name.toLowerCase().includes(needle) || email.toLowerCase().includes(needle))
+    .sort(sort === "name" ? byName : sort === "state" ? byState : bySince);
+}

@@ -1,0 +1,131 @@
+import { Button } from "@mantine/core";
+import { CircleCheck, X } from "lucide-react";
+import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { asProblem } from "@/api/problem";
+import type { ActiveCall as Call, Disposition } from "@/api/types";
+import { Callout } from "@/design/Notice";
+import { useProblemText } from "@/design/useProblemText";
+import { ariaKeys, Keycaps } from "@/keys/Keycaps";
+import { useShortcut } from "@/keys/shortcuts";
+
+import classes from "./ActiveCall.module.css";
+import { CallHead } from "./CallHead";
+import { Candidates } from "./Candidates";
+import { useChooseCustomer, useFinish } from "./commands";
+import { CreateOrAttach } from "./CreateOrAttach";
+import { Dispositions } from "./Dispositions";
+import { NoteField } from "./NoteField";
+import { PopIdentity } from "./PopIdentity";
+import { TicketChoice } from "./TicketChoice";
+import { useNote } from "./useNote";
+
+interface Props {
+  agentId: number;
+  call: Call;
+  dispositions: Disposition[];
+  hasKeys: boolean;
+}
+
+/** A call that was answered here, from the first word to the end of wrap-up. */
+export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
+  const { t } = useTranslation();
+  const { pop } = call;
+  const isAmbiguous = pop.customer.match === "many" && pop.customer.chosen_id === null;
+  const isUnknown = pop.customer.profile === null && !isAmbiguous && pop.customer.match !== "one";
+  const fitting = dispositions.filter(({ queue }) => queue === null || queue === pop.call.queue);
+  const note = useNote(agentId, pop.call.id, call.note);
+  const [disposition, setDisposition] = useState(call.disposition);
+  return (
+    <article className={classes.call} data-testid="active-call" data-call={pop.call.id} aria-label={t("call.title")}>
+      <CallHead call={call} hasKeys={hasKeys} />
+      <PopIdentity pop={pop} />
+      {isAmbiguous ? <ChooseCandidate call={call} hasKeys={hasKeys} /> : null}
+      {isUnknown ? <CreateOrAttach pop={pop} /> : null}
+      <TicketChoice pop={pop} />
+      <NoteField note={note} hasKeys={hasKeys} />
+      <Dispositions
+        dispositions={fitting}
+        chosen={disposition}
+        onChoose={setDisposition}
+        hasKeys={hasKeys && !isAmbiguous}
+      />
+      <Finish call={call} note={note} disposition={disposition} hasKeys={hasKeys} />
+    </article>
+  );
+}
+
+function ChooseCandidate({ call, hasKeys }: { call: Call; hasKeys: boolean }) {
+  const choose = useChooseCustomer(call.pop.call.id);
+  const { candidates } = call.pop.customer;
+  return (
+    <Candidates
+      candidates={candidates}
+      pickedId={choose.variables ?? null}
+      onPick={(candidate) => choose.mutate(candidate.id)}
+      hasKeys={hasKeys}
+      isBusy={choose.isPending}
+    />
+  );
+}
+
+interface FinishProps {
+  call: Call;
+  note: ReturnType<typeof useNote>;
+  disposition: string | null;
+  hasKeys: boolean;
+}
+
+/** Save and finish. During the call it only arms: the customer is never cut off by a key meant for the note. */
+function Finish({ call, note, disposition, hasKeys }: FinishProps) {
+  const { t } = useTranslation();
+  const problemText = useProblemText();
+  const finish = useFinish(call.pop.call.id);
+  const [isArmed, setArmed] = useState(false);
+  const isOver = call.state === "wrapping";
+  const run = () =>
+    finish.mutate({ disposition, note: note.body === "" ? null : note.body }, { onSuccess: () => note.forget() });
+  const press = () => {
+    if (finish.isPending || finish.isSuccess) return;
+    if (isOver) run();
+    else {
+      note.save();
+      setArmed(true);
+    }
+  };
+  useEffect(() => {
+    if (isArmed && isOver && finish.isIdle) run();
+  });
+  useShortcut("finish", press, hasKeys);
+  return (
+    <footer className={classes.foot}>
+      {finish.error ? (
+        <div className={classes.wide} role="alert">
+          <Callout tone="red">{problemText(asProblem(finish.error))}</Callout>
+        </div>
+      ) : null}
+      <Button
+        size="md"
+        leftSection={<CircleCheck size={16} aria-hidden="true" />}
+        rightSection={hasKeys ? <Keycaps of="finish" /> : null}
+        loading={finish.isPending}
+        onClick={press}
+        variant={isOver ? "filled" : "default"}
+        aria-keyshortcuts={ariaKeys("finish")}
+        data-testid="finish"
+      >
+        {t(isOver ? "call.finish" : "call.finishLater")}
+      </Button>
+      <p className={classes.footText} role="status">
+        {isArmed && !isOver ? t("call.willFinish") : null}
+        {isOver ? t("call.wrapHint") : null}
+      </p>
+      {isArmed && !isOver ? (
+        <Button variant="subtle" leftSection={<X size={14} aria-hidden="true" />} onClick={() => setArmed(false)}>
+          {t("call.doNotFinish")}
+        </Button>
+      ) : null}
+    </footer>
+  );
+}

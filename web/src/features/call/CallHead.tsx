@@ -1,0 +1,113 @@
+import { Button } from "@mantine/core";
+import { Mic, MicOff, PhoneOff, RotateCw } from "lucide-react";
+import { useTranslation } from "react-i18next";
+
+import { asProblem } from "@/api/problem";
+import type { ActiveCall } from "@/api/types";
+import { Chip, type Tone } from "@/design/Chip";
+import { Callout } from "@/design/Notice";
+import { useProblemText } from "@/design/useProblemText";
+import { formatPhone } from "@/format/phone";
+import { clock, secondsSince, secondsUntil, useNow } from "@/format/time";
+import { useText } from "@/i18n";
+import { ariaKeys, Keycaps } from "@/keys/Keycaps";
+import { useShortcut } from "@/keys/shortcuts";
+import { usePhone, usePhoneStatus } from "@/phone/PhoneProvider";
+
+import classes from "./ActiveCall.module.css";
+import { useHangUp } from "./commands";
+import { TimeLine } from "./Deadline";
+
+const TONE: Record<ActiveCall["state"], Tone> = {
+  connecting: "amber",
+  in_call: "green",
+  on_hold: "amber",
+  wrapping: "violet",
+};
+
+function useCallClock(call: ActiveCall): string {
+  const now = useNow();
+  if (call.state === "wrapping" && call.wrap_up_ends_at !== null) return clock(Math.ceil(secondsUntil(call.wrap_up_ends_at, now)));
+  return call.connected_at === null ? "" : clock(secondsSince(call.connected_at, now));
+}
+
+/** State and time of the call, and the phone's buttons. */
+export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean }) {
+  const { t } = useTranslation();
+  const text = useText();
+  const problemText = useProblemText();
+  const time = useCallClock(call);
+  const hangUp = useHangUp(call.pop.call.id);
+  const isOpen = call.state !== "wrapping";
+  useShortcut("hangUp", () => hangUp.mutate(), hasKeys && isOpen);
+  return (
+    <>
+      {call.state === "wrapping" && call.wrap_up_ends_at !== null && call.ended_at !== null ? (
+        <TimeLine from={call.ended_at} to={call.wrap_up_ends_at} />
+      ) : null}
+      <header className={classes.head}>
+        <Chip tone={TONE[call.state]}>{t(`callState.${call.state}`)}</Chip>
+        <strong className={classes.time} role="timer">
+          {time}
+        </strong>
+        <p className={classes.headFacts}>
+          <span>{text(call.pop.call.queue_name)}</span>
+          <span>{t("pop.called", { number: formatPhone(call.pop.call.to) })}</span>
+          <span>{t("pop.waited", { time: clock(call.pop.call.waited_s) })}</span>
+        </p>
+        {isOpen ? (
+          <div className={classes.phone}>
+            <PhoneButtons call={call} />
+            <Button
+              className={classes.hangUp}
+              leftSection={<PhoneOff size={16} aria-hidden="true" />}
+              rightSection={hasKeys ? <Keycaps of="hangUp" /> : null}
+              loading={hangUp.isPending}
+              onClick={() => hangUp.mutate()}
+              aria-keyshortcuts={ariaKeys("hangUp")}
+              data-testid="hangup"
+            >
+              {t("action.hangUp")}
+            </Button>
+          </div>
+        ) : null}
+      </header>
+      {hangUp.error ? (
+        <div className={classes.block} role="alert">
+          <Callout tone="red">{problemText(asProblem(hangUp.error))}</Callout>
+        </div>
+      ) : null}
+    </>
+  );
+}
+
+function PhoneButtons({ call }: { call: ActiveCall }) {
+  const { t } = useTranslation();
+  const phone = usePhone();
+  const status = usePhoneStatus();
+  const callId = call.pop.call.id;
+  const isOurs = status.callId === callId && (status.leg === "open" || status.leg === "connecting");
+  if (!isOurs) {
+    return (
+      <Button
+        variant="default"
+        leftSection={<RotateCw size={16} aria-hidden="true" />}
+        onClick={() => phone.connect(callId)}
+        title={status.error === null ? t("phone.rejoinWhy") : t(`phone.error.${status.error}`)}
+      >
+        {t("phone.rejoin")}
+      </Button>
+    );
+  }
+  if (status.backend !== "twilio") return null;
+  return (
+    <Button
+      variant="default"
+      aria-pressed={status.isMuted}
+      leftSection={status.isMuted ? <MicOff size={16} aria-hidden="true" /> : <Mic size={16} aria-hidden="true" />}
+      onClick={() => phone.mute(!status.isMuted)}
+    >
+      {t(status.isMuted ? "phone.unmute" : "phone.mute")}
+    </Button>
+  );
+}

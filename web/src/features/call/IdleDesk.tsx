@@ -1,0 +1,62 @@
+import { Button } from "@mantine/core";
+import { Coffee, Headset, PowerOff, TriangleAlert } from "lucide-react";
+import { useTranslation } from "react-i18next";
+
+import type { Desk, PresenceState } from "@/api/types";
+import { useText } from "@/i18n";
+import { useMutation } from "@tanstack/react-query";
+import { setPresence } from "@/api/endpoints";
+import { usePatchDesk, withPresence } from "@/live/desk";
+
+import classes from "./IdleDesk.module.css";
+
+const ICON: Record<PresenceState, typeof Headset> = {
+  available: Headset,
+  break: Coffee,
+  offline: PowerOff,
+  not_responding: TriangleAlert,
+  reconnecting: TriangleAlert,
+  unreachable: TriangleAlert,
+};
+
+/** Nothing rings: says whether calls can come, the one step if not, and how the queues stand. */
+export function IdleDesk({ desk }: { desk: Desk }) {
+  const { t } = useTranslation();
+  const text = useText();
+  const patch = usePatchDesk();
+  const back = useMutation({
+    mutationFn: () => setPresence("available"),
+    onSuccess: (presence) => patch((known) => withPresence(known, presence)),
+  });
+  const { state } = desk.presence;
+  const Icon = ICON[state];
+  return (
+    <section className={classes.idle} data-state={state} aria-label={t("desk.idle")}>
+      <span className={classes.icon} aria-hidden="true">
+        <Icon />
+      </span>
+      <h2 className={classes.title}>{t(`idle.${state}.title`)}</h2>
+      <p className={classes.text}>{t(`idle.${state}.text`)}</p>
+      {state === "available" || state === "reconnecting" ? null : (
+        <Button size="md" loading={back.isPending} onClick={() => back.mutate()}>
+          {t("idle.goAvailable")}
+        </Button>
+      )}
+      {desk.queues.length === 0 ? null : (
+        <ul className={classes.queues} aria-label={t("nav.queues")}>
+          {desk.queues.map((queue) => (
+            <li key={queue.key} className={classes.queue}>
+              <span className={classes.queueName}>{text(queue.name)}</span>
+              <span>
+                <strong>{queue.waiting}</strong> {t("queue.waiting")}
+              </span>
+              <span>
+                <strong>{queue.agents_available}</strong> {t("queue.free")}
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}

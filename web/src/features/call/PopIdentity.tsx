@@ -1,0 +1,113 @@
+import { Building2, Clock, HelpCircle, Languages, PhoneOff, Users } from "lucide-react";
+import { useTranslation } from "react-i18next";
+
+import type { Candidate, ScreenPop } from "@/api/types";
+import { formatPhone, zoneOf } from "@/format/phone";
+import { timeIn, useNow } from "@/format/time";
+import { useLanguage } from "@/i18n";
+import { Avatar, EvidenceLine, languageName, TierChip } from "@/parts/CustomerParts";
+
+import classes from "./Pop.module.css";
+
+/** The candidate that was picked or, with one match, the one there is. */
+export function chosenCandidate(pop: ScreenPop, pickedId: number | null): Candidate | null {
+  const { match, candidates, chosen_id } = pop.customer;
+  const id = pickedId ?? chosen_id;
+  if (id !== null) return candidates.find((candidate) => candidate.id === id) ?? null;
+  return match === "one" ? (candidates[0] ?? null) : null;
+}
+
+/** Who is calling, in words: a name, or honestly that we do not know. */
+export function useCallerName(): (pop: ScreenPop, pickedId?: number | null) => string {
+  const { t } = useTranslation();
+  return (pop, pickedId = null) => {
+    const known = chosenCandidate(pop, pickedId)?.name ?? pop.customer.profile?.name;
+    if (known !== undefined) return known;
+    if (pop.customer.match === "withheld") return t("pop.withheld");
+    if (pop.customer.match === "many") return t("pop.possible", { count: pop.customer.candidates.length });
+    return t("pop.unknown");
+  };
+}
+
+/** Identity first: the name, the facts that change how one answers, and the evidence for it. */
+export function PopIdentity({ pop, pickedId = null }: { pop: ScreenPop; pickedId?: number | null }) {
+  const nameOf = useCallerName();
+  const name = nameOf(pop, pickedId);
+  const { call, customer } = pop;
+  const candidate = chosenCandidate(pop, pickedId);
+  const profile = customer.profile;
+  const isKnown = candidate !== null || profile !== null;
+  const company = candidate?.company ?? profile?.company ?? null;
+  return (
+    <div className={classes.identity} data-testid="pop-identity" data-match={customer.match}>
+      {isKnown ? (
+        <Avatar name={name} size={44} />
+      ) : (
+        <span className={classes.nobody} aria-hidden="true">
+          {customer.match === "withheld" ? <PhoneOff /> : customer.match === "many" ? <Users /> : <HelpCircle />}
+        </span>
+      )}
+      <div className={classes.who}>
+        <div className={classes.nameLine}>
+          <h3 className={classes.name}>{name}</h3>
+          <TierChip tier={candidate?.tier ?? profile?.tier ?? null} />
+          {company === null ? null : (
+            <span className={classes.fact}>
+              <Building2 aria-hidden="true" />
+              {company}
+            </span>
+          )}
+          <CallerFacts call={call} language={profile?.language ?? call.language} />
+        </div>
+        <Evidence pop={pop} candidate={candidate} />
+      </div>
+    </div>
+  );
+}
+
+function CallerFacts({ call, language }: { call: ScreenPop["call"]; language: string | null }) {
+  const { t } = useTranslation();
+  const page = useLanguage();
+  const now = useNow();
+  const zone = call.from_kind === "e164" ? zoneOf(call.from) : null;
+  return (
+    <>
+      {language === null ? null : (
+        <span className={classes.fact}>
+          <Languages aria-hidden="true" />
+          {languageName(language, page)}
+        </span>
+      )}
+      {zone === null ? null : (
+        <span className={classes.fact}>
+          <Clock aria-hidden="true" />
+          {t("pop.localTime", { time: timeIn(zone, now, page) })}
+        </span>
+      )}
+    </>
+  );
+}
+
+function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | null }) {
+  const { t } = useTranslation();
+  const { match } = pop.customer;
+  if (candidate) {
+    return (
+      <p className={classes.evidence}>
+        <span className={classes.label}>{t("pop.matchedBy")}</span>
+        <EvidenceLine evidence={candidate.evidence} />
+      </p>
+    );
+  }
+  const from = pop.call.from_kind === "e164" ? formatPhone(pop.call.from) : pop.call.from;
+  return (
+    <p className={classes.evidence}>
+      {match === "withheld" ? null : <strong className={classes.number}>{from}</strong>}
+      <span className={classes.soft}>
+        {match === "withheld" && t("pop.withheldWhy")}
+        {match === "many" && t("pop.manyWhy")}
+        {match === "none" && t(pop.call.from_kind === "e164" ? "pop.noneWhy" : `pop.fromKind.${pop.call.from_kind}`)}
+      </span>
+    </p>
+  );
+}

@@ -1,0 +1,95 @@
+import { useMutation } from "@tanstack/react-query";
+
+import * as api from "@/api/endpoints";
+import type { ScreenPop } from "@/api/types";
+import { usePatchDesk, useReadDeskAgain, withPop } from "@/live/desk";
+import { useLiveStatus } from "@/live/LiveProvider";
+import { usePhone } from "@/phone/PhoneProvider";
+
+/** The socket tells what a command did; without it the desk is read again. */
+function useSettled() {
+  const { state } = useLiveStatus();
+  const readAgain = useReadDeskAgain();
+  return () => (state === "live" ? undefined : readAgain());
+}
+
+export interface Acceptance {
+  pop: ScreenPop;
+  /** A candidate the agent picked while it rang. */
+  customerId: number | null;
+}
+
+export function useAccept() {
+  const phone = usePhone();
+  const patch = usePatchDesk();
+  const readAgain = useReadDeskAgain();
+  const settled = useSettled();
+  return useMutation({
+    mutationFn: async ({ pop, customerId }: Acceptance) => {
+      const { call } = await api.acceptOffer(pop.offer_id);
+      phone.connect(call.id);
+      if (customerId !== null) {
+        const chosen = await api.chooseCustomer(call.id, customerId);
+        patch((desk) => withPop(desk, chosen));
+      }
+    },
+    onSuccess: settled,
+    // Taken, expired or gone: whatever it was, the desk as the service sees it tells the truth.
+    onError: () => readAgain(),
+  });
+}
+
+export function useReject() {
+  const settled = useSettled();
+  const readAgain = useReadDeskAgain();
+  return useMutation({
+    mutationFn: (pop: ScreenPop) => api.rejectOffer(pop.offer_id),
+    onSuccess: settled,
+    onError: () => readAgain(),
+  });
+}
+
+export function useHangUp(callId: number) {
+  const settled = useSettled();
+  return useMutation({ mutationFn: () => api.hangUp(callId), onSuccess: settled });
+}
+
+export function useFinish(callId: number) {
+  const patch = usePatchDesk();
+  const settled = useSettled();
+  return useMutation({
+    mutationFn: ({ disposition, note }: { disposition: string | null; note: string | null }) =>
+      api.finishCall(callId, disposition, note),
+    onSuccess: () => {
+      patch((desk) => ({ ...desk, calls: desk.calls.filter((call) => call.pop.call.id !== callId) }));
+      return settled();
+    },
+  });
+}
+
+export function useChooseCustomer(callId: number) {
+  const patch = usePatchDesk();
+  return useMutation({
+    mutationFn: (customerId: number) => api.chooseCustomer(callId, customerId),
+    onSuccess: (pop) => patch((desk) => withPop(desk, pop)),
+  });
+}
+
+export function useCreateCustomer(callId: number) {
+  const patch = usePatchDesk();
+  return useMutation({
+    mutationFn: async (fresh: { name: string; language?: string; phone?: string }) => {
+      const profile = await api.createCustomer(fresh);
+      return api.chooseCustomer(callId, profile.id);
+    },
+    onSuccess: (pop) => patch((desk) => withPop(desk, pop)),
+  });
+}
+
+export function useChooseTicket(callId: number) {
+  const patch = usePatchDesk();
+  return useMutation({
+    mutationFn: (ticketId: number | null) => api.chooseTicket(callId, ticketId),
+    onSuccess: (pop) => patch((desk) => withPop(desk, pop)),
+  });
+}

@@ -1,0 +1,125 @@
+import { Button, Select, Skeleton } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { PhoneCall } from "lucide-react";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { calls } from "@/api/endpoints";
+import type { CallLogEntry } from "@/api/types";
+import { Chip, type Tone } from "@/design/Chip";
+import { EmptyState, ErrorState } from "@/design/Notice";
+import { Page } from "@/design/Page";
+import table from "@/design/Table.module.css";
+import { formatPhone } from "@/format/phone";
+import { clock, dateTime, secondsSince } from "@/format/time";
+import { useLanguage } from "@/i18n";
+
+const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const;
+type KnownState = (typeof STATES)[number];
+
+/** The calls as they came in, the newest first. */
+export function CallLogPage() {
+  const { t } = useTranslation();
+  const [state, setState] = useState<string | null>(null);
+  const found = useInfiniteQuery({
+    queryKey: ["calls", state],
+    queryFn: ({ pageParam }) => calls({ state: state ?? undefined, limit: 50, cursor: pageParam }),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    refetchInterval: 5000,
+  });
+  const items = found.data?.pages.flatMap((page) => page.items) ?? [];
+  return (
+    <Page title={t("nav.calls")}>
+      <div className={table.toolbar}>
+        <Select
+          aria-label={t("calls.state")}
+          placeholder={t("calls.everyState")}
+          clearable
+          clearButtonProps={{ "aria-label": t("calls.everyState") }}
+          data={STATES.map((value) => ({ value, label: t(`calls.states.${value}`) }))}
+          value={state}
+          onChange={setState}
+        />
+      </div>
+      {found.error ? <ErrorState error={found.error} retry={() => void found.refetch()} /> : null}
+      {found.isPending ? <Skeleton height={320} radius="lg" /> : null}
+      {found.isSuccess && items.length === 0 ? (
+        <div className={table.frame}>
+          <EmptyState icon={<PhoneCall />} title={t("calls.noneTitle")}>
+            {t("calls.noneText")}
+          </EmptyState>
+        </div>
+      ) : null}
+      {items.length > 0 ? <CallTable items={items} /> : null}
+      {found.hasNextPage ? (
+        <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
+          {t("action.loadMore")}
+        </Button>
+      ) : null}
+    </Page>
+  );
+}
+
+const TONE: Partial<Record<KnownState, Tone>> = { queued: "amber", offering: "blue", connecting: "blue", in_call: "green", on_hold: "amber" };
+
+function isKnown(state: string): state is KnownState {
+  return (STATES as readonly string[]).includes(state);
+}
+
+function CallTable({ items }: { items: CallLogEntry[] }) {
+  const { t, i18n } = useTranslation();
+  const language = useLanguage();
+  const stateText = (call: CallLogEntry): string => {
+    const key = `calls.outcomes.${call.outcome}`;
+    if (call.outcome !== null && i18n.exists(key)) return t(key as "calls.outcomes.answered");
+    return call.outcome ?? (isKnown(call.state) ? t(`calls.states.${call.state}`) : call.state);
+  };
+  const between = (from: string | null, to: string | null) =>
+    from === null || to === null ? "—" : clock(secondsSince(from, Date.parse(to)));
+  return (
+    <div className={table.frame}>
+      <table className={table.table} data-testid="calls-table">
+        <thead>
+          <tr>
+            <th scope="col">{t("calls.from")}</th>
+            <th scope="col">{t("calls.time")}</th>
+            <th scope="col">{t("calls.to")}</th>
+            <th scope="col">{t("tickets.queue")}</th>
+            <th scope="col">{t("calls.state")}</th>
+            <th scope="col" className={table.number}>
+              {t("calls.waited")}
+            </th>
+            <th scope="col" className={table.number}>
+              {t("calls.talked")}
+            </th>
+            <th scope="col">{t("calls.ticket")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((call) => (
+            <tr key={call.id}>
+              <th scope="row">{formatPhone(call.from) || t("pop.withheld")}</th>
+              <td>{dateTime(call.created_at, language)}</td>
+              <td>{formatPhone(call.to)}</td>
+              <td>{call.queue ?? <span className={table.none}>—</span>}</td>
+              <td>
+                <Chip tone={(isKnown(call.state) && TONE[call.state]) || "grey"}>{stateText(call)}</Chip>
+              </td>
+              <td className={table.number}>{between(call.queued_at, call.answered_at ?? call.ended_at)}</td>
+              <td className={table.number}>{between(call.answered_at, call.ended_at)}</td>
+              <td>
+                {call.ticket ? (
+                  <Link to="/tickets/$ticketId" params={{ ticketId: String(call.ticket.id) }}>
+                    {call.ticket.number}
+                  </Link>
+                ) : null}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

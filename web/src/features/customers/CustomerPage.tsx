@@ -1,0 +1,131 @@
+import { Button, Skeleton } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+
+import type { Profile, TimelineEntry } from "@/api/types";
+import { ErrorState } from "@/design/Notice";
+import { Page } from "@/design/Page";
+import { Panel } from "@/design/Panel";
+import { dateTime } from "@/format/time";
+import { useLanguage } from "@/i18n";
+import { EvidenceLine, TierChip } from "@/parts/CustomerParts";
+import { TicketLine } from "@/parts/TicketParts";
+
+import { CustomerFields } from "./CustomerFields";
+import classes from "./CustomerPage.module.css";
+import { useCustomer, useTimeline } from "./useCustomers";
+
+/** Everything we know about one customer, the newest first. */
+export function CustomerPage({ id }: { id: number }) {
+  const { t } = useTranslation();
+  const { data: profile, error, refetch } = useCustomer(id);
+  if (error) return <ErrorState error={error} retry={() => void refetch()} />;
+  if (!profile) {
+    return (
+      <Page title={t("customers.loading")}>
+        <Skeleton height={280} radius="lg" />
+      </Page>
+    );
+  }
+  return (
+    <Page
+      above={<Link to="/customers">{t("nav.customers")}</Link>}
+      title={
+        <>
+          {profile.name}
+          <TierChip tier={profile.tier} />
+        </>
+      }
+    >
+      <div className={classes.columns}>
+        <Timeline id={id} />
+        <div className={classes.side}>
+          <CustomerFields key={profile.version} profile={profile} />
+          <Identities profile={profile} />
+          <Panel title={t("customer.openTickets")} count={profile.open_tickets.length} flush>
+            {profile.open_tickets.length === 0 ? (
+              <p className={classes.none}>{t("customer.noOpenTickets")}</p>
+            ) : (
+              <ul>
+                {profile.open_tickets.map((ticket) => (
+                  <li key={ticket.id}>
+                    <TicketLine ticket={ticket} />
+                  </li>
+                ))}
+              </ul>
+            )}
+          </Panel>
+        </div>
+      </div>
+    </Page>
+  );
+}
+
+function Identities({ profile }: { profile: Profile }) {
+  const { t } = useTranslation();
+  return (
+    <Panel title={t("customers.reach")}>
+      {profile.identities.length === 0 ? <p className={classes.soft}>{t("customers.noIdentities")}</p> : null}
+      <ul className={classes.identities}>
+        {profile.identities.map((identity) => (
+          <li key={`${identity.kind}:${identity.value}`}>
+            <EvidenceLine evidence={identity} />
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
+function Timeline({ id }: { id: number }) {
+  const { t } = useTranslation();
+  const timeline = useTimeline(id);
+  const items = timeline.data?.pages.flatMap((page) => page.items) ?? [];
+  return (
+    <Panel title={t("customers.timeline")} flush>
+      {timeline.error ? <ErrorState error={timeline.error} retry={() => void timeline.refetch()} /> : null}
+      {timeline.isPending ? <Skeleton height={160} m="md" /> : null}
+      {timeline.isSuccess && items.length === 0 ? <p className={classes.none}>{t("customers.noTimeline")}</p> : null}
+      <ol>
+        {items.map((entry, index) => (
+          <TimelineLine key={`${entry.at}${index}`} entry={entry} />
+        ))}
+      </ol>
+      {timeline.hasNextPage ? (
+        <Button
+          variant="subtle"
+          fullWidth
+          loading={timeline.isFetchingNextPage}
+          onClick={() => void timeline.fetchNextPage()}
+        >
+          {t("action.loadMore")}
+        </Button>
+      ) : null}
+    </Panel>
+  );
+}
+
+function TimelineLine({ entry }: { entry: TimelineEntry }) {
+  const { t } = useTranslation();
+  const language = useLanguage();
+  const ticketId = entry.data.ticket_id;
+  return (
+    <li className={classes.entry}>
+      <span className={classes.kind} data-kind={entry.kind}>
+        {t(`timeline.${entry.kind}`)}
+      </span>
+      <span className={classes.entryTitle}>
+        {typeof ticketId === "number" ? (
+          <Link to="/tickets/$ticketId" params={{ ticketId: String(ticketId) }}>
+            {entry.title}
+          </Link>
+        ) : (
+          entry.title
+        )}
+      </span>
+      <time className={classes.soft} dateTime={entry.at}>
+        {dateTime(entry.at, language)}
+      </time>
+    </li>
+  );
+}

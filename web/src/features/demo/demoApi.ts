@@ -1,0 +1,41 @@
+/** The simulator's own doors: callers, what they hear, and the traffic in the background. */
+import { asProblem, Problem, problemOf } from "@/api/problem";
+
+export interface Said {
+  at: string;
+  verb: string;
+  text: string;
+}
+export interface DemoCall {
+  sid: string;
+  status: string;
+  from: string;
+  to: string;
+  said: Said[];
+  conference: string | null;
+}
+
+async function request<Result>(method: "GET" | "POST", path: string, body?: object): Promise<Result> {
+  let response: Response;
+  try {
+    response = await fetch(`/demo${path}`, {
+      method,
+      credentials: "same-origin",
+      headers: body ? { "content-type": "application/json" } : undefined,
+      body: body ? JSON.stringify(body) : undefined,
+    });
+  } catch (cause) {
+    throw asProblem(cause);
+  }
+  if (!response.ok) {
+    if (response.status === 404 && path === "/calls") throw new Problem({ status: 404, code: "demo_off" });
+    throw problemOf(response.status, await response.json().catch(() => null));
+  }
+  return (await response.json()) as Result;
+}
+
+export const startCall = (from: string, to: string) => request<{ sid: string }>("POST", "/calls", { from, to });
+export const demoCall = (sid: string) => request<DemoCall>("GET", `/calls/${encodeURIComponent(sid)}`);
+export const endCall = (sid: string) => request<{ sid: string; status: string }>("POST", `/calls/${encodeURIComponent(sid)}/hangup`, {});
+export const traffic = () => request<{ on: boolean }>("GET", "/traffic");
+export const setTraffic = (on: boolean) => request<{ on: boolean }>("POST", "/traffic", { on });

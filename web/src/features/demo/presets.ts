@@ -1,0 +1,15 @@
+/** The numbers of the demo organisation (demo/org.yaml and demo/customers.csv). */
+export const LINES = [
+  { number: "+14155550199", key: "support" },
+  { number: "+4930901820", key: "de" },
+  { number: "+862155550123", key: "sales" },
+] as const;
+
+export const CALLERS = [
+  { key: "known", number: "+14155550101" },
+  { key: "german", number: "+4930901001" },
+  { key: "chinese", number: "+8613800000001" },
+  { key: "shared", number: "+14155550150" },
+  { key: "unknown", number: "+12125550187" },
+  { key: "withheld", number: "anonymous" },
+] as const;

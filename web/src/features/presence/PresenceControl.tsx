@@ -1,0 +1,118 @@
+import { Button, Menu, UnstyledButton } from "@mantine/core";
+import { Check, ChevronDown } from "lucide-react";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { asProblem } from "@/api/problem";
+import type { Presence, PresenceState, WorkState } from "@/api/types";
+import { StateDot, type Tone } from "@/design/Chip";
+import { useProblemText } from "@/design/useProblemText";
+import { clock, secondsSince, useNow } from "@/format/time";
+import { useShortcut } from "@/keys/shortcuts";
+
+import classes from "./PresenceControl.module.css";
+import { useSetPresence } from "./usePresence";
+
+const TONE: Record<PresenceState, Tone> = {
+  available: "green",
+  break: "amber",
+  offline: "grey",
+  not_responding: "red",
+  reconnecting: "amber",
+  unreachable: "red",
+};
+const WORK_TONE: Record<WorkState, Tone | null> = { idle: null, offered: "blue", in_call: "blue", wrapping: "violet" };
+export const BREAK_REASONS = ["break", "lunch", "meeting", "training"] as const;
+type BreakReason = (typeof BREAK_REASONS)[number];
+
+function isBreakReason(reason: string | null): reason is BreakReason {
+  return BREAK_REASONS.includes(reason as BreakReason);
+}
+
+/** Where I stand: chosen by me, or set by the service with a way back. */
+export function PresenceControl({ presence }: { presence: Presence }) {
+  const { t } = useTranslation();
+  const problemText = useProblemText();
+  const [isOpen, setOpen] = useState(false);
+  const now = useNow();
+  const choose = useSetPresence();
+  const { state, reason, work, next } = presence;
+  const isSetByService = state === "not_responding" || state === "unreachable";
+  useShortcut("presence", () => setOpen(true));
+
+  const stateText = isBreakReason(reason) && state === "break" ? t(`breakReason.${reason}`) : t(`presence.${state}`);
+  const workTone = WORK_TONE[work];
+  const label = workTone !== null && state === "available" ? t(`work.${work}`) : stateText;
+  return (
+    <div className={classes.control}>
+      {isSetByService ? (
+        <Button size="xs" loading={choose.isPending} onClick={() => choose.mutate({ state: "available" })}>
+          {t("presence.back")}
+        </Button>
+      ) : null}
+      <Menu opened={isOpen} onChange={setOpen} position="bottom-end" width={240}>
+        <Menu.Target>
+          <UnstyledButton
+            className={classes.button}
+            data-testid="presence"
+            data-state={state}
+            data-tone={(state === "available" ? workTone : null) ?? TONE[state]}
+            aria-label={t("presence.label", { state: label })}
+          >
+            <StateDot tone={(state === "available" ? workTone : null) ?? TONE[state]} />
+            <span className={classes.state}>{label}</span>
+            <span className={classes.time}>{clock(secondsSince(presence.since, now))}</span>
+            {next === null ? null : <span className={classes.next}>{t("presence.next", { state: nextText(next) })}</span>}
+            <ChevronDown size={14} aria-hidden="true" />
+          </UnstyledButton>
+        </Menu.Target>
+        <Menu.Dropdown>
+          {isSetByService ? <Menu.Label>{t(`presenceWhy.${state}`)}</Menu.Label> : null}
+          {choose.error ? <Menu.Label c="var(--tone-red-fg)">{problemText(asProblem(choose.error))}</Menu.Label> : null}
+          <Choice tone="green" isChosen={state === "available"} onClick={() => choose.mutate({ state: "available" })}>
+            {t("presence.available")}
+          </Choice>
+          <Menu.Divider />
+          <Menu.Label>{t("presence.break")}</Menu.Label>
+          {BREAK_REASONS.map((each) => (
+            <Choice
+              key={each}
+              tone="amber"
+              isChosen={state === "break" && reason === each}
+              onClick={() => choose.mutate({ state: "break", reason: each })}
+            >
+              {t(`breakReason.${each}`)}
+            </Choice>
+          ))}
+          <Menu.Divider />
+          <Choice tone="grey" isChosen={state === "offline"} onClick={() => choose.mutate({ state: "offline" })}>
+            {t("presence.offline")}
+          </Choice>
+        </Menu.Dropdown>
+      </Menu>
+    </div>
+  );
+
+  function nextText(pending: string): string {
+    if (pending === "available" || pending === "break" || pending === "offline") return t(`presence.${pending}`);
+    return pending;
+  }
+}
+
+function Choice({ tone, isChosen, onClick, children }: {
+  tone: Tone;
+  isChosen: boolean;
+  onClick: () => void;
+  children: string;
+}) {
+  return (
+    <Menu.Item
+      leftSection={<StateDot tone={tone} />}
+      rightSection={isChosen ? <Check size={14} aria-hidden="true" /> : null}
+      onClick={onClick}
+      aria-current={isChosen || undefined}
+    >
+      {children}
+    </Menu.Item>
+  );
+}

@@ -1,0 +1,105 @@
+import { useTranslation } from "react-i18next";
+
+import type { QueueStats } from "@/api/types";
+import { clock, secondsSince, useNow } from "@/format/time";
+import { useText } from "@/i18n";
+
+import classes from "./QueueBoard.module.css";
+
+const STALE_S = 5;
+
+interface Props {
+  queues: QueueStats[];
+  /** When these numbers were true, by the server's clock. */
+  asOf: string;
+  isCompact?: boolean;
+}
+
+/** The queues as they are now. Numbers older than five seconds turn grey and say so. */
+export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
+  const { t } = useTranslation();
+  const text = useText();
+  const now = useNow();
+  const age = secondsSince(asOf, now);
+  const isStale = age > STALE_S;
+  return (
+    <div className={classes.board} data-stale={isStale || undefined} data-testid="queue-board">
+      <table className={classes.table}>
+        <thead>
+          <tr>
+            <th scope="col">{t("queue.name")}</th>
+            <th scope="col">{t("queue.waiting")}</th>
+            <th scope="col">{t("queue.longest")}</th>
+            {isCompact ? null : <th scope="col">{t("queue.offering")}</th>}
+            <th scope="col">{t("queue.inCall")}</th>
+            <th scope="col">{t("queue.free")}</th>
+            <th scope="col">{t("queue.answered")}</th>
+            {isCompact ? null : <th scope="col">{t("queue.abandoned")}</th>}
+            <th scope="col">{t("queue.serviceLevel")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {queues.map((queue) => (
+            <tr key={queue.key} data-testid={`queue-row-${queue.key}`}>
+              <th scope="row">{text(queue.name)}</th>
+              <td className={classes.waiting} data-some={queue.waiting > 0 || undefined}>
+                {queue.waiting}
+              </td>
+              <td>
+                <Longest queue={queue} age={isStale ? 0 : age} />
+              </td>
+              {isCompact ? null : <td>{queue.offering}</td>}
+              <td>{queue.in_call}</td>
+              <td>
+                {queue.agents_available}
+                <span className={classes.of}>/{queue.agents_signed_in}</span>
+              </td>
+              <td>{queue.answered_today}</td>
+              {isCompact ? null : <td>{queue.abandoned_today}</td>}
+              <td>
+                <Level queue={queue} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <p className={classes.age} role={isStale ? "status" : undefined}>
+        {isStale ? t("queue.stale", { seconds: Math.floor(age) }) : t("queue.asOf", { seconds: Math.floor(age) })}
+      </p>
+    </div>
+  );
+}
+
+function Longest({ queue, age }: { queue: QueueStats; age: number }) {
+  if (queue.waiting === 0 || queue.longest_wait_s === null) return <span className={classes.of}>—</span>;
+  const waited = queue.longest_wait_s + age;
+  return (
+    <span className={classes.longest} data-late={waited > queue.service_level.within_s || undefined}>
+      {clock(waited)}
+    </span>
+  );
+}
+
+/** Answered in time ÷ (answered + abandoned not short); an empty queue has no service level. */
+function Level({ queue }: { queue: QueueStats }) {
+  const { t } = useTranslation();
+  const { numerator, denominator, within_s, target } = queue.service_level;
+  const goal = `${Math.round(target * 100)} % ≤ ${within_s} s`;
+  if (denominator === 0) {
+    return (
+      <span className={classes.of} title={t("queue.noneDecided", { goal })}>
+        —
+      </span>
+    );
+  }
+  const level = numerator / denominator;
+  return (
+    <span
+      className={classes.level}
+      data-met={level >= target || undefined}
+      title={t("queue.levelWhy", { numerator, denominator, goal })}
+    >
+      {(level * 100).toFixed(level === 1 ? 0 : 1)} %
+    </span>
+  );
+}

@@ -1,0 +1,136 @@
+import { Button, Textarea } from "@mantine/core";
+import { History, PhoneCall, StickyNote } from "lucide-react";
+import { type FormEvent, type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { asProblem } from "@/api/problem";
+import type { Ticket, TicketCall, TicketHistoryEntry, TicketNote } from "@/api/types";
+import { Callout } from "@/design/Notice";
+import { Panel } from "@/design/Panel";
+import { useProblemText } from "@/design/useProblemText";
+import { formatPhone } from "@/format/phone";
+import { clock, dateTime } from "@/format/time";
+import { useLanguage } from "@/i18n";
+
+import { useHistoryText } from "./useHistoryText";
+import classes from "./TicketPage.module.css";
+import { useAddNote } from "./useTickets";
+
+type Entry =
+  | { kind: "note"; at: string; note: TicketNote }
+  | { kind: "call"; at: string; call: TicketCall }
+  | { kind: "history"; at: string; entry: TicketHistoryEntry };
+
+function entriesOf(ticket: Ticket): Entry[] {
+  const entries: Entry[] = [
+    ...ticket.notes.map((note): Entry => ({ kind: "note", at: note.created_at, note })),
+    ...ticket.calls.map((call): Entry => ({ kind: "call", at: call.created_at, call })),
+    // A note and a call speak for themselves.
+    ...ticket.history
+      .filter(({ kind }) => !kind.startsWith("note"))
+      .map((entry): Entry => ({ kind: "history", at: entry.at, entry })),
+  ];
+  return entries.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+}
+
+/** Notes, calls and changes in one stream, the newest first. */
+export function TicketActivity({ id, ticket }: { id: string; ticket: Ticket }) {
+  const { t } = useTranslation();
+  const entries = entriesOf(ticket);
+  return (
+    <Panel title={t("ticket.activity")} flush>
+      <NoteForm id={id} ticketId={ticket.id} />
+      <ol>
+        {entries.map((entry, index) => (
+          <ActivityEntry key={`${entry.kind}${entry.at}${index}`} entry={entry} />
+        ))}
+      </ol>
+    </Panel>
+  );
+}
+
+function NoteForm({ id, ticketId }: { id: string; ticketId: number }) {
+  const { t } = useTranslation();
+  const problemText = useProblemText();
+  const [body, setBody] = useState("");
+  const add = useAddNote(id, ticketId);
+  const submit = (event?: FormEvent) => {
+    event?.preventDefault();
+    if (body.trim() !== "" && !add.isPending) add.mutate(body.trim(), { onSuccess: () => setBody("") });
+  };
+  return (
+    <form className={classes.compose} onSubmit={submit}>
+      <Textarea
+        aria-label={t("ticket.newNote")}
+        placeholder={t("ticket.newNoteHint")}
+        autosize
+        minRows={2}
+        maxRows={10}
+        value={body}
+        onChange={(event) => setBody(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
+        }}
+      />
+      {add.error ? <Callout tone="red">{problemText(asProblem(add.error))}</Callout> : null}
+      <Button type="submit" variant="default" loading={add.isPending} disabled={body.trim() === ""}>
+        {t("ticket.addNote")}
+      </Button>
+    </form>
+  );
+}
+
+function ActivityEntry({ entry }: { entry: Entry }) {
+  const { t } = useTranslation();
+  const historyText = useHistoryText();
+  if (entry.kind === "note") {
+    const { note } = entry;
+    return (
+      <Line kind="note" icon={<StickyNote />} at={entry.at} who={note.author?.name ?? t("ticket.system")}>
+        <p className={classes.body}>{note.body}</p>
+      </Line>
+    );
+  }
+  if (entry.kind === "call") {
+    const { call } = entry;
+    const facts = [
+      call.talk_s === null ? null : t("ticket.talked", { time: clock(call.talk_s) }),
+      call.disposition,
+      call.outcome === "answered" ? null : call.outcome,
+    ];
+    return (
+      <Line kind="call" icon={<PhoneCall />} at={entry.at} who={t("ticket.callFrom", { number: formatPhone(call.from) })}>
+        <p className={classes.soft}>{facts.filter(Boolean).join(" · ")}</p>
+      </Line>
+    );
+  }
+  return (
+    <Line kind="history" icon={<History />} at={entry.at} who={historyText(entry.entry)}>
+      {null}
+    </Line>
+  );
+}
+
+function Line({ kind, icon, at, who, children }: {
+  kind: string;
+  icon: ReactNode;
+  at: string;
+  who: string;
+  children: ReactNode;
+}) {
+  const language = useLanguage();
+  return (
+    <li className={classes.entry}>
+      <span className={classes.entryIcon} data-kind={kind} aria-hidden="true">
+        {icon}
+      </span>
+      <div className={classes.entryText}>
+        <p className={classes.entryHead}>
+          <span className={kind === "history" ? classes.soft : undefined}>{who}</span>
+          <time dateTime={at}>{dateTime(at, language)}</time>
+        </p>
+        {children}
+      </div>
+    </li>
+  );
+}

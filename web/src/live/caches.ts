@@ -1,0 +1,37 @@
+/** Which other cached answers an event touches, beside the desk itself. */
+import type { QueryClient } from "@tanstack/react-query";
+
+import type { Page, QueuesLive, TicketSummary } from "@/api/types";
+import type { DeskEvent } from "@/live/protocol";
+import { mergeQueues } from "@/live/reduce";
+
+export const QUEUES_LIVE_KEY = ["queues", "live"] as const;
+export const TICKETS_KEY = ["tickets"] as const;
+export const ticketKey = (id: number | string) => ["ticket", String(id)] as const;
+
+interface Pages {
+  pages: Page<TicketSummary>[];
+}
+
+export function updateCaches(queries: QueryClient, event: DeskEvent): void {
+  if (event.type === "queue_stats") {
+    queries.setQueryData<QueuesLive>(QUEUES_LIVE_KEY, (known) =>
+      known ? { queues: mergeQueues(known.queues, event.data.queues), as_of: event.at } : known,
+    );
+  }
+  if (event.type === "ticket_changed") {
+    const ticket = event.data;
+    queries.setQueriesData<Pages>({ queryKey: TICKETS_KEY }, (known) =>
+      known ? { ...known, pages: known.pages.map((page) => withTicket(page, ticket)) } : known,
+    );
+    void queries.invalidateQueries({ queryKey: ticketKey(ticket.id) });
+    void queries.invalidateQueries({ queryKey: ticketKey(ticket.number) });
+  }
+}
+
+function withTicket(page: Page<TicketSummary>, ticket: TicketSummary): Page<TicketSummary> {
+  return {
+    ...page,
+    items: page.items.map((item) => (item.id === ticket.id && item.version <= ticket.version ? ticket : item)),
+  };
+}

@@ -1,0 +1,61 @@
+import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useCallback } from "react";
+
+import { desk as fetchDesk } from "@/api/endpoints";
+import type { ActiveCall, Desk, Presence, ScreenPop } from "@/api/types";
+import { observeServerTime } from "@/live/clock";
+import { newer } from "@/live/reduce";
+
+export const DESK_KEY = ["desk"] as const;
+
+export async function readDesk(queries: QueryClient): Promise<Desk> {
+  const fetched = await fetchDesk();
+  observeServerTime(fetched.server_time);
+  return newer(queries.getQueryData<Desk>(DESK_KEY), fetched);
+}
+
+const options = (queries: QueryClient) => ({
+  queryKey: DESK_KEY,
+  queryFn: () => readDesk(queries),
+  // The socket keeps it fresh; the connection itself reads it again when that is needed.
+  staleTime: Infinity,
+  gcTime: Infinity,
+});
+
+export function useDesk() {
+  const queries = useQueryClient();
+  return useQuery(options(queries));
+}
+
+export function useDeskPart<Part>(select: (desk: Desk) => Part): Part | undefined {
+  const queries = useQueryClient();
+  return useQuery({ ...options(queries), select }).data;
+}
+
+/** Puts the answer of a command into the desk before the socket tells the same. */
+export function usePatchDesk() {
+  const queries = useQueryClient();
+  return useCallback(
+    (patch: (desk: Desk) => Desk) => {
+      queries.setQueryData<Desk>(DESK_KEY, (desk) => (desk ? patch(desk) : desk));
+    },
+    [queries],
+  );
+}
+
+export function useReadDeskAgain() {
+  const queries = useQueryClient();
+  return useCallback(() => queries.invalidateQueries({ queryKey: DESK_KEY }), [queries]);
+}
+
+export function withPresence(desk: Desk, presence: Presence): Desk {
+  return presence.version < desk.presence.version ? desk : { ...desk, presence };
+}
+
+export function withPop(desk: Desk, pop: ScreenPop): Desk {
+  return withCall(desk, pop.call.id, (call) => (pop.version < call.pop.version ? call : { ...call, pop }));
+}
+
+export function withCall(desk: Desk, callId: number, change: (call: ActiveCall) => ActiveCall): Desk {
+  return { ...desk, calls: desk.calls.map((call) => (call.pop.call.id === callId ? change(call) : call)) };
+}

@@ -1,0 +1,55 @@
+/** What travels on the socket. One argument per event; `type` is the event's name. */
+import type { ActiveCall, Desk, Presence, QueueStats, ScreenPop, TicketSummary } from "@/api/types";
+
+export interface OfferEnded {
+  offer_id: number;
+  call_id: number;
+  outcome: string;
+  reason: string | null;
+  by: string | null;
+}
+export interface CallClosed {
+  call_id: number;
+  state: "closed";
+}
+export type PresenceChanged = Presence & { by: string | null };
+
+export interface EventData {
+  snapshot: Desk;
+  screen_pop: ScreenPop;
+  offer_ended: OfferEnded;
+  call_changed: ActiveCall | CallClosed;
+  presence_changed: PresenceChanged;
+  ticket_changed: TicketSummary;
+  queue_stats: { queues: QueueStats[] };
+  noop: Record<string, never>;
+}
+export type EventType = keyof EventData;
+
+export interface Envelope<Type extends EventType> {
+  seq: number | null;
+  type: Type;
+  v: number;
+  at: string;
+  data: EventData[Type];
+}
+export type DeskEvent = { [Type in EventType]: Envelope<Type> }[EventType];
+
+export interface ServerToClient {
+  snapshot: (event: Envelope<"snapshot">) => void;
+  screen_pop: (event: Envelope<"screen_pop">) => void;
+  offer_ended: (event: Envelope<"offer_ended">) => void;
+  call_changed: (event: Envelope<"call_changed">) => void;
+  presence_changed: (event: Envelope<"presence_changed">) => void;
+  ticket_changed: (event: Envelope<"ticket_changed">) => void;
+  queue_stats: (event: Envelope<"queue_stats">) => void;
+  noop: (event: Envelope<"noop">) => void;
+}
+export interface ClientToServer {
+  ack: (message: { seq: number }) => void;
+  painted: (message: { offer_id: number; ms: number }) => void;
+}
+
+export function isClosed(data: EventData["call_changed"]): data is CallClosed {
+  return data.state === "closed";
+}

@@ -1,0 +1,127 @@
+/**
+ * One phone per agent, however many tabs are open.
+ *
+ * The tab that holds the Web Lock owns the device; the others send it their wishes over a BroadcastChannel and
+ * mirror its status. When that tab closes, the lock passes on and the next tab takes the phone over.
+ */
+import type { VoiceToken } from "@/api/types";
+import { IDLE, type PhoneBackend, type PhoneStatus } from "@/phone/phone";
+import { SimulatedPhone } from "@/phone/simulated";
+
+type Wish = { kind: "connect"; callId: number } | { kind: "hangUp" } | { kind: "mute"; muted: boolean } | { kind: "hello" };
+type Message = Wish | { kind: "status"; status: PhoneStatus };
+
+export class Softphone {
+  status: PhoneStatus = IDLE;
+  private isLeader = false;
+  private backend: PhoneBackend | null = null;
+  private readonly listeners = new Set<() => void>();
+  private readonly channel: BroadcastChannel | null;
+  private release: () => void = () => undefined;
+
+  constructor(
+    agentId: number,
+    private readonly fetchToken: () => Promise<VoiceToken>,
+  ) {
+    const name = `ringdesk-phone-${agentId}`;
+    this.channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(name);
+    this.channel?.addEventListener("message", ({ data }: MessageEvent<Message>) => this.hear(data));
+    const locks = globalThis.navigator.locks as LockManager | undefined;
+    if (!locks || !this.channel) {
+      this.isLeader = true;
+    } else {
+      const held = new Promise<void>((resolve) => (this.release = resolve));
+      void locks.request(name, () => {
+        this.isLeader = true;
+        return held;
+      });
+      this.channel.postMessage({ kind: "hello" } satisfies Message);
+    }
+  }
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  getStatus = (): PhoneStatus => this.status;
+
+  connect(callId: number): void {
+    this.wish({ kind: "connect", callId });
+  }
+
+  hangUp(): void {
+    this.wish({ kind: "hangUp" });
+  }
+
+  mute(muted: boolean): void {
+    this.wish({ kind: "mute", muted });
+  }
+
+  dispose(): void {
+    this.backend?.dispose();
+    this.release();
+    this.channel?.close();
+    this.listeners.clear();
+  }
+
+  private wish(wish: Wish): void {
+    if (this.isLeader) void this.fulfil(wish);
+    else this.channel?.postMessage(wish);
+  }
+
+  private hear(message: Message): void {
+    if (message.kind === "status") {
+      if (!this.isLeader) this.set(message.status);
+    } else if (this.isLeader) {
+      void this.fulfil(message);
+    }
+  }
+
+  private async fulfil(wish: Wish): Promise<void> {
+    if (wish.kind === "hello") this.tell();
+    else if (wish.kind === "hangUp") await this.backend?.hangUp().catch(() => undefined);
+    else if (wish.kind === "mute") this.backend?.setMuted(wish.muted);
+    else await this.ring(wish.callId);
+  }
+
+  private async ring(callId: number): Promise<void> {
+    if (this.status.callId === callId && (this.status.leg === "connecting" || this.status.leg === "open")) return;
+    this.report({ callId, leg: "connecting", error: null });
+    try {
+      this.backend ??= await this.open();
+    } catch {
+      this.report({ leg: "ended", error: "token" });
+      return;
+    }
+    try {
+      await this.backend.connect(callId);
+    } catch {
+      this.report({ leg: "ended", error: "connect" });
+    }
+  }
+
+  private async open(): Promise<PhoneBackend> {
+    const first = await this.fetchToken();
+    this.report({ backend: first.backend });
+    if (first.backend === "simulated") {
+      return new SimulatedPhone(this.fetchToken, this.report, first.connect_url ?? "/demo/phone/connect");
+    }
+    const { TwilioPhone } = await import("@/phone/twilio");
+    return new TwilioPhone(first, this.fetchToken, this.report);
+  }
+
+  private readonly report = (change: Partial<PhoneStatus>): void => {
+    this.set({ ...this.status, ...change });
+    this.tell();
+  };
+
+  private tell(): void {
+    this.channel?.postMessage({ kind: "status", status: this.status } satisfies Message);
+  }
+
+  private set(status: PhoneStatus): void {
+    this.status = status;
+    this.listeners.forEach((listener) => listener());
+  }
+}
