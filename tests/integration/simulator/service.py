@@ -118,4 +118,3 @@ async def a_world(**more: object) -> AsyncIterator[World]:
         simulator = create_app(config)
         async with TestServer(simulator) as server, ClientSession() as http:
             yield World(service, simulator[EXCHANGE], config.clock, server, http)
-
