@@ -1,0 +1,225 @@
+"""Bring the database in line with an organisation file: diff first, one transaction, idempotent."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from accounts import service as accounts
+from accounts.audit import audit
+from app.org import OrgFile, pools_of
+from core.errors import Conflict
+from core.events import ConfigApplied, RulesetPublished
+from core.principal import Actor
+from infra.outbox import Tx, publish
+from routing import queries as routing_sql
+from routing import service as routing
+from ticketing import service as ticketing
+
+QUEUES: Final = """
+SELECT key, name, position, within_s, round(target::numeric, 4)::float8 AS target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s,
+       pick, zone, pool_id FROM queues WHERE is_active
+"""
+UPSERT_QUEUE: Final = """
+INSERT INTO queues (key, name, position, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, pick, zone, pool_id, is_active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, true)
+ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.position, within_s = excluded.within_s,
+    target = excluded.target, short_abandon_s = excluded.short_abandon_s, offer_timeout_s = excluded.offer_timeout_s,
+    wrap_mode = excluded.wrap_mode, wrap_s = excluded.wrap_s, pick = excluded.pick, zone = excluded.zone,
+    pool_id = excluded.pool_id, is_active = true
+"""
+AGENTS: Final = """
+SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units,
+       ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
+FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active
+"""
+UPSERT_AGENT: Final = """
+INSERT INTO agents (id, name, skills, total_units, pool_id, is_active) VALUES ($1, $2, $3, $4, $5, true)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills, pool_id = excluded.pool_id, is_active = true,
+    total_units = greatest(excluded.total_units, agents.used_units - agents.over_by), version = agents.version + 1
+"""
+SET_QUEUES_OF_AGENT: Final = """
+WITH gone AS (DELETE FROM agent_queues WHERE agent_id = $1 AND NOT queue_key = ANY($2))
+INSERT INTO agent_queues (agent_id, queue_key) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING
+"""
+RETIRE_AGENTS: Final = """
+UPDATE agents SET is_active = false, pool_id = NULL FROM users u
+WHERE u.id = agents.id AND agents.is_active AND NOT lower(u.email) = ANY($1) RETURNING agents.id
+"""
+MOVE_LIVE_ITEMS: Final = """
+UPDATE work_items i SET pool_id = q.pool_id FROM queues q
+WHERE q.key = i.queue AND i.pool_id <> q.pool_id AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the diff."""
+
+    kind: str
+    key: str
+    action: str
+    fields: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        sign = {"add": "+", "change": "~", "remove": "-"}[self.action]
+        return f"{sign} {self.kind} {self.key}" + (f" ({', '.join(self.fields)})" if self.fields else "")
+
+
+def _diff(kind: str, old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[Change]:
+    changes = [Change(kind, key, "remove") for key in old if key not in new]
+    for key, value in new.items():
+        if key not in old:
+            changes.append(Change(kind, key, "add"))
+        elif old[key] != value:
+            fields = tuple(name for name in value if old[key].get(name) != value[name])
+            changes.append(Change(kind, key, "change", fields))
+    return changes
+
+
+def _queues(org: OrgFile) -> dict[str, dict[str, Any]]:
+    pools = pools_of(org)
+    return {
+        q.key: {
+            "name": q.name, "position": position, "within_s": q.service_level.within_s,
+            "target": round(q.service_level.target, 4), "short_abandon_s": q.short_abandon_s,
+            "offer_timeout_s": q.offer_timeout_s, "wrap_mode": q.wrap_up.mode, "wrap_s": q.wrap_up.seconds, "pick": q.pick,
+            "zone": q.time_zone or org.organisation.time_zone, "pool_id": pools[q.key],
+        }
+        for position, q in enumerate(org.queues)
+    }  # fmt: skip
+
+
+def _agents(org: OrgFile) -> dict[str, dict[str, Any]]:
+    return {
+        a.email.lower(): {
+            "name": a.name, "role": a.role.value, "language": a.language, "skills": dict(a.skills),
+            "total_units": a.capacity.voice, "queues": sorted(a.queues),
+        }
+        for a in org.agents
+    }  # fmt: skip
+
+
+async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, dry_run: bool = False) -> list[Change]:
+    """Returns the diff. With `dry_run` nothing is written. Raises Conflict when rules were published elsewhere meanwhile."""
+    conn = tx.conn
+    queues, agents = _queues(org), _agents(org)
+    numbers = {n.number: {"region": n.region, "queue": n.queue, "voice": n.voice.model_dump()} for n in org.numbers}
+    skills = {s.key: {"name": s.name} for s in org.skills}
+    dispositions = {
+        d.key: {"name": d.name, "digit": d.digit, "queue": d.queue, "position": i}
+        for i, d in enumerate(org.dispositions)
+    }
+    old_queues = {row["key"]: _rest(row, "key") for row in await conn.fetch(QUEUES)}
+    old_agents = {row["email"].lower(): _rest(row, "email") for row in await conn.fetch(AGENTS)}
+    old_numbers = {
+        r["number"]: _rest(r, "number") for r in await conn.fetch("SELECT number, region, queue, voice FROM numbers")
+    }
+    old_skills = {r["key"]: _rest(r, "key") for r in await conn.fetch("SELECT key, name FROM skills")}
+    old_dispositions = {
+        r["key"]: _rest(r, "key")
+        for r in await conn.fetch("SELECT key, name, digit, queue, position FROM dispositions")
+    }
+    published = await conn.fetchrow(routing_sql.PUBLISHED_RULES)
+    changes = [
+        *_diff("queue", old_queues, queues),
+        *_diff("skill", old_skills, skills),
+        *_diff("agent", old_agents, agents),
+        *_diff("number", old_numbers, numbers),
+        *_diff("disposition", old_dispositions, dispositions),
+    ]
+    rules_change = published is None or published["rules"] != org.rules
+    if rules_change:
+        await _check_rules_origin(tx, published, replace_rules)
+        changes.append(Change("rules", f"({len(org.rules)})", "add" if published is None else "change"))
+    if dry_run or not changes:
+        return changes
+    await ticketing.set_time_zone(tx, org.organisation.time_zone, actor=Actor("cli", name=by))
+    await _write_queues(tx, queues, old_queues)
+    await conn.executemany(
+        "INSERT INTO skills (key, name) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET name = excluded.name",
+        [(key, value["name"]) for key, value in skills.items()],
+    )
+    await conn.execute("DELETE FROM skills WHERE NOT key = ANY($1)", list(skills))
+    await _write_agents(tx, org, agents, queues, by)
+    await conn.execute(MOVE_LIVE_ITEMS)
+    await conn.execute("DELETE FROM numbers WHERE NOT number = ANY($1)", list(numbers))
+    await conn.executemany(
+        "INSERT INTO numbers (number, region, queue, voice) VALUES ($1, $2, $3, $4) ON CONFLICT (number) "
+        "DO UPDATE SET region = excluded.region, queue = excluded.queue, voice = excluded.voice",
+        [(key, v["region"], v["queue"], v["voice"]) for key, v in numbers.items()],
+    )
+    await conn.execute("DELETE FROM dispositions WHERE NOT key = ANY($1)", list(dispositions))
+    await conn.executemany(
+        "INSERT INTO dispositions (key, name, digit, queue, position) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) "
+        "DO UPDATE SET name = excluded.name, digit = excluded.digit, queue = excluded.queue, position = excluded.position",
+        [(key, v["name"], v["digit"], v["queue"], v["position"]) for key, v in dispositions.items()],
+    )
+    if rules_change:
+        version = await routing.add_rule_set(tx, org.rules, origin="org.yaml", by=by)
+        await routing.publish_rule_set(tx, version)
+        await publish(tx, RulesetPublished(version=version))
+    digest = hashlib.sha256(json.dumps(org.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+    lines = [str(change) for change in changes]
+    change_id = await conn.fetchval(
+        "INSERT INTO config_changes (digest, diff, applied_by) VALUES ($1, $2, $3) RETURNING id", digest, lines, by
+    )
+    await audit(tx, Actor("cli", name=by), "config.apply", "config", change_id, after={"changes": lines[:200]})
+    await publish(tx, ConfigApplied(change_id=change_id))
+    return changes
+
+
+def _rest(row: Any, key: str) -> dict[str, Any]:
+    return {name: value for name, value in dict(row).items() if name != key}
+
+
+async def _check_rules_origin(tx: Tx, published: Any, replace_rules: bool) -> None:
+    if published is None or replace_rules:
+        return
+    row = await tx.conn.fetchrow(routing_sql.RULE_SET, published["version"])
+    if row is not None and row["origin"] != "org.yaml":
+        raise Conflict(
+            f"Rule set {published['version']} was published elsewhere ({row['origin']}, by {row['created_by']}). "
+            "Take its rules into the file, or overwrite them with --replace-rules."
+        )
+
+
+async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str, dict[str, Any]]) -> None:
+    gone = [key for key in old if key not in queues]
+    busy = await tx.conn.fetch(
+        "SELECT DISTINCT queue FROM work_items WHERE queue = ANY($1) AND state IN ('queued', 'offering', 'assigned', 'wrapping')",
+        gone,
+    )
+    if busy:
+        raise Conflict(
+            f"Calls are still in the queue(s) {', '.join(row['queue'] for row in busy)}; try again when they are empty."
+        )
+    await tx.conn.execute("UPDATE queues SET is_active = false WHERE key = ANY($1)", gone)
+    for key, q in queues.items():
+        await tx.conn.execute(
+            UPSERT_QUEUE, key, q["name"], q["position"], q["within_s"], q["target"], q["short_abandon_s"], q["offer_timeout_s"],
+            q["wrap_mode"], q["wrap_s"], q["pick"], q["zone"], q["pool_id"],
+        )  # fmt: skip
+
+
+async def _write_agents(
+    tx: Tx, org: OrgFile, agents: dict[str, dict[str, Any]], queues: dict[str, dict[str, Any]], by: str
+) -> None:
+    ids = []
+    for agent in org.agents:
+        user = await accounts.ensure_user(
+            tx,
+            email=agent.email,
+            name=agent.name,
+            role=agent.role,
+            language=agent.language,
+            actor=Actor("cli", name=by),
+        )
+        value = agents[agent.email.lower()]
+        pool = queues[value["queues"][0]]["pool_id"] if value["queues"] else None
+        await tx.conn.execute(UPSERT_AGENT, user.id, agent.name, value["skills"], value["total_units"], pool)
+        await tx.conn.execute(SET_QUEUES_OF_AGENT, user.id, value["queues"])
+        ids.append(user.id)
+    retired = await tx.conn.fetch(RETIRE_AGENTS, list(agents))
+    await tx.conn.execute("DELETE FROM agent_queues WHERE agent_id = ANY($1)", [row["id"] for row in retired])
+    await tx.conn.execute(routing_sql.REFRESH_INTERVALS, ids, tx.now)

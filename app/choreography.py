@@ -1,0 +1,80 @@
+"""Who reacts to what: every reaction of the service, on one screen.
+
+inline  in the same transaction: what must never be missing beside the fact      state   later, once, with its delivery row
+effect  after commit, repeatable, talks to the outside; repeated by the broker   wake    tells the pool's dispatcher to look
+"""
+
+from functools import partial
+
+from redis.asyncio import Redis
+
+from core.events import (
+    AgentFreed,
+    AgentPresenceChanged,
+    CallAgentLeft,
+    CallAnswered,
+    CallConnectFailed,
+    CallEnded,
+    CallQueued,
+    CallRequeued,
+    CustomerChanged,
+    OfferAccepted,
+    OfferCreated,
+    OfferEnded,
+    ProviderCommandIntended,
+    TicketBound,
+    TicketChanged,
+    WorkQueued,
+    WrapUpEnded,
+    WrapUpStarted,
+)
+from cti import service as cti
+from cti.commands import Commands
+from customers import cache as cards
+from infra.outbox import Reaction, effect, inline, state, wake
+from realtime import desk_log
+from realtime.push import Push
+from routing import service as routing
+from ticketing import service as ticketing
+
+
+def reactions(*, commands: Commands, push: Push, redis: Redis) -> tuple[Reaction, ...]:
+    return (
+        # a call comes in
+        inline("customers.identify+ticketing.bind", CallQueued, ticketing.bind),
+        inline("routing.enqueue", TicketBound, routing.enqueue),
+        wake("routing.dispatch", WorkQueued),
+        # an offer is made, answered, lost
+        inline("realtime.log", OfferCreated, desk_log.on_offer_created),
+        effect("realtime.push_offer", OfferCreated, push.to_agent),
+        inline("cti.connecting", OfferAccepted, cti.on_offer_accepted),
+        inline("realtime.log", OfferAccepted, desk_log.on_offer_accepted),
+        effect("realtime.push_accepted", OfferAccepted, push.to_agent),
+        inline("realtime.log", OfferEnded, desk_log.on_offer_ended),
+        effect("realtime.push_ended", OfferEnded, push.to_agent),
+        wake("routing.dispatch", OfferEnded),
+        # telephony
+        effect("cti.run_command", ProviderCommandIntended, commands.run),
+        inline("routing.answered", CallAnswered, routing.on_call_answered),
+        inline("realtime.log", CallAnswered, desk_log.on_call_fact),
+        effect("realtime.push_answered", CallAnswered, push.to_agent_of_call),
+        inline("routing.connect_failed", CallConnectFailed, routing.on_connect_failed),
+        inline("realtime.log", CallAgentLeft, desk_log.on_call_fact),
+        inline("routing.requeued", CallRequeued, routing.on_call_requeued),
+        inline("routing.call_ended", CallEnded, routing.on_call_ended),
+        inline("realtime.log", CallEnded, desk_log.on_call_fact),
+        effect("realtime.push_call_ended", CallEnded, push.to_agent_of_call),
+        state("ticketing.close_call", CallEnded, ticketing.on_call_ended),
+        # after the call
+        inline("realtime.log", WrapUpStarted, desk_log.on_wrap_up),
+        effect("realtime.push_wrap_up", WrapUpStarted, push.to_agent),
+        inline("cti.wrap_up_ended", WrapUpEnded, cti.on_wrap_up_ended),
+        inline("realtime.log", WrapUpEnded, desk_log.on_wrap_up),
+        effect("realtime.push_wrapped", WrapUpEnded, push.to_agent),
+        wake("routing.dispatch", AgentFreed),
+        # people and things
+        inline("realtime.log", AgentPresenceChanged, desk_log.on_presence_changed),
+        effect("realtime.push_presence", AgentPresenceChanged, push.to_agent),
+        effect("realtime.push_ticket", TicketChanged, push.ticket_changed),
+        effect("customers.forget_card", CustomerChanged, partial(cards.forget, redis)),
+    )

@@ -1,0 +1,261 @@
+"""The organisation as one reviewed file: its shape, and where in the file a fault is.
+
+    ringdesk apply org.yaml [--dry-run]
+
+Keys are slugs, texts are {en: …, zh-CN: …}, durations end in `_s`. Unknown keys are refused with their line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from core.errors import RingdeskError
+from core.principal import Role
+from core.texts import Text
+from infra.phone import parse_number
+from routing.rules import check
+
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name!r}") from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True)
+
+
+class Organisation(Part):
+    name: str = "Ringdesk"
+    time_zone: Zone = "UTC"
+
+
+class ServiceLevelIn(Part):
+    within_s: int = Field(default=20, ge=1, le=86_400)
+    target: float = Field(default=0.8, gt=0, le=1)
+
+
+class WrapUpIn(Part):
+    mode: Literal["none", "optional", "manual", "timed"] = "timed"
+    seconds: int = Field(default=30, ge=0, le=3600)
+
+
+class QueueIn(Part):
+    key: Slug
+    name: Text
+    service_level: ServiceLevelIn = ServiceLevelIn()
+    short_abandon_s: int = Field(default=5, ge=0, le=120)
+    offer_timeout_s: int = Field(default=20, ge=5, le=600)
+    wrap_up: WrapUpIn = WrapUpIn()
+    pick: Literal["longest_idle"] = "longest_idle"
+    time_zone: Zone | None = None
+
+
+class SkillIn(Part):
+    key: Slug
+    name: Text
+
+
+class CapacityIn(Part):
+    voice: int = Field(default=1, ge=0, le=1)
+
+
+class AgentIn(Part):
+    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)
+    name: str = Field(min_length=1, max_length=120)
+    role: Role = Role.AGENT
+    language: Literal["en", "zh-CN"] | None = None
+    skills: dict[Slug, Annotated[int, Field(ge=0, le=10)]] = {}
+    queues: list[Slug] = []
+    capacity: CapacityIn = CapacityIn()
+
+
+class VoiceIn(Part):
+    language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
+    texts: dict[Literal["greeting", "wait", "next", "nobody", "emergency", "sorry", "goodbye"], str] = {}
+
+
+class NumberIn(Part):
+    number: str
+    region: str = Field(pattern=r"^[A-Z]{2}$")
+    queue: Slug
+    voice: VoiceIn = VoiceIn()
+
+
+class DispositionIn(Part):
+    key: Slug
+    name: Text
+    digit: int | None = Field(default=None, ge=1, le=9)
+    queue: Slug | None = None
+
+
+class OrgFile(Part):
+    organisation: Organisation = Organisation()
+    queues: list[QueueIn] = Field(min_length=1)
+    skills: list[SkillIn] = []
+    agents: list[AgentIn] = []
+    numbers: list[NumberIn] = []
+    dispositions: list[DispositionIn] = []
+    rules: list[dict[str, Any]] = [{"name": "default"}]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFault:
+    line: int
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.place}: {self.message}" if self.place else f"line {self.line}: {self.message}"
+
+
+class OrgFileInvalid(RingdeskError):
+    status, code, title = 422, "org_file_invalid", "The organisation file has faults"
+
+    def __init__(self, path: str, faults: Sequence[FileFault]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(f"{path}: {fault}" for fault in self.faults))
+
+
+def read_org(path: Path) -> OrgFile:
+    """Read and check the file. Raises OrgFileInvalid with every fault and its line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise OrgFileInvalid(str(path), [FileFault(0, "", "there is no such file")]) from None
+    except UnicodeDecodeError:
+        raise OrgFileInvalid(str(path), [FileFault(0, "", "is not UTF-8 text")]) from None
+    return parse_org(text, str(path))
+
+
+def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
+    try:
+        document = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
+        raise OrgFileInvalid(name, [FileFault(line, "", f"not YAML: {error.problem}")]) from None
+    except (YAMLError, RecursionError) as error:
+        raise OrgFileInvalid(name, [FileFault(0, "", f"not YAML: {type(error).__name__}")]) from None
+    try:
+        org = OrgFile.model_validate(_plain(document))
+    except ValidationError as error:
+        faults = [_fault(document, item["loc"], item["msg"]) for item in error.errors(include_url=False)]
+        raise OrgFileInvalid(name, faults) from None
+    if faults := _cross_check(org, document):
+        raise OrgFileInvalid(name, faults)
+    return org
+
+
+def _plain(value: Any) -> Any:
+    """Without ruamel's own types."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _fault(document: Any, place: Sequence[str | int], message: str) -> FileFault:
+    return FileFault(line_of(document, place), _dotted(place), message.removeprefix("Value error, "))
+
+
+def _dotted(place: Sequence[str | int]) -> str:
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+    return text
+
+
+def line_of(document: Any, place: Sequence[str | int]) -> int:
+    """The line of a place in the file, or of the nearest thing around it. Counts from 1."""
+    line, current = 0, document
+    for part in place:
+        position = getattr(current, "lc", None)
+        try:
+            if isinstance(current, dict):
+                if part not in current:
+                    break
+                line = position.key(part)[0] if position is not None else line
+                current = current[part]
+            elif isinstance(current, list) and isinstance(part, int) and part < len(current):
+                line = position.item(part)[0] if position is not None else line
+                current = current[part]
+            else:
+                break
+        except (KeyError, TypeError, AttributeError):
+            break
+    return line + 1
+
+
+def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
+    """What one field says about another: unknown references, doubles, rules."""
+    faults: list[FileFault] = []
+
+    def fault(message: str, *place: str | int) -> None:
+        faults.append(_fault(document, place, message))
+
+    queues, skills = frozenset(q.key for q in org.queues), frozenset(s.key for s in org.skills)
+    doubles = (
+        ("queues", [q.key for q in org.queues], "key"),
+        ("skills", [s.key for s in org.skills], "key"),
+        ("agents", [a.email.lower() for a in org.agents], "email"),
+        ("numbers", [n.number for n in org.numbers], "number"),
+        ("dispositions", [d.key for d in org.dispositions], "key"),
+    )
+    for section, keys, field in doubles:
+        for index, key in enumerate(keys):
+            if key in keys[:index]:
+                fault(f"{key!r} is there twice", section, index, field)
+    for index, agent in enumerate(org.agents):
+        for n, queue in enumerate(agent.queues):
+            if queue not in queues:
+                fault(f"there is no queue {queue!r}", "agents", index, "queues", n)
+        for skill in agent.skills:
+            if skill not in skills:
+                fault(f"there is no skill {skill!r}", "agents", index, "skills", skill)
+    for index, number in enumerate(org.numbers):
+        if number.queue not in queues:
+            fault(f"there is no queue {number.queue!r}", "numbers", index, "queue")
+        if parse_number(number.number, number.region).e164 != number.number:
+            fault("must be a phone number in E.164 form, such as +14155550199", "numbers", index, "number")
+    for index, disposition in enumerate(org.dispositions):
+        if disposition.queue is not None and disposition.queue not in queues:
+            fault(f"there is no queue {disposition.queue!r}", "dispositions", index, "queue")
+    rule_faults = check(org.rules, queues=queues, skills=skills)
+    faults += [_fault(document, f.place, f.message) for f in rule_faults]
+    return faults
+
+
+def pools_of(org: OrgFile) -> dict[str, str]:
+    """Queue → pool: queues that share agents are one pool, named after the first of its keys."""
+    parent = {queue.key: queue.key for queue in org.queues}
+
+    def root(key: str) -> str:
+        while parent[key] != key:
+            key = parent[key]
+        return key
+
+    for agent in org.agents:
+        for queue in agent.queues[1:]:
+            a, b = sorted((root(agent.queues[0]), root(queue)))
+            parent[b] = a
+    return {queue.key: f"pool_{root(queue.key)}" for queue in org.queues}

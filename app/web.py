@@ -1,0 +1,166 @@
+"""The web application: API, webhooks, socket, pages. Built from parts; serving is `serve`."""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp_remotes import XForwardedStrict, setup
+
+from accounts import http as accounts
+from accounts.middleware import authenticate
+from app.operations import add_operations
+from app.parts import Parts
+from cti.http import TELEPHONY, webhooks
+from customers import http as customers
+from infra.http import (
+    HttpProblem,
+    json_response,
+    origin_middleware,
+    problem_middleware,
+    request_id_middleware,
+    security_headers_middleware,
+)
+from infra.openapi import MAX_BODY, Operation, document, mount
+from infra.resources import RESOURCES
+from realtime import http as desk
+from realtime.messages import SOCKET_MODELS
+from routing import http as routing
+from ticketing import http as tickets
+
+BUNDLE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
+PAGES: Final = (
+    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/supervisor",
+)  # fmt: skip
+OPERATIONS: Final[list[Operation]] = [
+    *accounts.ROUTES.operations,
+    *desk.ROUTES.operations,
+    *routing.ROUTES.operations,
+    *tickets.ROUTES.operations,
+    *customers.ROUTES.operations,
+]
+
+
+def openapi_document(version: str) -> dict[str, Any]:
+    return document(OPERATIONS, version=version, extra_models=SOCKET_MODELS)
+
+
+async def build_app(parts: Parts, *, demo: web.Application | None = None) -> web.Application:
+    public_url = parts.resources.public_url
+    app = web.Application(
+        middlewares=[
+            request_id_middleware,
+            problem_middleware,
+            security_headers_middleware(public_url),
+            origin_middleware(public_url),
+            authenticate,
+        ],
+        client_max_size=MAX_BODY,
+    )
+    app[RESOURCES] = parts.resources
+    app[TELEPHONY] = parts.telephony
+    app[desk.PHONE_BACKEND] = (
+        {"backend": "simulated", "connect_url": "/demo/phone/connect"} if demo is not None else {"backend": "twilio"}
+    )
+    proxies = [address.strip() for address in parts.settings.trusted_proxies.split(",") if address.strip()]
+    if proxies:
+        await setup(app, XForwardedStrict([proxies]))
+    add_operations(app)
+    mount(app, OPERATIONS)
+    _add_document(app, parts.resources.version)
+    app.add_subapp("/twilio", webhooks())
+    parts.server.attach(app)
+    _add_pages(app, with_demo=demo is not None)
+    if demo is not None:
+        app.add_subapp("/demo", demo)
+    return app
+
+
+def _add_document(app: web.Application, version: str) -> None:
+    body = openapi_document(version)
+    page = _docs_page(body)
+
+    async def openapi(_: web.Request) -> web.Response:
+        return json_response(body)
+
+    async def docs(_: web.Request) -> web.Response:
+        return web.Response(text=page, content_type="text/html")
+
+    async def unknown(_: web.Request) -> web.Response:
+        raise HttpProblem(404, "There is no such API path; see /api/docs.")
+
+    app.router.add_get("/api/v1/openapi.json", openapi)
+    app.router.add_get("/api/docs", docs)
+    app.router.add_route("*", "/api/{rest:.*}", unknown)
+
+
+def _docs_page(body: dict[str, Any]) -> str:
+    """Readable without scripts: every operation with its rights, parameters and answers."""
+    from html import escape
+
+    rows = []
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            roles = ", ".join(operation.get("x-roles", [])) or "public"
+            answers = ", ".join(operation["responses"])
+            rows.append(
+                f"<tr><td><code>{method.upper()}</code></td><td><code>{escape(path)}</code></td>"
+                f"<td>{escape(operation['summary'])}</td><td>{escape(roles)}</td><td>{escape(answers)}</td></tr>"
+            )
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Ringdesk API</title>"
+        "<style>body{font:15px/1.5 system-ui;margin:2rem;max-width:75rem}table{border-collapse:collapse;width:100%}"
+        "td,th{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #8884;vertical-align:top}</style>"
+        "<h1>Ringdesk API</h1><p>OpenAPI 3.1: <a href='/api/v1/openapi.json'>/api/v1/openapi.json</a>. Log in with "
+        "<code>POST /api/v1/session</code> or send <code>Authorization: Bearer &lt;API token&gt;</code>. Errors are RFC 9457 "
+        "problems with a stable <code>code</code>.</p><table><thead><tr><th>Method<th>Path<th>What<th>Roles<th>Answers</thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></html>"
+    )
+
+
+def _add_pages(app: web.Application, *, with_demo: bool) -> None:
+    index = BUNDLE / "index.html"
+
+    async def page(_: web.Request) -> web.StreamResponse:
+        if not index.exists():
+            return web.Response(
+                text="The web bundle is not built. Run: python3 dev.py run", status=503, content_type="text/plain"
+            )
+        return web.FileResponse(
+            index, headers={"Cache-Control": "no-cache", "Content-Type": "text/html; charset=utf-8"}
+        )
+
+    @web.middleware
+    async def cached(request: web.Request, handler: Any) -> web.StreamResponse:
+        response: web.StreamResponse = await handler(request)
+        if request.path.startswith("/assets/"):
+            response.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")
+        return response
+
+    app.middlewares.append(cached)
+    for path in (*PAGES, "/demo") if with_demo else PAGES:
+        app.router.add_get(path, page)
+    if (BUNDLE / "assets").is_dir():
+        app.router.add_static("/assets", BUNDLE / "assets")
+
+    async def root_file(request: web.Request) -> web.StreamResponse:
+        wanted = BUNDLE / request.match_info["name"]
+        if wanted.parent != BUNDLE or not wanted.is_file():
+            raise HttpProblem(404, "There is no such page.")
+        return web.FileResponse(wanted)
+
+    app.router.add_get(r"/{name:[A-Za-z0-9_-]+\.(?:svg|ico|png|webmanifest|txt)}", root_file)
+
+
+@contextlib.asynccontextmanager
+async def serving(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve until the block ends; then let requests in flight finish."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=10, keepalive_timeout=75)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener, backlog=1024).start()
+        yield
+    finally:
+        await runner.cleanup()
