@@ -112,6 +112,7 @@ def _prepare(home: Home, port: int, distribution_port: int, mapper_port: int, pa
         "default_user_tags.administrator = true\n"
         "vm_memory_high_watermark.absolute = 256MB\n"
         "disk_free_limit.absolute = 50MB\n"
+        "raft.wal_max_size_bytes = 33554432\n"
         "log.file = false\n"
         "log.console = true\n"
         "log.console.level = warning\n",
