@@ -3,7 +3,6 @@
 from typing import Annotated, Final
 
 from aiohttp_session import Session, get_session, new_session
-from limits import RateLimitItem
 from pydantic import BaseModel, Field, StringConstraints
 
 from accounts import passwords, queries, service
@@ -62,10 +61,20 @@ class UserPage(BaseModel):
 @ROUTES.bare("POST", "/api/v1/session", roles=PUBLIC, body=LogIn, returns=SessionOut, errors=("401", "429"))
 async def log_in(call: Call[LogIn]) -> SessionOut:
     """Log in with e-mail and password; the answer sets the session cookie."""
-    account = await _counted(call)
-    verified, new_hash = await _verified(call)
-    if verified is None:
-        raise BadCredentials("E-mail or password is wrong.")
+    limiter, account = call.resources.limiter, fingerprint(call.data.email.strip().lower()).hex()
+    async with limiter.only_failures(LOGIN_PER_ADDRESS, "login", client_address(call.request)):
+        await limiter.hit(LOGIN_PER_ACCOUNT, "login", account)  # known or not
+        verified, new_hash = await _verified(call)
+        user, secret = await _open(call, verified, new_hash)
+    await limiter.clear(LOGIN_PER_ACCOUNT, "login", account)
+    session = await new_session(call.request)
+    session.set_new_identity(secret)
+    session[PRINCIPAL_FIELD] = Principal(user.id, user.role, user.name, user.email, fingerprint(secret))
+    return SessionOut(user=me_of(user))
+
+
+async def _open(call: Call[LogIn], verified: Credentials, new_hash: str | None) -> tuple[User, str]:
+    """The new session, in place of the one the browser came with."""
     old = await get_session(call.request)
     replaces = None if old.identity is None else fingerprint(old.identity)
 
@@ -74,26 +83,11 @@ async def log_in(call: Call[LogIn]) -> SessionOut:
             tx.on_commit.append(lambda: lookups_of(tx.outbox).forget(replaces))
         return await service.open_session(tx, verified, replaces=replaces, new_hash=new_hash)
 
-    user, secret = await call.resources.outbox.transact(body, request_id=call.request_id)
-    await call.resources.limiter.clear(LOGIN_PER_ACCOUNT, "login", account)
-    session = await new_session(call.request)
-    session.set_new_identity(secret)
-    session[PRINCIPAL_FIELD] = Principal(user.id, user.role, user.name, user.email, fingerprint(secret))
-    return SessionOut(user=me_of(user))
+    return await call.resources.outbox.transact(body, request_id=call.request_id)
 
 
-async def _counted(call: Call[LogIn]) -> str:
-    """Count the attempt against its address and its account, known or not. Raises RateLimited; returns the account's key."""
-    limits: tuple[tuple[RateLimitItem, str], ...]
-    account = fingerprint(call.data.email.strip().lower()).hex()
-    limits = ((LOGIN_PER_ADDRESS, client_address(call.request)), (LOGIN_PER_ACCOUNT, account))
-    for limit, key in limits:
-        await call.resources.limiter.hit(limit, "login", key)
-    return account
-
-
-async def _verified(call: Call[LogIn]) -> tuple[Credentials | None, str | None]:
-    """The user if the password is right, with a fresh hash where the old one is out of date.
+async def _verified(call: Call[LogIn]) -> tuple[Credentials, str | None]:
+    """The user if the password is right, with a fresh hash where the old one is out of date. Raises BadCredentials.
 
     No connection is held while hashing. Unknown, disabled and wrong do the same work, so that time does not tell them
     apart."""
@@ -110,7 +104,7 @@ async def _verified(call: Call[LogIn]) -> tuple[Credentials | None, str | None]:
         return found, await passwords.hash_password(password) if passwords.is_outdated(stored) else None
     async with resources.outbox.transaction(request_id=call.request_id) as tx:
         await service.refuse_log_in(tx, None if found is None else found.user_id)
-    return None, None
+    raise BadCredentials("E-mail or password is wrong.")
 
 
 @ROUTES.query("/api/v1/session", roles=READERS, returns=SessionOut)

@@ -1,10 +1,16 @@
 """Request limits by `limits`: a moving window in Redis, shared by all replicas, and one in this process.
 
 Both windows are always counted. With Redis gone the local one still holds, so a limit never fails open (log-in must
-not); erasing Redis does not forget what this process has seen.
+not); erasing Redis does not forget what this process has seen. After a failure Redis is left alone for OPEN_S, so that a
+hanging one does not cost every request its time-out.
 """
 
-from typing import Final
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from time import monotonic
+from typing import Final, TypeVar
 
 import structlog
 from limits import RateLimitItem, parse
@@ -12,41 +18,79 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
-from core.errors import RateLimited
+from core.errors import RateLimited, Unavailable
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 LOGIN_PER_ACCOUNT: Final = parse("10 per 5 minutes")
 LOGIN_PER_ADDRESS: Final = parse("60 per 5 minutes")
+"""Failed log-ins only (`only_failures`): a whole call centre behind one address starts its shift at the same minute."""
 API_PER_PRINCIPAL: Final = parse("1200 per minute")
 API_PER_ADDRESS: Final = parse("3000 per minute")
+OPEN_S: Final = 3.0
 
 
 class RateLimiter:
     def __init__(self, redis_url: str | None) -> None:
         self._local = MovingWindowRateLimiter(MemoryStorage())
         self._shared: MovingWindowRateLimiter | None = None
+        self._closed_again_at = 0.0
+        self._under_way: Counter[tuple[str, str]] = Counter()
         if redis_url:
+            # The library takes a bare unix:// for Valkey's client, whose errors are of another family.
+            url = f"redis+{redis_url}" if redis_url.startswith("unix:") else redis_url
             options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
-            storage = RedisStorage(f"async+{redis_url}", implementation="redispy", **options)  # type: ignore[arg-type]
+            storage = RedisStorage(f"async+{url}", implementation="redispy", **options)  # type: ignore[arg-type]
             self._shared = MovingWindowRateLimiter(storage)
 
     async def hit(self, limit: RateLimitItem, scope: str, key: str) -> None:
         """Count one. Raises RateLimited with the seconds to wait."""
         allowed = await self._local.hit(limit, scope, key)
         if allowed and self._shared is not None:
-            try:
-                allowed = await self._shared.hit(limit, scope, key)
-            except (RedisError, OSError, TimeoutError):
-                log.debug("shared rate limit not reachable; the local one holds")
+            allowed = await self._ask(partial(self._shared.hit, limit, scope, key), otherwise=True)
         if not allowed:
             raise RateLimited(max(1, limit.get_expiry() // limit.amount))
+
+    @contextlib.asynccontextmanager
+    async def only_failures(self, limit: RateLimitItem, scope: str, key: str) -> AsyncIterator[None]:
+        """Count the block when it raises (but not our own Unavailable or RateLimited). Raises RateLimited before it.
+
+        What is under way counts as failed until it ends, so that many tries at the same time do not slip through."""
+        self._under_way[scope, key] += 1
+        try:
+            cost = self._under_way[scope, key]
+            allowed = await self._local.test(limit, scope, key, cost=cost)
+            if allowed and self._shared is not None:
+                allowed = await self._ask(partial(self._shared.test, limit, scope, key, cost=cost), otherwise=True)
+            if not allowed:
+                raise RateLimited(max(1, limit.get_expiry() // limit.amount))
+            try:
+                yield
+            except (Unavailable, RateLimited):
+                raise
+            except BaseException:
+                with contextlib.suppress(RateLimited):
+                    await self.hit(limit, scope, key)
+                raise
+        finally:
+            self._under_way[scope, key] -= 1
+            if not self._under_way[scope, key]:
+                del self._under_way[scope, key]
 
     async def clear(self, limit: RateLimitItem, scope: str, key: str) -> None:
         """Forget the hits of a key (after a successful log-in)."""
         await self._local.clear(limit, scope, key)
         if self._shared is not None:
-            try:
-                await self._shared.clear(limit, scope, key)
-            except (RedisError, OSError, TimeoutError):
-                log.debug("shared rate limit not reachable")
+            await self._ask(partial(self._shared.clear, limit, scope, key), otherwise=None)
+
+    async def _ask(self, call: Callable[[], Awaitable[T]], *, otherwise: T) -> T:
+        """What the shared window says; `otherwise` while Redis is away."""
+        if monotonic() < self._closed_again_at:
+            return otherwise
+        try:
+            return await call()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._closed_again_at = monotonic() + OPEN_S
+            log.warning("shared rate limit not reachable; the local one holds", error=type(error).__name__)
+            return otherwise

@@ -32,15 +32,16 @@ class Api:
         """The browser of a new user with a session. `fields` as for builders.a_user."""
         async with self.resources.outbox.transaction() as tx:
             user = await builders.a_user(tx, role=role, **fields)
-            name, secret = await builders.a_session(tx, user, self.url)
+            name, secret = await builders.a_session(tx, user, self.resources.public_url)
         return await self.browser(Cookie=f"{name}={secret}")
 
 
 @asynccontextmanager
-async def serving(resources: Resources, *routes: Routes) -> AsyncIterator[Api]:
-    """Serve these routes until the end of the block. `public_url` of the resources becomes the port that was free."""
+async def serving(resources: Resources, *routes: Routes, public_url: str | None = None) -> AsyncIterator[Api]:
+    """Serve these routes until the end of the block, under a `public_url` with the port that was free if none is given."""
     port = unused_port()
-    resources = replace(resources, public_url=f"http://127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    resources = replace(resources, public_url=public_url or url)
     app = web.Application(
         middlewares=[
             request_id_middleware,
@@ -57,4 +58,4 @@ async def serving(resources: Resources, *routes: Routes) -> AsyncIterator[Api]:
         server = TestServer(app, port=port)
         await server.start_server()
         stack.push_async_callback(server.close)
-        yield Api(resources.public_url, resources, operations, stack)
+        yield Api(url, resources, operations, stack)
