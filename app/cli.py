@@ -1,0 +1,426 @@
+"""The command `ringdesk`. Each command says what it does; settings come from the environment, flags win."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from pydantic import ValidationError
+
+from core.errors import RingdeskError
+
+app = App(
+    name="ringdesk",
+    help="Calls become tickets, agents and screen-pops; nothing answered is lost. Settings: environment variables RINGDESK_…, "
+    "see `ringdesk settings`.",
+    version=version("ringdesk"),
+)
+user_app = App(name="user", help="People who log in.")
+app.command(user_app)
+deliveries_app = App(name="deliveries", help="Events that consumers could not finish.")
+app.command(deliveries_app)
+
+
+def out(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+def fail(text: str) -> int:
+    print(text, file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def load_settings(**flags: Any) -> Any:
+    """Settings with the given flags; all faults at once, in plain words."""
+    from app.settings import Settings
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = []
+        for item in error.errors(include_url=False, include_input=False):
+            name = str(item["loc"][0]).upper() if item["loc"] else ""
+            message = item["msg"].removeprefix("Value error, ")
+            faults.append(f"  RINGDESK_{name}: {message}" if name else "  " + message.replace("; ", "\n  "))
+        raise SystemExit(fail("These settings cannot be used:\n" + "\n".join(faults))) from None
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    try:
+        try:
+            import uvloop
+
+            return uvloop.run(main)
+        except ImportError:
+            return asyncio.run(main)
+    except RingdeskError as error:
+        return fail(f"ringdesk: {error.detail}")
+    except KeyboardInterrupt:
+        return 130
+
+
+@app.command
+def up(
+    *,
+    port: int | None = None,
+    host: str | None = None,
+    data_dir: Path | None = None,
+    broker: str | None = None,
+    demo: bool | None = None,
+    log_level: str | None = None,
+) -> int:
+    """Everything in one process, with embedded Postgres, Valkey and broker for each address that is not set.
+
+    Parameters
+    ----------
+    port: Port to listen on; 0 takes a free one.
+    host: Address to listen on.
+    data_dir: Where the embedded servers keep their data.
+    broker: auto (RabbitMQ when rabbitmq-server is installed, else local), local, or rabbitmq.
+    demo: Demo data, simulator and background traffic at /demo; --no-demo for an empty installation.
+    log_level: DEBUG, INFO, WARNING or ERROR.
+    """
+    from app import up as module
+    from app.embedded import EmbeddedError
+    from infra.telemetry import configure_logging
+
+    if demo is None:
+        demo = "RINGDESK_TWILIO_ACCOUNTS" not in os.environ
+    if log_level is None and "RINGDESK_LOG_LEVEL" not in os.environ:
+        log_level = "WARNING"
+    settings = load_settings(port=port, host=host, data_dir=data_dir, broker=broker, demo=demo, log_level=log_level)
+    configure_logging(level=settings.log_level, json="RINGDESK_LOG_JSON" in os.environ and settings.log_json)
+    try:
+        return run(module.up(settings))
+    except EmbeddedError as error:
+        return fail(f"ringdesk: {error}")
+
+
+def _addresses(settings: Any) -> tuple[str, str, str]:
+    missing = [n for n in ("database_url", "redis_url", "rabbitmq_url") if settings.secret(n) is None]
+    if missing:
+        names = ", ".join(f"RINGDESK_{name.upper()}" for name in missing)
+        raise SystemExit(fail(f"ringdesk: set {names}; only `ringdesk up` starts servers of its own."))
+    return settings.secret("database_url"), settings.secret("redis_url"), settings.secret("rabbitmq_url")
+
+
+@app.command
+def web(*, port: int | None = None, host: str | None = None) -> int:
+    """One replica of API, webhooks and desks. Needs DATABASE_URL, REDIS_URL, RABBITMQ_URL and PUBLIC_URL."""
+    from app import processes
+    from infra.telemetry import configure_logging
+
+    settings = load_settings(port=port, host=host)
+    addresses = _addresses(settings)
+    if settings.public_url is None:
+        return fail("ringdesk: set RINGDESK_PUBLIC_URL to the address that browsers and the telephony provider use.")
+    configure_logging(level=settings.log_level, json=settings.log_json)
+    return run(processes.web(settings, *addresses))
+
+
+@app.command
+def worker(*, roles: str = "") -> int:
+    """Background work: dispatcher, consumers, timers, telephony, housekeeping.
+
+    Parameters
+    ----------
+    roles: Comma-separated choice of these; empty means all.
+    """
+    from app import processes
+    from app.run import WORKER_ROLES
+    from infra.telemetry import configure_logging
+
+    wanted = [role.strip() for role in roles.split(",") if role.strip()]
+    if unknown := set(wanted) - set(WORKER_ROLES):
+        return fail(f"ringdesk: unknown roles {', '.join(sorted(unknown))}; known are {', '.join(WORKER_ROLES)}.")
+    settings = load_settings()
+    addresses = _addresses(settings)
+    if settings.public_url is None:
+        return fail("ringdesk: set RINGDESK_PUBLIC_URL to the address that the telephony provider uses.")
+    configure_logging(level=settings.log_level, json=settings.log_json)
+    return run(processes.worker(settings, *addresses, wanted))
+
+
+def _database_url(data_dir: Path) -> str:
+    """The configured database, else the one of the running `ringdesk up` of this data directory."""
+    settings = load_settings(data_dir=data_dir)
+    url = settings.secret("database_url") or _running(data_dir).get("database_url")
+    if not url:
+        raise SystemExit(
+            fail(f"ringdesk: set RINGDESK_DATABASE_URL, or start `ringdesk up` with --data-dir {data_dir} first.")
+        )
+    return str(url)
+
+
+def _running(data_dir: Path) -> dict[str, Any]:
+    """What `ringdesk up` wrote, if that process still lives."""
+    try:
+        found: dict[str, Any] = json.loads((data_dir / "run.json").read_text())
+        os.kill(found["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return {}
+    return found
+
+
+DataDir = Annotated[Path, Parameter(help="The data directory of a running `ringdesk up`.")]
+
+
+@app.command
+def migrate(*, data_dir: DataDir = Path(".data")) -> int:
+    """Bring the database schema up to date (under a lock; safe to run from several places)."""
+    from infra.migrate import migrate as run_migrations
+
+    async def main() -> int:
+        applied = await run_migrations(_database_url(data_dir))
+        out(f"{applied} migrations applied")
+        return 0
+
+    return run(main())
+
+
+@app.command
+def apply(file: Path, *, dry_run: bool = False, replace_rules: bool = False, data_dir: DataDir = Path(".data")) -> int:
+    """Bring queues, agents, numbers, rules and dispositions in line with a file. Shows the difference first; idempotent.
+
+    Parameters
+    ----------
+    file: The organisation file, such as demo/org.yaml.
+    dry_run: Only show what would change.
+    replace_rules: Overwrite rules that were published elsewhere.
+    """
+    from app.apply import apply as apply_org
+    from app.one_off import one_off
+    from app.org import read_org
+
+    async def main() -> int:
+        org = read_org(file)
+        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            changes = await apply_org(tx, org, by=_who(), replace_rules=replace_rules, dry_run=dry_run)
+            for change in changes:
+                out(str(change))
+        verb = "would change" if dry_run else "changed"
+        out(f"{len(changes)} {verb}" if changes else "nothing to change")
+        return 0
+
+    return run(main())
+
+
+def _who() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+@user_app.command
+def add(email: str, name: str, *, role: str = "agent", data_dir: DataDir = Path(".data")) -> int:
+    """Add somebody. They can log in once a password is set with `ringdesk user set-password`."""
+    from accounts import service as accounts
+    from app.one_off import one_off
+    from core.principal import Actor, Role
+
+    if role not in list(Role):
+        return fail(f"ringdesk: role must be one of {', '.join(Role)}.")
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            user = await accounts.create_user(
+                tx, email=email, name=name, role=Role(role), actor=Actor("cli", name=_who())
+            )
+        out(f"user {user.id} added: {user.email}, {user.role.value}")
+        return 0
+
+    return run(main())
+
+
+@user_app.command
+def set_password(email: str, *, stdin: bool = False, data_dir: DataDir = Path(".data")) -> int:
+    """Set somebody's password. Asks for it, or reads one line from standard input with --stdin; never from the arguments."""
+    import getpass
+
+    from accounts import queries, service
+    from app.one_off import one_off
+    from core.principal import Actor
+
+    password = sys.stdin.readline().rstrip("\n") if stdin else getpass.getpass("New password: ")
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            user = await queries.user_by_email(tx.conn, email=email)
+            if user is None:
+                return fail(f"ringdesk: there is no user {email}.")
+            await service.set_password(tx, user.id, password, actor=Actor("cli", name=_who()))
+        out(f"password of {email} set; their sessions have ended")
+        return 0
+
+    return run(main())
+
+
+@user_app.command
+def disable(email: str, *, data_dir: DataDir = Path(".data")) -> int:
+    """Lock somebody out: sessions, tokens and sockets end within seconds."""
+    from accounts import queries, service
+    from app.one_off import one_off
+    from core.principal import Actor
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            user = await queries.user_by_email(tx.conn, email=email)
+            if user is None:
+                return fail(f"ringdesk: there is no user {email}.")
+            await service.disable_user(tx, user.id, actor=Actor("cli", name=_who()))
+        out(f"{email} is disabled")
+        return 0
+
+    return run(main())
+
+
+@deliveries_app.command
+def parked(*, data_dir: DataDir = Path(".data")) -> int:
+    """List deliveries that were given up on, each with its reason."""
+    from app.one_off import one_off
+    from infra import outbox as outbox_module
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
+            rows = await outbox_module.parked(conn)
+        for row in rows:
+            out(f"{row['event_id']:>10}  {row['consumer']:<28} {row['name'] or '':<24} {row['last_error']}")
+        out(f"{len(rows)} parked")
+        return 0
+
+    return run(main())
+
+
+@deliveries_app.command
+def replay(*, event_id: int | None = None, consumer: str | None = None, data_dir: DataDir = Path(".data")) -> int:
+    """Try parked deliveries again: all, or those of one event or consumer."""
+    from accounts.audit import audit
+    from app.one_off import one_off
+    from core.principal import Actor
+    from infra import outbox as outbox_module
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            count = await outbox_module.replay(tx.conn, event_id=event_id, consumer=consumer)
+            after = {"event_id": event_id, "consumer": consumer, "count": count}
+            await audit(tx, Actor("cli", name=_who()), "delivery.replay", "delivery", event_id, after=after)
+        out(f"{count} will be tried again")
+        return 0
+
+    return run(main())
+
+
+@app.command
+def simulate(
+    *,
+    url: str = "http://127.0.0.1:8080",
+    calls_per_minute: float = 20,
+    agents: int = 5,
+    duration: float = 60,
+    seed: int = 1,
+    simulator: str | None = None,
+) -> int:
+    """Scripted callers and agents against a running demo; ends with one JSON line, exit code 1 if anything was lost.
+
+    Parameters
+    ----------
+    url: Address of the service.
+    calls_per_minute: How many calls arrive per minute, at random moments.
+    agents: How many scripted agents log in; only people without a live desk are used.
+    duration: Seconds during which calls arrive; then the last ones are let run out.
+    seed: The same seed gives the same callers.
+    simulator: Address of the simulator; by default the one at URL/demo.
+    """
+    from simulator.run import SimulationFailed
+    from simulator.run import simulate as run_simulation
+
+    async def main() -> int:
+        report = await run_simulation(
+            url, calls_per_minute, agents, duration, seed, simulator,
+            log=lambda text: print(text, file=sys.stderr),  # noqa: T201
+        )  # fmt: skip
+        out(report.as_json_line())
+        return 1 if report.lost else 0
+
+    try:
+        return run(main())
+    except SimulationFailed as error:
+        return fail(f"ringdesk: {error}")
+
+
+@app.command
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json")] = False, data_dir: DataDir = Path(".data")) -> int:
+    """What is set, what is found, what runs; changes nothing.
+
+    Parameters
+    ----------
+    as_json: One JSON object: database_url, redis_url, broker, version, …
+    """
+    from app.embedded import find_rabbitmq
+
+    settings = load_settings(data_dir=data_dir)
+    running_now = _running(data_dir)
+    rabbit = find_rabbitmq()
+    found = {
+        "version": version("ringdesk"),
+        "running": running_now.get("public_url"),
+        "database_url": settings.secret("database_url") or running_now.get("database_url"),
+        "redis_url": settings.secret("redis_url") or running_now.get("redis_url"),
+        "rabbitmq_url": settings.secret("rabbitmq_url") or running_now.get("rabbitmq_url"),
+        "broker": running_now.get("broker")
+        or ("rabbitmq" if settings.rabbitmq_url or (rabbit and settings.broker != "local") else "local"),
+        "rabbitmq_server": None if rabbit is None else str(rabbit),
+        "accounts": len(settings.accounts()),
+    }
+    if as_json:
+        out(json.dumps(found))
+        return 0
+    for name, value in found.items():
+        shown = value if value is not None else "embedded" if name.endswith("_url") else "none"
+        out(f"{name:<16} {_masked(str(shown))}")
+    return 0
+
+
+def _masked(text: str) -> str:
+    """An address without its password."""
+    import re
+
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", text)
+
+
+@app.command(name="settings")
+def show_settings() -> int:
+    """Every setting with its environment variable, default and meaning."""
+    from app.settings import Settings
+
+    for name, field in Settings.model_fields.items():
+        default = "unset" if field.default is None else field.default
+        out(f"RINGDESK_{name.upper():<22} {default!s:<12} {field.description or ''}")
+    return 0
+
+
+@app.command
+def schema(*, out_dir: Path = Path("web")) -> int:
+    """Write the OpenAPI document (with the socket's messages) to OUT_DIR/openapi.json for the web client's types."""
+    from app.web import openapi_document
+
+    document = openapi_document(version("ringdesk"))
+    path = out_dir / "openapi.json"
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    out(f"{path} written: {len(document['paths'])} paths")
+    return 0
+
+
+def main() -> None:
+    with contextlib.suppress(BrokenPipeError):
+        raise SystemExit(app(result_action="return_value"))

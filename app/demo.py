@@ -1,0 +1,73 @@
+"""The demo: organisation, customers and passwords that everybody knows, the simulator at /demo, gentle background traffic."""
+
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from accounts import queries as accounts
+from accounts.passwords import hash_password
+from app.apply import apply
+from app.org import read_org
+from core import demo_account
+from core.ids import UserId
+from customers import service as customers
+from infra.http import HttpProblem, json_response
+from infra.openapi import MAX_BODY
+from infra.outbox import Outbox
+from simulator.config import SimulatorConfig
+from simulator.server import create_app
+from simulator.traffic import Traffic
+
+log = structlog.get_logger()
+FOLDER: Final = Path(__file__).resolve().parent.parent / "demo"
+
+
+async def seed(outbox: Outbox) -> bool:
+    """On the first start: the demo's organisation, passwords and customers. Returns whether anything was done."""
+    async with outbox.database.acquire() as conn:
+        if await conn.fetchval("SELECT EXISTS (SELECT 1 FROM queues)"):
+            return False
+    org = read_org(FOLDER / "org.yaml")
+    # One hash for all: the password is public, and hashing it twelve times would only cost the first start two seconds.
+    shared_hash = await hash_password(demo_account.PASSWORD)
+    async with outbox.transaction() as tx:
+        await apply(tx, org, by="demo")
+        for agent in org.agents:
+            user = await accounts.user_by_email(tx.conn, email=agent.email)
+            if user is not None:
+                await accounts.set_password_hash(
+                    tx.conn, user_id=UserId(user.id), password_hash=shared_hash, now=tx.now
+                )
+    async with outbox.transaction() as tx:
+        await customers.import_csv(tx, FOLDER / "customers.csv")
+    return True
+
+
+class Demo:
+    """The simulator's application with a switch for the traffic."""
+
+    def __init__(self, public_url: str) -> None:
+        self.traffic = Traffic(public_url)
+        self.app = create_app(SimulatorConfig(service_base_url=public_url))
+        self.app.router.add_get("/traffic", self._read)
+        self.app.router.add_post("/traffic", self._switch)
+
+    async def _read(self, _: web.Request) -> web.Response:
+        return json_response({"on": self.traffic.is_on})
+
+    async def _switch(self, request: web.Request) -> web.Response:
+        if (request.content_length or 0) > MAX_BODY:
+            raise HttpProblem(413)
+        try:
+            wanted = (await request.json())["on"]
+        except (ValueError, KeyError, TypeError):
+            raise HttpProblem(422, 'Send {"on": true} or {"on": false}.') from None
+        if wanted is True:
+            await self.traffic.start()
+        elif wanted is False:
+            await self.traffic.stop()
+        else:
+            raise HttpProblem(422, 'Send {"on": true} or {"on": false}.')
+        return await self._read(request)

@@ -1,0 +1,78 @@
+"""`ringdesk web` and `ringdesk worker`: the same parts in processes of their own."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+
+from app.parts import Parts, open_parts
+from app.run import running, stop_on_signals, web_loops, worker_loops
+from app.settings import Settings
+from app.up import listen, say
+from app.web import build_app, serving
+from infra.bus import BrokerUnavailable
+from routing.model import LEASE_S
+from routing.queries import GRANT_LEASES
+
+log = structlog.get_logger()
+DECLARE_EVERY_S: Final = 2
+
+
+async def _declare(parts: Parts) -> None:
+    """Until the broker has answered once; a topology that does not fit ends the process with its message."""
+    while True:
+        try:
+            await parts.resources.broker.declare(parts.resources.outbox.consumers, [])
+        except BrokerUnavailable:
+            log.warning("broker not reachable; deliveries wait in the database")
+            await asyncio.sleep(DECLARE_EVERY_S)
+        else:
+            await asyncio.Event().wait()
+
+
+async def web(settings: Settings, database_url: str, redis_url: str, rabbitmq_url: str) -> int:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    listener = listen(settings.host, settings.port)
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(
+            open_parts(
+                settings, database_url=database_url, redis_url=redis_url, rabbitmq_url=rabbitmq_url,
+                public_url=settings.public_url or "", relay=False,
+            )
+        )  # fmt: skip
+        async with parts.resources.database.acquire() as conn:
+            await conn.execute(GRANT_LEASES, LEASE_S)
+        app = await build_app(parts)
+        loops = [*web_loops(parts), ("after commit", parts.resources.outbox.run()), ("topology", _declare(parts))]
+        failed = await stack.enter_async_context(running(loops, stop))
+        await stack.enter_async_context(serving(app, listener))
+        say(f"ringdesk web ready {listener.getsockname()[1]}")
+        await stop.wait()
+    return 1 if failed else 0
+
+
+async def worker(settings: Settings, database_url: str, redis_url: str, rabbitmq_url: str, roles: Sequence[str]) -> int:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(
+            open_parts(
+                settings, database_url=database_url, redis_url=redis_url, rabbitmq_url=rabbitmq_url,
+                public_url=settings.public_url or "",
+            )
+        )  # fmt: skip
+        loops = [
+            *worker_loops(parts, roles),
+            ("after commit", parts.resources.outbox.run()),
+            ("lines", parts.telephony.lines.keep(parts.resources.database)),
+            ("topology", _declare(parts)),
+        ]
+        failed = await stack.enter_async_context(running(loops, stop))
+        say("ringdesk worker ready")
+        with contextlib.suppress(asyncio.CancelledError):
+            await stop.wait()
+    return 1 if failed else 0
