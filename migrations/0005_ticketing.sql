@@ -70,6 +70,9 @@ CREATE INDEX tickets_open_assignee ON tickets (assignee_id, updated_at DESC, id 
     WHERE state IN ('new', 'open', 'pending_customer', 'pending_third_party', 'pending_until') AND assignee_id IS NOT NULL;
 CREATE INDEX tickets_open_customer ON tickets (customer_id, updated_at DESC, id DESC)
     WHERE state IN ('new', 'open', 'pending_customer', 'pending_third_party', 'pending_until') AND customer_id IS NOT NULL;
+CREATE INDEX tickets_unassigned_queue ON tickets (queue, updated_at DESC, id DESC) WHERE assignee_id IS NULL;
+CREATE INDEX tickets_seldom ON tickets (queue, updated_at DESC, id DESC)
+    WHERE state IN ('pending_third_party', 'pending_until', 'merged');
 
 -- What is searched, apart from the ticket: each change of a ticket moves it up the list and so writes all of its indexes, and a
 -- trigram index is the dearest of them. This row changes only with the subject.

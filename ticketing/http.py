@@ -7,19 +7,31 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from accounts.audit import audit
 from core.errors import Invalid
 from core.ids import CustomerId, TicketId
 from core.principal import READERS, STAFF, actor_of
+from customers.model import CustomerNotFound
+from customers.queries import customer_version
 from infra.openapi import ApiModel, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
-from ticketing import lists, queries, service
-from ticketing.model import OPEN_STATES, Note, Priority, Ticket, TicketPage, TicketState
+from ticketing import lists, profile, queries, service
+from ticketing.model import (
+    OPEN_STATES,
+    Note,
+    Priority,
+    Profile,
+    Ticket,
+    TicketPage,
+    TicketState,
+    TimelinePage,
+)
 
 ROUTES: Final = Routes("tickets")
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Body = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"^[^\x00]*$")]
+Body = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[^\x00-\x1f\x7f,]*$")]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -34,8 +46,13 @@ class TicketListParams(ApiModel):
     queue: Slug | None = None
     assignee: Annotated[str, StringConstraints(pattern=r"^(me|none|[0-9]{1,18})$")] | None = None
     customer: Id | None = None
-    q: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")] | None = None
+    q: Annotated[str, StringConstraints(max_length=200)] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor | None = None
+
+
+class TimelineParams(ApiModel):
+    limit: Annotated[int, Field(ge=1, le=100)] = 30
     cursor: Cursor | None = None
 
 
@@ -47,7 +64,9 @@ class NewTicket(ApiModel):
 
 
 class TicketChange(ApiModel):
-    """Only the fields that are present change. `due_at` goes with the state `pending_until`. `version` or If-Match."""
+    """Only the fields that are present change. `due_at` goes with the state `pending_until` (without it: this time tomorrow).
+
+    `version` may come as If-Match instead."""
 
     version: Version | None = None
     state: TicketState | None = None
@@ -152,3 +171,35 @@ def _version(given: int | None, call: Call[Any]) -> int:
         message = "say which version you have seen, here or in If-Match"
         raise Invalid(f"version: {message}.", errors=[{"field": "version", "message": message}])
     return version
+
+
+# --- the customer's page: who has looked at whom is audited --------------------------------------------------------
+
+
+@ROUTES.query("/api/v1/customers/{id}", roles=READERS, returns=Profile)
+async def read_customer(conn: Connection, call: Call[Nothing]) -> Profile:
+    """A customer with identities, open tickets and last contacts."""
+    customer_id = CustomerId(call.id())
+    shown = await profile.profile(conn, call.resources.redis, customer_id=customer_id, principal=call.who)
+    await _audit_read(conn, call, customer_id, "customer.read")
+    return shown
+
+
+@ROUTES.query("/api/v1/customers/{id}/timeline", roles=READERS, params=TimelineParams, returns=TimelinePage)
+async def read_timeline(conn: Connection, call: Call[TimelineParams]) -> TimelinePage:
+    """Calls, tickets and notes of a customer, latest first."""
+    customer_id = CustomerId(call.id())
+    if await customer_version(conn, customer_id=customer_id) is None:
+        raise CustomerNotFound
+    await _audit_read(conn, call, customer_id, "customer.read_timeline")
+    return await profile.timeline(
+        conn, customer_id=customer_id, principal=call.who, limit=call.data.limit, cursor=call.data.cursor
+    )
+
+
+async def _audit_read(conn: Connection, call: Call[Any], customer_id: CustomerId, action: str) -> None:
+    """One row, committed by itself: a query has no transaction."""
+    resources = call.resources
+    tx = Tx(conn, resources.clock.now(), call.request_id, resources.outbox)
+    reason = await profile.purpose(conn, customer_id=customer_id, user_id=call.who.user_id)
+    await audit(tx, actor_of(call.who), action, "customer", customer_id, purpose=reason)

@@ -1,9 +1,15 @@
 """The list of tickets: filters, rights, search and cursor, put together so that every combination stays a short walk.
 
 A page is the newest n of a union of *arms*, and each arm walks one index of migration 0005 in list order and stops after n
-rows. A supervisor has one arm. An agent has one per queue they serve, one for what is assigned to them and one for tickets in
-no queue; one statement with OR would walk the whole list past everything that is not theirs. With words to search or a
-customer given there are few rows, and the rights are an ordinary condition.
+rows. Who sees everything has one arm. An agent has one per queue they serve, one for what is assigned to them and one for
+tickets in no queue; one statement with OR would walk the whole list past everything that is not theirs.
+
+A search first looks at the newest SEARCH_WALK tickets that fit the filters: that finds common words. If they were all there
+are, or give a full page, it is done. Else the word is rare, and the trigram index finds its tickets.
+
+Statements are planned with their values (`force_custom_plan`): a plan for any word or queue is the wrong one for the next.
+With 1,000,000 tickets (4 % open, 12 queues, 200 agents) on 2 cores and 64 MB of shared buffers the filters took 1 to 10 ms,
+at worst 45 ms; searches {SEARCHES}.
 """
 # ruff: noqa: S608 - statements are put together from constants of this package only; values are parameters
 
@@ -18,15 +24,22 @@ from typing import Any, Final, Literal
 from core.errors import Invalid
 from core.ids import CustomerId
 from core.principal import Principal
+from customers.model import search_form
 from infra.postgres import Connection
 from ticketing import numbers
-from ticketing.model import OPEN_STATES, TicketPage, TicketState, search_text
+from ticketing.model import OPEN_STATES, TicketPage, TicketState
 from ticketing.queries import COLUMNS, IN_LIST, NAMES, rights, summary_of
 from ticketing.writes import IS_OPEN
 
 NEWEST_FIRST: Final = "ORDER BY t.updated_at DESC, t.id DESC"
 NO_LIMITS: Final = "($1::boolean OR $2::bigint IS NOT NULL)"
 """Always true; every statement has the same first two parameters, and Postgres wants to see them used."""
+SERVES_IT: Final = "EXISTS (SELECT FROM agent_queues a WHERE a.agent_id = $2 AND a.queue_key = t.queue)"
+PREPARE_LIST: Final = """
+SELECT ARRAY(SELECT queue_key FROM agent_queues WHERE agent_id = $1 ORDER BY queue_key)
+FROM set_config('plan_cache_mode', 'force_custom_plan', true)
+"""
+SEARCH_WALK: Final = 5_000
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -47,6 +60,7 @@ class _Statement:
 
     parameters: list[Any]
     conditions: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
 
     def add(self, value: Any) -> str:
         self.parameters.append(value)
@@ -66,25 +80,62 @@ async def list_tickets(
     if cursor is not None:
         at, ident = read_cursor(cursor)
         statement.where(f"(t.updated_at, t.id) < ({statement.add(at)}, {statement.add(ident)})")
-    arms = " UNION ".join(f"({arm})" for arm in _arms(statement, wanted, principal, limit + 1))
-    rows = await conn.fetch(
-        f"""
-        WITH page AS (SELECT * FROM ({arms}) t {NEWEST_FIRST} LIMIT {limit + 1:d})
-        SELECT {COLUMNS} FROM page JOIN tickets t USING (id) {NAMES} {NEWEST_FIRST}
-        """,
-        *statement.parameters,
-    )
+    async with conn.transaction():
+        queues = await conn.fetchval(PREPARE_LIST, principal.user_id)
+        if statement.words:
+            rows = await _search(conn, statement, wanted, principal, queues, limit + 1)
+        else:
+            arms = _arms(statement, wanted, principal, queues, limit + 1)
+            rows = await conn.fetch(
+                _page(f"SELECT * FROM ({arms}) t {NEWEST_FIRST} LIMIT {limit + 1:d}"), *statement.parameters
+            )
     items = [summary_of(row) for row in rows[:limit]]
     more = len(rows) > limit
     return TicketPage(items=items, next_cursor=write_cursor(items[-1].updated_at, items[-1].id) if more else None)
 
 
+async def _search(
+    conn: Connection,
+    statement: _Statement,
+    wanted: TicketFilter,
+    principal: Principal,
+    queues: Sequence[str],
+    count: int,
+) -> Sequence[Any]:
+    without_arms = list(statement.parameters)
+    arms = _arms(statement, wanted, principal, queues, SEARCH_WALK)
+    words = " AND ".join(statement.words)
+    rows = await conn.fetch(
+        f"""
+        WITH walked AS MATERIALIZED (SELECT * FROM ({arms}) t {NEWEST_FIRST} LIMIT {SEARCH_WALK:d}),
+        found AS (
+            SELECT t.id FROM walked t JOIN ticket_search w ON w.ticket_id = t.id WHERE {words} {NEWEST_FIRST} LIMIT {count:d}
+        )
+        SELECT n.walked, {COLUMNS}
+        FROM (SELECT count(*) AS walked FROM walked) n LEFT JOIN (found f JOIN tickets t USING (id) {NAMES}) ON true
+        {NEWEST_FIRST}
+        """,
+        *statement.parameters,
+    )
+    if rows[0]["walked"] < SEARCH_WALK or len(rows) == count:
+        return [row for row in rows if row["id"] is not None]
+    conditions = " AND ".join([*statement.conditions, IN_LIST])
+    page = f"""
+        WITH hits AS MATERIALIZED (SELECT ticket_id FROM ticket_search w WHERE {words})
+        SELECT t.id FROM hits h JOIN tickets t ON t.id = h.ticket_id WHERE {conditions} {NEWEST_FIRST} LIMIT {count:d}"""
+    return await conn.fetch(_page(page), *without_arms)
+
+
+def _page(ids: str) -> str:
+    return f"SELECT {COLUMNS} FROM ({ids}) page JOIN tickets t USING (id) {NAMES} {NEWEST_FIRST}"
+
+
 def _add_filters(statement: _Statement, wanted: TicketFilter) -> None:
-    if wanted.states:
-        if wanted.states <= OPEN_STATES:
-            statement.where(f"t.{IS_OPEN}")
-        if wanted.states != OPEN_STATES:
-            statement.where(f"t.state = ANY({statement.add(sorted(wanted.states))})")
+    if wanted.states and wanted.states <= OPEN_STATES:
+        statement.where(f"t.{IS_OPEN}")
+    if wanted.states and wanted.states != OPEN_STATES:
+        # Written out: only then can Postgres see that an index for some states will do.
+        statement.where("t.state IN ({})".format(", ".join(f"'{state}'" for state in sorted(wanted.states))))
     if wanted.queue is not None:
         statement.where(f"t.queue = {statement.add(wanted.queue)}")
     if wanted.assignee == "none":
@@ -109,30 +160,34 @@ def _add_search(statement: _Statement, q: str) -> None:
     else:
         statement.where(f"t.number = {statement.add(str(number))}")
         return
-    for word in search_text(q).split()[:8]:
-        pattern = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        statement.where(f"w.body LIKE {statement.add(pattern)}")
+    for word in search_form(q).split()[:8]:
+        if len(word) < 3:  # has no trigram: the index would be read from end to end
+            statement.words.append(f"strpos(w.body, {statement.add(word)}) > 0")
+        else:
+            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            statement.words.append(f"w.body LIKE {statement.add(f'%{escaped}%')}")
 
 
-def _arms(statement: _Statement, wanted: TicketFilter, principal: Principal, count: int) -> Sequence[str]:
+def _arms(statement: _Statement, wanted: TicketFilter, principal: Principal, queues: Sequence[str], count: int) -> str:
     sees_all, user_id = rights(principal)
-    if wanted.q is not None:
-        source = "tickets t JOIN ticket_search w ON w.ticket_id = t.id"
-        return [_walk(source, [*statement.conditions, IN_LIST], count)]
     if sees_all or wanted.assignee == user_id:
-        return [_walk("tickets t", [*statement.conditions, NO_LIMITS], count)]
-    if wanted.customer_id is not None or isinstance(wanted.assignee, int):
-        return [_walk("tickets t", [*statement.conditions, IN_LIST], count)]
-    queue = _walk("tickets t", [*statement.conditions, "t.queue = a.queue_key"], count)
-    return [
-        f"SELECT x.id, x.updated_at FROM agent_queues a CROSS JOIN LATERAL ({queue}) x WHERE a.agent_id = $2 AND NOT $1",
-        _walk("tickets t", [*statement.conditions, "t.assignee_id = $2"], count),
-        _walk("tickets t", [*statement.conditions, "t.queue IS NULL"], count),
-    ]
+        arms = [_walk([*statement.conditions, NO_LIMITS], count)]
+    elif wanted.customer_id is not None or isinstance(wanted.assignee, int):
+        arms = [_walk([*statement.conditions, IN_LIST], count)]
+    else:
+        arms = [
+            _walk([*statement.conditions, NO_LIMITS, f"t.queue = {statement.add(queue)}", SERVES_IT], count)
+            for queue in queues
+            if wanted.queue in (None, queue)
+        ]
+        arms.append(_walk([*statement.conditions, NO_LIMITS, "t.assignee_id = $2"], count))
+        if wanted.queue is None:
+            arms.append(_walk([*statement.conditions, NO_LIMITS, "t.queue IS NULL"], count))
+    return " UNION ".join(f"({arm})" for arm in arms)
 
 
-def _walk(source: str, conditions: Sequence[str], count: int) -> str:
-    return f"SELECT t.id, t.updated_at FROM {source} WHERE {' AND '.join(conditions)} {NEWEST_FIRST} LIMIT {count:d}"
+def _walk(conditions: Sequence[str], count: int) -> str:
+    return f"SELECT t.id, t.updated_at FROM tickets t WHERE {' AND '.join(conditions)} {NEWEST_FIRST} LIMIT {count:d}"
 
 
 # --- cursors: a moment and an id, opaque to clients -----------------------------------------------------------------

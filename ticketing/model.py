@@ -5,7 +5,7 @@ The API models are frozen pydantic; the row is a dataclass. No I/O and no clock 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.errors import Conflict, Invalid, NotFound, VersionConflict
 from core.ids import CallId, CustomerId, TicketId
 from core.texts import Text, in_language
+from customers.model import Tier
 
 
 class TicketState(StrEnum):
@@ -64,6 +65,9 @@ TRANSITIONS: Final[Mapping[TicketState, frozenset[TicketState]]] = {
 
 BY_PEOPLE: Final = frozenset(_S) - {_S.NEW, _S.MERGED}
 """States somebody can choose. `merged` comes about only by merging."""
+
+
+DUE_AFTER: Final = timedelta(days=1)
 
 
 class IllegalTransition(Conflict):
@@ -117,13 +121,15 @@ class TicketRow:
 def enter_state(
     old: TicketState, new: TicketState, *, now: datetime, due_at: datetime | None, reason: CloseReason | None = None
 ) -> dict[str, Any]:
-    """The columns that a change of state sets. Raises IllegalTransition, or Invalid when `pending_until` lacks its date."""
+    """The columns that a change of state sets; `pending_until` without a time means this time tomorrow.
+
+    Raises IllegalTransition, or Invalid when the time is over."""
     check_transition(old, new)
-    if new is TicketState.PENDING_UNTIL and (due_at is None or due_at <= now):
-        raise Invalid(
-            "pending_until needs a time in the future in due_at.",
-            errors=[{"field": "due_at", "message": "must be a time in the future"}],
-        )
+    if new is TicketState.PENDING_UNTIL:
+        due_at = due_at or now + DUE_AFTER
+        if due_at <= now:
+            errors = [{"field": "due_at", "message": "must be a time in the future"}]
+            raise Invalid("due_at must be a time in the future.", errors=errors)
     changes: dict[str, Any] = {"state": new, "due_at": due_at if new is TicketState.PENDING_UNTIL else None}
     if new is TicketState.RESOLVED:
         changes["resolved_at"] = now
@@ -135,6 +141,33 @@ def enter_state(
     if new in OPEN_STATES and old in (TicketState.RESOLVED, *DONE_STATES):
         changes["resolved_at"] = None
     return changes
+
+
+KIND_OF_FIELD: Final[Mapping[str, str]] = {
+    "state": "state_changed",
+    "due_at": "due_changed",
+    "priority": "priority_changed",
+    "queue": "queue_changed",
+    "assignee_id": "assigned",
+    "customer_id": "customer_changed",
+    "tags": "tags_changed",
+    "subject": "subject_changed",
+}
+FIELD_OF_KIND: Final[Mapping[str, str]] = {kind: field for field, kind in KIND_OF_FIELD.items()} | {"closed": "state"}
+
+
+def told_changes(old: TicketRow, new: TicketRow) -> list[dict[str, Any]]:
+    """The entries of the history that lead from `old` to `new`. Keys and ids only: no names, no texts."""
+    entries = []
+    for field, kind in KIND_OF_FIELD.items():
+        before, after = getattr(old, field), getattr(new, field)
+        if before == after:
+            continue
+        data: dict[str, Any] = {} if field == "subject" else {"from": before, "to": after}
+        if field == "state" and after in DONE_STATES:
+            kind, data = "closed", {**data, "reason": new.close_reason}
+        entries.append({"kind": kind, "data": data})
+    return entries
 
 
 # --- what the API shows --------------------------------------------------------------------------------------------
@@ -181,8 +214,8 @@ class Note(Shown):
 
 
 class HistoryEntry(Shown):
-    """`kind`: opened, call_attached, call_moved_here, call_moved_away, call_ended, note_added, changed. `data.fields` of
-    `changed` is `{field: {from, to}}`."""
+    """`kind`: opened, bound, call_moved_here, call_moved_away, call_ended, closed, and of KIND_OF_FIELD, whose data are `from` and
+    `to` (for people and customers with id and name; of the subject, which holds a name, nothing)."""
 
     at: datetime
     actor: Named | None
@@ -191,12 +224,13 @@ class HistoryEntry(Shown):
 
 
 class TicketCall(Shown):
-    """`from` is the caller's number as it is shown; null for a withheld one."""
+    """`from` is the caller's number, or what the provider sent instead of one (`from_kind` tells)."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     id: int
-    from_: str | None = Field(alias="from")
+    from_: str = Field(alias="from")
+    from_kind: str | None
     outcome: str | None
     created_at: datetime
     talk_s: float | None
@@ -222,6 +256,57 @@ class OpenTickets(Shown):
 
     items: list[TicketSummary]
     restricted: int
+
+
+class IdentityShown(Shown):
+    kind: str
+    value: str
+    label: str | None
+    verified_at: datetime | None
+    is_shared: bool
+
+
+class LastContact(Shown):
+    """`agent` is the name of who took the call."""
+
+    call_id: int
+    at: datetime
+    direction: str
+    outcome: str | None
+    queue: str | None
+    agent: str | None
+    disposition: str | None
+    talk_s: float | None
+
+
+class Profile(Shown):
+    """A customer as the pop and their page show them. `restricted_tickets` are open ones the reader may not see."""
+
+    id: int
+    name: str
+    tier: Tier
+    language: str | None
+    company: str | None
+    note: str
+    version: int
+    identities: list[IdentityShown]
+    open_tickets: list[TicketSummary]
+    restricted_tickets: int
+    last_contacts: list[LastContact]
+
+
+class TimelineItem(Shown):
+    """`kind`: call, ticket, note. `title`: the ticket's subject, or how a note begins. `data.ticket_id` is always there."""
+
+    at: datetime
+    kind: str
+    title: str
+    data: dict[str, Any]
+
+
+class TimelinePage(Shown):
+    items: list[TimelineItem]
+    next_cursor: str | None
 
 
 # --- subjects ------------------------------------------------------------------------------------------------------
@@ -277,7 +362,3 @@ class BoundCall:
     queue: str | None
     tags: tuple[str, ...]
     customer_id: CustomerId | None
-
-
-def search_text(subject: str) -> str:
-    return subject.lower()

@@ -6,8 +6,6 @@ in no queue, and those whose call they have handled. What somebody may not see d
 query instead of in it is sooner or later not checked.
 """
 
-# ruff: noqa: S608 - statements are put together from constants of this package only
-
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -66,12 +64,17 @@ FROM (SELECT * FROM ticket_history WHERE ticket_id = $1 ORDER BY id DESC LIMIT $
 ORDER BY h.id
 """
 CALLS: Final = """
-SELECT tc.call_id AS id, CASE WHEN k.from_kind <> 'withheld' THEN coalesce(k.from_value, k.from_raw) END AS from_,
+SELECT tc.call_id AS id, coalesce(k.from_value, k.from_raw, '') AS from_, k.from_kind,
        coalesce(k.outcome, tc.outcome) AS outcome, coalesce(k.created_at, tc.attached_at) AS created_at, k.talk_s, k.disposition
 FROM ticket_calls tc LEFT JOIN calls k ON k.id = tc.call_id
 WHERE tc.ticket_id = $1 ORDER BY tc.call_id DESC LIMIT $2
 """
 """Calls are purged before tickets: what is left of one then is its id, time and outcome."""
+
+NAMES_BY_KIND: Final = {
+    "assigned": "SELECT id, name FROM users WHERE id = ANY($1)",
+    "customer_changed": "SELECT id, name FROM customers WHERE id = ANY($1)",
+}
 
 OPEN_TICKETS_OF: Final = f"""
 WITH theirs AS (
@@ -162,10 +165,7 @@ async def _whole(conn: Connection, row: Any) -> Ticket:
         due_at=row["due_at"],
         next_states=next_states(TicketState(row["state"])),
         notes=[_note(each) for each in notes],
-        history=[
-            HistoryEntry(at=each["at"], actor=_named(each, "actor"), kind=each["kind"], data=each["data"])
-            for each in history
-        ],
+        history=await _with_names(conn, history),
         calls=[TicketCall(**dict(each.items())) for each in calls],
     )
 
@@ -191,6 +191,29 @@ async def ticket_of_call(conn: Connection, *, call_id: CallId) -> TicketOfCall |
     if row is None:
         return None
     return TicketOfCall(**summary_fields(row), is_new=row["is_new"], last_note=row["last_note"])
+
+
+async def _with_names(conn: Connection, history: Sequence[Any]) -> list[HistoryEntry]:
+    """Stored are ids; shown are the names that these people and customers have today."""
+    ids: dict[str, set[int]] = {
+        kind: {ident for row in history if row["kind"] == kind for ident in row["data"].values() if ident is not None}
+        for kind in NAMES_BY_KIND
+    }
+    names: dict[str, dict[int, str]] = {}
+    for kind, statement in NAMES_BY_KIND.items():
+        rows = await conn.fetch(statement, sorted(ids[kind])) if ids[kind] else []
+        names[kind] = {row["id"]: row["name"] for row in rows}
+    entries = []
+    for row in history:
+        data = row["data"]
+        if row["kind"] in names:
+            known = names[row["kind"]]
+            data = {
+                key: None if ident is None else {"id": ident, "name": known.get(ident, "")}
+                for key, ident in data.items()
+            }
+        entries.append(HistoryEntry(at=row["at"], actor=_named(row, "actor"), kind=row["kind"], data=data))
+    return entries
 
 
 def summary_of(row: Any) -> TicketSummary:

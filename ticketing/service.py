@@ -14,8 +14,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from customers.model import Candidate, Identification, Match
-
 from accounts.audit import audit
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CallEnded, CallQueued, TicketBound, TicketChanged
@@ -24,6 +22,7 @@ from core.phone import Number, NumberKind
 from core.principal import SYSTEM, Actor
 from core.texts import in_language
 from customers import service as customers
+from customers.model import Candidate, Identification, Match
 from infra.outbox import Tx, publish
 from infra.timers import cancel_timer, set_timer
 from ticketing import model, queries, writes
@@ -356,7 +355,7 @@ async def set_queue(tx: Tx, ticket_id: TicketId, queue: str, *, actor: Actor) ->
 async def add_note(tx: Tx, ticket_id: TicketId, *, body: str, call_id: CallId | None, actor: Actor) -> Note:
     """Raises TicketNotFound."""
     author_id = actor.id if actor.kind == "user" else None
-    row = await tx.conn.fetchrow(writes.ADD_NOTE, ticket_id, body, author_id, call_id, tx.now, actor.kind)
+    row = await tx.conn.fetchrow(writes.ADD_NOTE, ticket_id, body, author_id, call_id, tx.now)
     if row is None:
         raise TicketNotFound
     await publish(tx, TicketChanged(ticket_id=ticket_id, version=row["version"], call_id=call_id))
@@ -446,14 +445,7 @@ async def _save(
     """Write a locked ticket with `changes`, tell it in the history and to the others. Returns the new version."""
     values = {**changes, "tags": tuple(changes.get("tags", ticket.tags))}
     changed = replace(ticket, **values)
-    fields = {
-        field: {} if field == "subject" else {"from": getattr(ticket, field), "to": getattr(changed, field)}
-        for field in TOLD_FIELDS
-        if getattr(ticket, field) != getattr(changed, field)
-    }
-    history = [told] if told is not None else []
-    if fields:
-        history.append(_told("changed", fields=fields))
+    history = [*([] if told is None else [told]), *model.told_changes(ticket, changed)]
     is_renamed = changed.subject != ticket.subject
     version = await writes.save_ticket(
         tx.conn, changed, history=history, is_renamed=is_renamed, actor=actor, now=tx.now
@@ -465,20 +457,6 @@ async def _save(
             await cancel_timer(tx, DUE_TIMER, ticket.id)
     await publish(tx, TicketChanged(ticket_id=ticket.id, version=version, call_id=call_id))
     return version
-
-
-TOLD_FIELDS: Final = (
-    "state",
-    "due_at",
-    "close_reason",
-    "priority",
-    "queue",
-    "assignee_id",
-    "customer_id",
-    "tags",
-    "subject",
-)
-"""In the history with old and new value; of the subject, which holds a name, only that it has changed."""
 
 
 async def _audit(

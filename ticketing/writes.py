@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from core.ids import CallId, CustomerId, TicketId
 from core.principal import Actor
+from customers.model import search_form
 from infra.postgres import Connection, record
-from ticketing.model import OPEN_STATES, BoundCall, Priority, TicketRow, TicketState, search_text
+from ticketing.model import FIELD_OF_KIND, OPEN_STATES, BoundCall, Priority, TicketRow, TicketState
 
 IS_OPEN: Final = "state IN ({})".format(", ".join(f"'{state}'" for state in TicketState if state in OPEN_STATES))
 """As in the partial indexes of migration 0005: the planner uses those only where it reads the same condition."""
@@ -59,7 +60,7 @@ WITH home AS (
     SELECT true AS is_new, o.* FROM opened o UNION ALL SELECT false, a.* FROM attached a
 ), told AS (
     INSERT INTO ticket_history (ticket_id, version, at, actor_kind, actor_id, kind, data)
-    SELECT id, version, $4, 'system', NULL, CASE WHEN is_new THEN 'opened' ELSE 'call_attached' END,
+    SELECT id, version, $4, 'system', NULL, CASE WHEN is_new THEN 'opened' ELSE 'bound' END,
            jsonb_build_object('call_id', $1::bigint, 'match', $6::text)
     FROM bound
 )
@@ -117,9 +118,7 @@ WITH before AS (
     FROM before b WHERE t.id = b.id RETURNING t.id, t.version, b.queue AS old_queue
 ), told AS (
     INSERT INTO ticket_history (ticket_id, version, at, actor_kind, actor_id, kind, data)
-    SELECT id, version, $3, $4, $5, 'changed',
-           jsonb_build_object('fields', jsonb_build_object('queue', jsonb_build_object('from', old_queue, 'to', $2::text)))
-    FROM moved
+    SELECT id, version, $3, $4, $5, 'queue_changed', jsonb_build_object('from', old_queue, 'to', $2::text) FROM moved
 )
 SELECT version FROM moved
 """
@@ -130,10 +129,6 @@ WITH touched AS (
 ), noted AS (
     INSERT INTO ticket_notes (ticket_id, body, author_id, call_id, created_at)
     SELECT id, $2, $3, $4, $5 FROM touched RETURNING id, ticket_id
-), told AS (
-    INSERT INTO ticket_history (ticket_id, version, at, actor_kind, actor_id, kind, data)
-    SELECT t.id, t.version, $5, $6, $3, 'note_added', jsonb_build_object('note_id', n.id, 'call_id', $4::bigint)
-    FROM touched t JOIN noted n ON n.ticket_id = t.id
 )
 SELECT n.id, t.version FROM noted n JOIN touched t ON t.id = n.ticket_id
 """
@@ -161,10 +156,7 @@ SELECT NOT EXISTS (SELECT FROM ticket_calls WHERE ticket_id = $1 AND call_id <> 
                                                AND kind NOT IN ('call_moved_here', 'call_moved_away'))
 """
 
-CHANGED_SINCE: Final = """
-SELECT data -> 'fields' AS fields FROM ticket_history
-WHERE ticket_id = $1 AND version > $2 AND kind = 'changed'
-"""
+KINDS_SINCE: Final = "SELECT DISTINCT kind FROM ticket_history WHERE ticket_id = $1 AND version > $2"
 
 SET_TIME_ZONE: Final = """
 INSERT INTO ticket_settings (time_zone) VALUES ($1)
@@ -199,7 +191,7 @@ async def bind_call(
 ) -> BoundCall:
     """Attach the call to the customer's open ticket of the queue with the latest activity, else open one. Once per call."""
     for _ in range(3):
-        row = await conn.fetchrow(BIND_CALL, call_id, customer_id, queue, now, subject, match, search_text(subject))
+        row = await conn.fetchrow(BIND_CALL, call_id, customer_id, queue, now, subject, match, search_form(subject))
         if row is None:
             row = await conn.fetchrow(BINDING_OF_CALL, call_id)
         if row is not None:
@@ -232,7 +224,7 @@ async def open_ticket(
             actor.kind,
             actor.id,
             data,
-            search_text(subject),
+            search_form(subject),
         )
         if row is not None:
             return ticket_row(row)
@@ -272,14 +264,14 @@ async def save_ticket(
         actor.kind,
         actor.id,
         list(history),
-        search_text(ticket.subject) if is_renamed else None,
+        search_form(ticket.subject) if is_renamed else None,
     )
     return version
 
 
 async def fields_changed_since(conn: Connection, *, ticket_id: TicketId, version: int) -> set[str]:
-    rows = await conn.fetch(CHANGED_SINCE, ticket_id, version)
-    return {field for row in rows for field in row["fields"] or ()}
+    rows = await conn.fetch(KINDS_SINCE, ticket_id, version)
+    return {FIELD_OF_KIND[row["kind"]] for row in rows if row["kind"] in FIELD_OF_KIND}
 
 
 async def names_of_customers(conn: Connection, *, ids: Sequence[int]) -> dict[int, str]:
