@@ -32,6 +32,7 @@ VENV = ROOT / ".venv"
 STATE = ROOT / ".dev"
 WEB = ROOT / "web"
 UV_VERSION = "0.13.9"
+UV_AT_LEAST = (0, 8)
 NODE_AT_LEAST = (20, 19)
 NPM_AT_LEAST = (11,)
 NPM_CLI = "lib/node_modules/npm/bin/npm-cli.js"
@@ -72,10 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dev.py", description="Set up what is missing, then do one of these.")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("run", help="serve everything on one port, with servers of its own")
-    serve.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: 8080)")
-    serve.add_argument(
-        "--data-dir", default=str(ROOT / ".data"), help="where the data lives (default: .data beside dev.py)"
-    )
+    port = os.environ.get("RINGDESK_PORT", "8080")
+    serve.add_argument("--port", type=int, default=port, help="0 takes a free one (default: 8080)")
+    data_dir = os.environ.get("RINGDESK_DATA_DIR", str(ROOT / ".data"))
+    serve.add_argument("--data-dir", default=data_dir, help="where the data lives (default: .data beside dev.py)")
     serve.add_argument("--broker", choices=("auto", "local", "rabbitmq"), default="auto")
     serve.add_argument("--no-demo", action="store_true", help="without the demo organisation and the simulated callers")
     tests = commands.add_parser("test", help="run the whole suite; other arguments go to pytest")
@@ -208,7 +209,7 @@ def _is_stamped_for_this_folder() -> bool:
 def _uv() -> str:
     """uv from PATH, else the pinned one in `.dev`, fetched with pip when it is missing."""
     found = shutil.which("uv")
-    if found is not None:
+    if found is not None and _version_of("uv") >= UV_AT_LEAST:
         return found
     folder = STATE / ("uv-" + UV_VERSION)
     program = folder / "bin" / "uv"

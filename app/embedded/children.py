@@ -61,7 +61,8 @@ class Child:
     async def ended(self) -> str:
         """Wait for the end of the server, and say it in a sentence with the log's last line."""
         code = await self._process.wait()
-        return f"{self.name} ended by itself (exit code {code}): {last_line(self._log)}"
+        how = signal.Signals(code - 128).name if code > 128 else f"exit code {code}"  # as the keeper reports it
+        return f"{self.name} ended by itself ({how}): {last_line(self._log)}"
 
     async def stop(self, patience_s: float) -> None:
         """Ask the keeper to end the server gently; after `patience_s` it does so at once."""

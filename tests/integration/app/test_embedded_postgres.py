@@ -184,7 +184,7 @@ async def test_end_of_the_server_alone_is_told_with_a_sentence(data_dir: Path) -
         os.kill(server.pid, signal.SIGKILL)
         async with asyncio.timeout(5):
             sentence = await server.ended()
-    assert sentence.startswith("PostgreSQL ended by itself (exit code 137):")
+    assert sentence.startswith("PostgreSQL ended by itself (SIGKILL):")
 
 
 async def test_leaving_ends_the_server_even_when_its_keeper_is_gone(data_dir: Path) -> None:

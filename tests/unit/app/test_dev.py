@@ -17,6 +17,7 @@ ROOT = Path(dev.__file__).parent
 
 FAKE_UV = """#!/bin/sh
 # Stands in for uv: notes each call, and makes what the real one would make.
+[ "$1" = --version ] && echo "uv 0.13.9" && exit
 echo "$*" >> "$CALLS"
 if [ -n "$UV_FAILS" ]; then echo "no such package"; exit 2; fi
 case "$1 $2" in
