@@ -1,5 +1,6 @@
 """Who is calling: the customer, the ways to reach them, and what a number says about them. Pure."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -184,15 +185,18 @@ def search_text(name: str, company: str | None, identities: Sequence[Identity | 
 def like_patterns(q: str, *, words: int = 4) -> list[str]:
     """What a search typed by a person must contain: one LIKE pattern a word, wild cards taken literally.
 
-    Without letters it is one number, however grouped: `0151 123 45 67` and `+49 (0)151 1234567` are both looked for by their digits."""
-    parts = _digits(q) if any(map(str.isdecimal, q)) and not any(map(str.isalpha, q)) else q.split()
+    Digits with nothing but a number's punctuation are one number: `0151 123 45 67`, `+49 (0)151 1234567`."""
+    plain = unicodedata.normalize("NFKC", q)
+    parts = [_digits(plain)] if _NUMBER.fullmatch(plain) else plain.split()
     escaped = (search_form(part).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts)
     patterns = [f"%{part}%" for part in escaped if part][:words]
     return patterns + ["%"] * (words - len(patterns))
 
 
-def _digits(q: str) -> list[str]:
-    """The digits without trunk or international zeros: stored numbers are E.164."""
-    plain = unicodedata.normalize("NFKC", q).replace("(0)", "")
-    digits = "".join(char for char in plain if char.isdecimal())
-    return [digits.lstrip("0") or digits]
+_NUMBER = re.compile(r"(?=.*\d)[\d\s+().\-\u2010-\u2015/]*", re.DOTALL)
+
+
+def _digits(number: str) -> str:
+    """Without trunk or international zeros: stored numbers are E.164."""
+    digits = "".join(str(unicodedata.decimal(char)) for char in number.replace("(0)", "") if char.isdecimal())
+    return digits.lstrip("0") or digits

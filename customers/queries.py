@@ -75,8 +75,10 @@ LOCK_CUSTOMER: Final = "SELECT version FROM customers WHERE id = $1 FOR UPDATE"
 async def customer_card(conn: Connection, *, customer_id: int) -> CustomerCard | None:
     """The customer and all identities in one query."""
     row = await conn.fetchrow(CUSTOMER_CARD, customer_id)
-    if row is None:
-        return None
+    return None if row is None else _card(row)
+
+
+def _card(row: Any) -> CustomerCard:
     return CustomerCard(
         CustomerId(row["id"]),
         row["name"],
@@ -220,3 +222,49 @@ async def insert_identities(conn: Connection, *, owned: Sequence[tuple[CustomerI
         [identity.verified_at for _, identity in owned],
         [source] * len(owned),
     )
+
+
+# --- import --------------------------------------------------------------------------------------------------------
+
+CARDS_BY_EXTERNAL_ID: Final = """
+SELECT c.external_id, c.id, c.name, c.tier, c.language, c.company, c.note, c.version,
+       (SELECT array_agg((i.kind, i.value, i.label, i.verified_at, i.is_shared, i.extension, i.source) ORDER BY i.id)
+        FROM customer_identities i WHERE i.customer_id = c.id) AS identities
+FROM customers c
+WHERE c.external_id = ANY($1)
+FOR UPDATE OF c
+"""
+INSERT_CUSTOMERS: Final = """
+INSERT INTO customers (external_id, name, company, tier, language, note, search_text)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+RETURNING external_id, id
+"""
+UPDATE_CUSTOMERS: Final = """
+UPDATE customers c SET name = x.name, company = x.company, tier = x.tier, language = x.language,
+       search_text = x.search_text, version = c.version + 1, updated_at = now()
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+     AS x (id, name, company, tier, language, search_text)
+WHERE c.id = x.id RETURNING c.id, c.version
+"""
+
+
+async def cards_by_external_id(conn: Connection, *, external_ids: Sequence[str]) -> dict[str, CustomerCard]:
+    """The known ones among these, held until the transaction ends."""
+    rows = await conn.fetch(CARDS_BY_EXTERNAL_ID, list(external_ids))
+    return {row["external_id"]: _card(row) for row in rows}
+
+
+async def insert_customers(
+    conn: Connection, *, rows: Sequence[tuple[str, str, str | None, Tier, str | None, str, str]]
+) -> dict[str, CustomerId]:
+    """Each row: external id, name, company, tier, language, note, search text. Returns the ids by external id."""
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(7)]
+    return {row["external_id"]: row["id"] for row in await conn.fetch(INSERT_CUSTOMERS, *columns)}
+
+
+async def update_customers(
+    conn: Connection, *, rows: Sequence[tuple[CustomerId, str, str | None, Tier, str | None, str]]
+) -> dict[CustomerId, int]:
+    """Each row: id, name, company, tier, language, search text. Returns the new versions."""
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(6)]
+    return {row["id"]: row["version"] for row in await conn.fetch(UPDATE_CUSTOMERS, *columns)}

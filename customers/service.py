@@ -1,16 +1,20 @@
 """Use cases of customers: who is calling, create, change, import."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
 
 import orjson
 
 from accounts.audit import audit, changes
 from core.events import CustomerChanged
+from core.ids import CustomerId
 from core.phone import Number
 from core.principal import Actor
-from customers import queries
+from customers import csv_file, queries
+from customers.csv_file import Row
 from customers.model import (
     Candidate,
     CustomerCard,
@@ -26,6 +30,8 @@ from customers.model import (
 from infra.outbox import Tx, publish
 from infra.phone import same_line
 from infra.postgres import Connection
+
+CLI: Final = Actor("cli")
 
 
 async def identify(conn: Connection, number: Number) -> Identification:
@@ -143,3 +149,50 @@ def as_json(card: CustomerCard) -> dict[str, Any]:
     """Plain values, times as text."""
     plain: dict[str, Any] = orjson.loads(orjson.dumps(card))
     return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    created: int
+    updated: int
+    unchanged: int
+
+
+async def import_csv(tx: Tx, path: Path, *, actor: Actor = CLI) -> Imported:
+    """Bring customers in line with a file (`csv_file`), by external id; the same file again changes nothing.
+
+    Only adds identities, and keeps the note of known customers: agents write it. Raises InvalidImport, then nothing is
+    imported."""
+    rows = await asyncio.to_thread(csv_file.read, path)  # reading and parsing numbers would stall the event loop
+    known = await queries.cards_by_external_id(tx.conn, external_ids=[row.external_id for row in rows])
+    new = [row for row in rows if row.external_id not in known]
+    changed = [(known[row.external_id], row) for row in rows if row.external_id in known]
+    changed = [(old, row) for old, row in changed if not _is_current(old, row)]
+    ids = await queries.insert_customers(tx.conn, rows=[_insertable(row) for row in new])
+    versions = await queries.update_customers(tx.conn, rows=[_updatable(old, row) for old, row in changed])
+    owned = [(ids[row.external_id], identity) for row in new for identity in row.identities]
+    owned += [(old.id, identity) for old, row in changed for identity in row.identities]
+    await queries.insert_identities(tx.conn, owned=owned, source="import")
+    for customer_id, version in versions.items():
+        await publish(tx, CustomerChanged(customer_id=customer_id, version=version))
+    result = Imported(len(new), len(changed), len(rows) - len(new) - len(changed))
+    await audit(tx, actor, "customer.import", "customer", None, after=asdict(result))
+    return result
+
+
+def _is_current(old: CustomerCard, row: Row) -> bool:
+    has = {(identity.kind, identity.value) for identity in old.identities}
+    is_same = (old.name, old.company, old.tier, old.language) == (row.name, row.company, row.tier, row.language)
+    return is_same and all((identity.kind, identity.value) in has for identity in row.identities)
+
+
+def _insertable(row: Row) -> tuple[str, str, str | None, Tier, str | None, str, str]:
+    text = search_text(row.name, row.company, row.identities)
+    return row.external_id, row.name, row.company, row.tier, row.language, row.note, text
+
+
+def _updatable(old: CustomerCard, row: Row) -> tuple[CustomerId, str, str | None, Tier, str | None, str]:
+    has = {(identity.kind, identity.value) for identity in old.identities}
+    added = [identity for identity in row.identities if (identity.kind, identity.value) not in has]
+    text = search_text(row.name, row.company, [*old.identities, *added])
+    return old.id, row.name, row.company, row.tier, row.language, text
