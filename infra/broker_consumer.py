@@ -88,7 +88,11 @@ async def session(
         # Per consumer: a global limit on a quorum queue closes the whole connection.
         await channel.set_qos(prefetch_count=prefetch, global_=False, timeout=RPC_TIMEOUT_S)
         consumed = await channel.get_queue(queue, ensure=False)
-        tag = await consumed.consume(receive, timeout=RPC_TIMEOUT_S)
+        try:
+            tag = await consumed.consume(receive, timeout=RPC_TIMEOUT_S)
+        except TimeoutError:
+            # Seen on 3.10 for a queue declared within the last second before a kill -9: it never gets a leader again.
+            raise BrokerUnavailable("the queue gives no answer; if that stays, delete it and it comes back") from None
         try:
             yield here
         finally:
@@ -112,7 +116,7 @@ async def watch(link: Link, here: Session) -> None:
         try:
             found = await underlay.queue_declare(here.queue, passive=True, timeout=RPC_TIMEOUT_S)
         except TimeoutError:
-            link.drop()
+            link.drop(BrokerUnavailable("a queue did not answer in time"))
             raise
         if not found.consumer_count:
             return
@@ -143,7 +147,8 @@ class QueueConsumer:
             try:
                 await keep_consuming(self._consumer.name, lambda: self._session(in_hand))
             except TopologyMismatch as error:
-                mismatch = error
+                mismatch = error  # raised below, or it would come out wrapped in a group
+                await in_hand.finish(self._stop_grace_s)
         if mismatch is not None:
             raise mismatch
 

@@ -75,6 +75,7 @@ class Link:
         self._connection: AbstractConnection | None = None
         self._opened = asyncio.Event()
         self._lost = asyncio.Event()
+        self._dropped_because: Exception | None = None
         self._away_since = 0.0
         self.trouble: Exception | None = None
         self._news = asyncio.Event()
@@ -89,8 +90,9 @@ class Link:
         """For how long there has been no connection."""
         return 0.0 if self._connection is not None else asyncio.get_running_loop().time() - self._away_since
 
-    def drop(self) -> None:
+    def drop(self, because: BrokerUnavailable | TopologyMismatch) -> None:
         """Distrust the connection: close it and open another."""
+        self._dropped_because = because
         self._lost.set()
 
     async def opened(self, within_s: float | None = None) -> AbstractConnection:
@@ -119,7 +121,7 @@ class Link:
             try:
                 with as_unavailable():
                     await self._once()
-                self._note(BrokerUnavailable("connection lost"))
+                self._note(self._dropped_because or BrokerUnavailable("connection lost"))
             except (BrokerUnavailable, TopologyMismatch) as error:
                 self._note(error)
             except Exception as error:
@@ -136,6 +138,7 @@ class Link:
                 client_properties={"connection_name": f"ringdesk {self._name}"},
             )
         lost = self._lost = asyncio.Event()
+        self._dropped_because = None
         connection.close_callbacks.add(lambda *_: lost.set())
         self._connection = connection
         self._opened.set()

@@ -45,7 +45,8 @@ def _letter(outgoing: Outgoing) -> Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Channels:
+class _Open:
+    connection: AbstractConnection
     confirmed: AbstractChannel
     plain: AbstractChannel
 
@@ -69,7 +70,7 @@ class Publisher:
             connect_timeout_s=connect_timeout_s,
             serve=self._serve,
         )
-        self._channels: _Channels | None = None
+        self._open: _Open | None = None
         self._by_id = OneByOne()
         self._needs_repair = False
         self.is_blocked = False
@@ -78,7 +79,7 @@ class Publisher:
         """Declare the topology once publishing works. A mismatch ends publishing until somebody cures it."""
         try:
             async with asyncio.timeout(within_s):
-                while self._channels is None:
+                while self._open is None:
                     if isinstance(self.link.trouble, TopologyMismatch):
                         raise self.link.trouble
                     await self.link.changed()
@@ -87,8 +88,8 @@ class Publisher:
         try:
             with as_unavailable():
                 await self._topology.declare(await self.link.opened(within_s))
-        except TopologyMismatch:
-            self.link.drop()
+        except TopologyMismatch as mismatch:
+            self.link.drop(mismatch)
             raise
 
     async def publish(self, batch: Sequence[Outgoing]) -> list[bool]:
@@ -96,42 +97,41 @@ class Publisher:
 
     async def send(self, letters: Sequence[Letter]) -> list[bool]:
         """Publish with all confirms in flight at once; the answers as in `Broker.publish`."""
-        channels = self._usable()
+        there = self._usable()
         if not letters:
             return []
         async with asyncio.TaskGroup() as tasks:
-            sent = [tasks.create_task(self._send_one(channels.confirmed, letter)) for letter in letters]
+            sent = [tasks.create_task(self._send_one(there.confirmed, letter)) for letter in letters]
             _, late = await asyncio.wait(sent, timeout=self._publish_timeout_s)
             for task in late:
                 task.cancel()
-        if late and channels is self._channels:
+        if late and there is self._open:
             log.warning("publishes not confirmed in time", late=len(late), batch=len(sent))
-            connection = await self.link.opened()
-            self._note_blocked(await is_blocked(connection))
+            self._note_blocked(await is_blocked(there.connection))
             if not self.is_blocked:
                 # Neither an answer nor an alarm: one-way loss or a frozen broker. Heartbeats need half a minute.
-                self.link.drop()
+                self.link.drop(BrokerUnavailable("a publish was not confirmed in time"))
         return [not task.cancelled() and task.result() for task in sent]
 
     async def wake(self, pool: str) -> None:
         """Unconfirmed: a lost wake costs one sweep, a confirm would cost every pass a round trip."""
-        if self._channels is None or self.is_blocked:
+        if self._open is None or self.is_blocked:
             return
-        exchange = self._channels.plain.default_exchange
+        exchange = self._open.plain.default_exchange
         with suppress(BrokerUnavailable), as_unavailable():
             async with asyncio.timeout(WAKE_TIMEOUT_S):
                 await exchange.publish(WireMessage(b""), dispatch_name(pool), mandatory=False)
 
     def why_not(self) -> str | None:
         """Why nothing can be published now; None when it can."""
-        if self._channels is None:
+        if self._open is None:
             return self.link.why()
         return "RabbitMQ refuses publishes: memory or disk alarm" if self.is_blocked else None
 
-    def _usable(self) -> _Channels:
-        if self._channels is None or self.is_blocked:
+    def _usable(self) -> _Open:
+        if self._open is None or self.is_blocked:
             raise BrokerUnavailable(self.why_not())
-        return self._channels
+        return self._open
 
     async def _send_one(self, channel: AbstractChannel, letter: Letter) -> bool:
         exchange, key, message = letter.exchange, letter.routing_key, letter.message
@@ -160,12 +160,12 @@ class Publisher:
         await self._topology.declare(connection)
         for channel in (confirmed, plain):
             channel.close_callbacks.add(lambda *_: lost.set())
-        self._channels = _Channels(confirmed, plain)
+        self._open = _Open(connection, confirmed, plain)
         self.link.works()
         try:
             await self._watch(connection, lost)
         finally:
-            self._channels = None
+            self._open = None
             self.is_blocked = False
 
     async def _watch(self, connection: AbstractConnection, lost: asyncio.Event) -> None:

@@ -1,20 +1,22 @@
 """What exists in RabbitMQ, and why each argument is there. Names only; the wire format is `infra/broker_wire.py`.
 
-    ringdesk.events (topic) --event name--> one queue per consumer, named after it
-    ringdesk.retry.<s> (fanout) ----------> ringdesk.retry.<s>, time to live s --default exchange--> consumer's queue
-    ringdesk.parking (fanout) ------------> ringdesk.parking
-    default exchange ---------------------> routing.dispatch.<pool>
+    ringdesk.events (topic) ---event name---> one queue per consumer, named after it
+    ringdesk.retry.<s> (fanout) ------------> ringdesk.retry.<s>, where everything expires after s seconds
+    ringdesk.retried (direct) -consumer name> the consumer's queue; what it cannot route goes to parking
+    ringdesk.parking (fanout) --------------> ringdesk.parking
+    default exchange -----------------------> routing.dispatch.<pool>, and repeats to one consumer's queue
 
 A retry is published to the fanout exchange of its rung with the *consumer's name* as routing key. The queue of the rung
-has no dead-letter routing key, so an expired message keeps that key and the default exchange takes it to the consumer.
+has no dead-letter routing key, so an expired message keeps that key, and `ringdesk.retried` takes it to the consumer.
 One queue per rung serves all consumers; within a rung everything waits equally long, so nothing waits behind a longer one.
 
 Every queue is a quorum queue and every argument means the same in RabbitMQ 3.10 and 4.x:
 
 - Consumer queues: an explicit delivery limit (3.10 has none, 4.x has 20), dead letters at least once to the parking
   queue, which needs `reject-publish`; a full queue therefore answers the publisher with a nack.
-- Rungs dead-letter *at most once*: at-least-once keeps what it cannot route, and 32 such messages (of a consumer that no
-  longer exists) would hold up the retries of everybody. What gets lost here has an undone row, which the relay sends.
+- Rungs dead-letter at least once, too: at most once loses what expires while the consumer's queue is not up yet, so every
+  retry that comes due during a restart (measured). But at-least-once keeps what cannot be routed, and 32 such messages,
+  of a consumer that no longer exists, stop the rung for everybody: hence an exchange of its own with an alternate.
 - Dispatch queues hold wakes, which are about nothing but "now": one is enough (`x-max-length` 1, the oldest goes), and an
   old one is worthless. Quorum and not classic although the hop costs 0.65 ms more: a classic queue is gone while its node
   is, and then a pool is matched only by the sweep. Pools come and go with the configuration: unused queues expire.
@@ -33,6 +35,7 @@ from pamqp.common import FieldValue
 from infra.bus import RETRY_DELAYS_S, Consumer, TopologyMismatch
 
 EVENTS: Final = "ringdesk.events"
+RETRIED: Final = "ringdesk.retried"
 PARKING: Final = "ringdesk.parking"
 DELIVERY_LIMIT: Final = 20
 QUEUE_LIMIT: Final = 100_000
@@ -85,8 +88,9 @@ def rung_queue(rung: int) -> Arguments:
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
         "x-message-ttl": rung * 1000,
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-strategy": "at-most-once",
+        "x-dead-letter-exchange": RETRIED,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
     }
 
 
@@ -117,13 +121,14 @@ class Topology:
         try:
             await _exchange(channel, EVENTS, "topic")
             await _exchange(channel, PARKING, "fanout")
+            await _exchange(channel, RETRIED, "direct", {"alternate-exchange": PARKING})
             await _queue(channel, PARKING, PARKING_QUEUE, bind_to=[(PARKING, "")])
             for rung in RETRY_DELAYS_S:
                 name = retry_name(rung)
                 await _exchange(channel, name, "fanout")
                 await _queue(channel, name, rung_queue(rung), bind_to=[(name, "")])
             for consumer in list(self.consumers.values()):
-                bindings = [(EVENTS, event) for event in consumer.events]
+                bindings = [(RETRIED, consumer.name), *((EVENTS, event) for event in consumer.events)]
                 await _queue(channel, consumer.name, CONSUMER_QUEUE, bind_to=bindings)
             for pool in list(self.pools):
                 await _queue(channel, dispatch_name(pool), DISPATCH_QUEUE, bind_to=[])
@@ -133,9 +138,9 @@ class Topology:
                     await channel.close()
 
 
-async def _exchange(channel: AbstractChannel, name: str, kind: str) -> None:
+async def _exchange(channel: AbstractChannel, name: str, kind: str, arguments: Arguments | None = None) -> None:
     try:
-        await channel.declare_exchange(name, kind, durable=True, timeout=DECLARE_TIMEOUT_S)
+        await channel.declare_exchange(name, kind, durable=True, arguments=arguments, timeout=DECLARE_TIMEOUT_S)
     except REFUSALS as error:
         raise TopologyMismatch(f"exchange {name}: {error}") from error
 

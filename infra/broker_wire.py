@@ -63,6 +63,7 @@ def foreign_to_wire(delivery: AbstractIncomingMessage, marks: Mapping[str, str])
     return WireMessage(
         body=delivery.body,
         headers=dict(marks),
+        message_id=delivery.message_id,
         type=delivery.type,
         correlation_id=delivery.correlation_id,
         delivery_mode=DeliveryMode.PERSISTENT,

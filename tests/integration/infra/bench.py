@@ -4,31 +4,27 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from infra.broker import RabbitBroker
 from infra.broker_topology import PARKING
-from infra.bus import Broker, BrokerHealth, Consumer, Done, Handler, Message, Outcome
+from infra.bus import Broker, BrokerUnavailable, Consumer, Done, Message, Outcome, Outgoing
 from infra.local_broker import LocalBroker
 
-T = TypeVar("T")
 PATIENCE_S = 10.0
 
-Result = bool | None
 _event_ids = count(1_000)
 
 
 class DeepBroker(Broker, Protocol):
     async def depths(self) -> dict[str, int]: ...
-
-    def health(self) -> BrokerHealth: ...
 
 
 def a_message(name: str = "call.ended", *, body: bytes = b'{"call_id":7,"version":3}') -> Message:
@@ -49,6 +45,24 @@ async def until(condition: Callable[[], object], within_s: float = PATIENCE_S) -
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         await asyncio.sleep(0.01)
+
+
+async def publish_until(broker: Broker, outgoing: Outgoing, is_enough: Callable[[], object]) -> None:
+    """Publish again and again, as the relay does, until something happened."""
+    deadline = time.monotonic() + 2 * PATIENCE_S
+    while not is_enough():
+        assert time.monotonic() < deadline, "not in time"
+        with suppress(BrokerUnavailable):
+            await broker.publish([outgoing])
+        await asyncio.sleep(0.1)
+
+
+async def wake_until(broker: Broker, pool: str, is_enough: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 2 * PATIENCE_S
+    while not is_enough():
+        assert time.monotonic() < deadline, "no wake arrived"
+        await broker.wake(pool)
+        await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
@@ -123,9 +137,6 @@ class Bench:
         """(event id, reason) of what was parked for this consumer, once there are `expected`."""
         raise NotImplementedError
 
-    def new_broker(self, **settings: Any) -> Any:
-        raise NotImplementedError
-
 
 class LocalBench(Bench):
     broker: LocalBroker
@@ -163,7 +174,8 @@ class RabbitBench(Bench):
                     await asyncio.sleep(0.05)
                 elif consumer.name in (message.headers.get("x-consumer"), message.headers.get("x-first-death-queue")):
                     reason = message.headers.get("x-reason") or message.headers.get("x-first-death-reason")
-                    found.append((int(message.message_id or 0), str(reason)))
+                    event_id = message.message_id or ""
+                    found.append((int(event_id) if event_id.isdecimal() else 0, str(reason)))
         return found
 
     async def clean(self) -> None:
@@ -186,6 +198,3 @@ async def rabbit_bench(url: str, direct_url: str | None = None, **settings: Any)
         await broker.declare([], [])
         yield bench
     await bench.clean()
-
-
-__all__ = ["Bench", "Handler", "LocalBench", "RabbitBench", "Recorder", "a_message", "local_bench", "rabbit_bench"]
