@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from simulator.api import Api, Refused, Unanswered
 from simulator.chance import Chance
 
+SUPERVISOR: Final = "supervisor@demo.example"
+"""Who may read agents and customers in the demo organisation."""
 KINDS = {"customer": 0.6, "stranger": 0.22, "withheld": 0.1, "again": 0.08}
-FOREIGN = ["+1415555", "+49301901", "+8621555"]
+STRANGERS = ["+1415555", "+49301901", "+8621555"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Crowd:
         habits, chance = self._habits, self._chance
         patience_s = chance.patience_s(habits.patience_median_s, least=habits.patience_least_s)
         call: dict[str, Any] = {
-            "from": self._number(),
+            "from": self._number(to),
             "to": to,
             "patience_s": round(min(patience_s, habits.patience_most_s), 2),
         }
@@ -43,17 +45,19 @@ class Crowd:
             call["talk_s"] = round(chance.between(*habits.talk_s), 2)
         return call
 
-    def _number(self) -> str:
+    def _number(self, to: str) -> str:
         kind = self._chance.weighted(KINDS)
         if kind == "withheld":
             return "anonymous"
         if kind == "again" and self._last is not None:
             return self._last
         if kind == "stranger" or not self._customers:
-            prefix = self._chance.one_of(FOREIGN)
+            prefix = self._chance.one_of(STRANGERS)
             self._last = f"{prefix}{self._chance.whole(1000, 9999)}"
         else:
-            self._last = self._chance.one_of(self._customers)
+            # People call the line of their own country, if there are any.
+            near = [number for number in self._customers if number[:2] == to[:2]]
+            self._last = self._chance.one_of(near or self._customers)
         return self._last
 
 

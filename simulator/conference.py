@@ -103,6 +103,7 @@ class Conference:
         if not self.has_had_participants:
             self.has_had_participants = True
             self.callback = options.callback
+            self.party.faults = leg.party.faults
         seat = Seat(
             conference=self,
             leg=leg,

@@ -164,7 +164,7 @@ class Engine:
     async def _fall_back(self, failed: DocumentFailed, content: Mapping[str, str]) -> Document:
         """The fallback document, asked for with the fields of the request that failed."""
         fallback = self.leg.fallback
-        if fallback is None or (failed.url or "").startswith(fallback.url):
+        if fallback is None:
             raise failed
         self.report(failed)
         facts = {"ErrorCode": str(failed.code), "ErrorUrl": failed.url or ""}

@@ -14,14 +14,13 @@ from typing import Any, Final
 from core import demo_account
 from simulator.agents import Habits, ScriptedAgent
 from simulator.api import Api, Refused, Unanswered, log_in, open_api
-from simulator.callers import CallerHabits, Crowd, customer_numbers
+from simulator.callers import SUPERVISOR, CallerHabits, Crowd, customer_numbers
 from simulator.chance import Chance
 from simulator.ledger import Ledger, Outcome
 from simulator.report import FINISHED, Judgement, Report, judge, percentile
 from simulator.tasks import TaskOwner
 
 DEMO_NUMBERS: Final = {"+14155550199": "support", "+4930901820": "de", "+862155550123": "sales"}
-SUPERVISOR: Final = "supervisor@demo.example"
 READY_TIMEOUT_S = 45.0
 DRAIN_TIMEOUT_S = 180.0
 LEAVE_TIMEOUT_S = 60.0

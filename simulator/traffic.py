@@ -9,8 +9,8 @@ import structlog
 
 from core import demo_account
 from simulator.agents import Habits, ScriptedAgent
-from simulator.api import Refused, Unanswered, open_api
-from simulator.callers import CallerHabits, Crowd
+from simulator.api import Refused, Unanswered, log_in, open_api
+from simulator.callers import SUPERVISOR, CallerHabits, Crowd, customer_numbers
 from simulator.chance import Chance
 from simulator.ledger import Ledger
 from simulator.tasks import TaskOwner
@@ -24,9 +24,10 @@ MAX_BACKOFF_S = 30.0
 
 
 class Traffic:
-    """Off until `start`. Survives a service that is slow, restarts or is gone; ends with `stop`.
+    """Off until `start`; survives a service that is slow, restarts or is gone; ends with `stop`.
 
-    After a stop callers hang up by their own scripts; agents go offline and their calls are taken back by the service.
+    `customers`: phone numbers to call from; None: those the service knows. After a stop, callers still on the line
+    hang up by their own scripts.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Traffic:
         calls_per_minute: float = 4,
         agents: Sequence[str] = AGENTS,
         numbers: Sequence[str] = NUMBERS,
-        customers: Sequence[str] = (),
+        customers: Sequence[str] | None = None,
         password: str = demo_account.PASSWORD,
         seed: int | None = None,
         agent_habits: Habits | None = None,
@@ -48,7 +49,7 @@ class Traffic:
         self._calls_per_minute = calls_per_minute
         self._emails = tuple(agents)
         self._numbers = list(numbers)
-        self._customers = list(customers)
+        self._customers = customers
         self._password = password
         self._chance = Chance(seed)
         self._agent_habits = agent_habits or Habits(talk_s=(15, 45), wrap_up_s=(3, 8), reject=0.05)
@@ -107,11 +108,19 @@ class Traffic:
 
     async def _call(self) -> None:
         """Callers, one after the other, for ever."""
-        crowd = Crowd(self._chance.child(), self._caller_habits, self._customers)
+        customers = await self._look_up_customers() if self._customers is None else self._customers
+        crowd = Crowd(self._chance.child(), self._caller_habits, customers)
         async with open_api(self._simulator_url) as phones:
             while True:
                 await asyncio.sleep(self._chance.next_arrival_s(self._calls_per_minute))
                 await phones.post("/calls", crowd.next_call(self._chance.one_of(self._numbers)))
+
+    async def _look_up_customers(self) -> list[str]:
+        async with open_api(self._url) as service:
+            await log_in(service, SUPERVISOR, self._password)
+            found = await customer_numbers(service)
+            await service.delete("/api/v1/session")
+            return found
 
 
 async def _again_and_again(job: Callable[[], Awaitable[None]]) -> None:

@@ -99,7 +99,8 @@ class Webhooks:
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(limit=500),
+            # A connection per request: one kept from before a restart of the service would fail without its fault.
+            connector=aiohttp.TCPConnector(limit=500, force_close=True),
             auto_decompress=True,
         )
 
