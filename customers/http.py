@@ -65,7 +65,7 @@ class CustomerIn(ApiModel):
 class CustomerChange(ApiModel):
     """Only the fields that are there are set. `version` may come as If-Match instead."""
 
-    version: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    version: Annotated[int, Field(ge=1, lt=2**31, strict=True)] | None = None
     name: Name | None = None
     company: Company | None = None
     tier: Tier | None = None
