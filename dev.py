@@ -296,7 +296,7 @@ def test(*, full: bool, pytest_args: Sequence[str]) -> int:
     env |= {"RINGDESK_TEST_FULL": "1"} if full else {}
     chromium = _chromium()
     env |= {"CHROMIUM": chromium} if chromium else {}
-    pytest = [str(VENV / "bin" / "python"), "-m", "pytest", "-rs", *pytest_args]
+    pytest = [str(VENV / "bin" / "python"), "-m", "pytest", "-ra", *pytest_args]
     if any(not arg.startswith("-") and (ROOT / arg.split("::")[0]).exists() for arg in pytest_args):
         parts.call("chosen tests", pytest, env=env)
         return parts.verdict(missing)

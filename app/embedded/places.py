@@ -6,7 +6,6 @@ the data directory points there. No folder that is not ours is ever chmod-ed, an
 """
 
 import hashlib
-import json
 import os
 import pwd
 import shutil
@@ -88,8 +87,8 @@ def reachable(base: Path, parts: tuple[str, ...], program: str, account: Account
         return base
     if account is None:
         raise EmbeddedError(f"{base / program} cannot be run; install Ringdesk's packages again.")
-    facts = [str(base), *parts, str((base / program).stat().st_mtime_ns)]
-    copy = ELSEWHERE / "programs" / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    named = hashlib.sha256((base / program).read_bytes()).hexdigest()[:12]  # by content: all checkouts share one copy
+    copy = ELSEWHERE / "programs" / named
     if not copy.exists():
         _copy(base, parts, copy)
     if not runs_as(copy / program, account):
