@@ -38,6 +38,8 @@ from ticketing.model import (
     TicketVersionConflict,
 )
 
+HEARD_FROM: Final = (TicketState.NEW, TicketState.PENDING_CUSTOMER)
+"""A conversation with the customer makes a ticket in one of these an open one."""
 DUE_TIMER: Final = "ticketing.due"
 
 
@@ -170,15 +172,12 @@ async def _move_call(
         raise TicketClosed(f"Ticket {found.number} is {found.state}.", ticket=found.number)
     else:
         target = found
-    await tx.conn.execute(writes.MOVE_CALL, call_id, target.id, target_id is None, tx.now)
-    if target_id is not None:
-        changes = (
-            model.enter_state(target.state, TicketState.OPEN, now=tx.now, due_at=None)
-            if target.state is TicketState.RESOLVED
-            else {}
-        )
-        told = _told("call_moved_here", call_id=call_id, from_ticket_id=source_id)
-        await _save(tx, target, changes, actor=actor, told=told, call_id=call_id)
+    outcome = await tx.conn.fetchval(writes.MOVE_CALL, call_id, target.id, target_id is None, tx.now)
+    opens = target.state is TicketState.RESOLVED or (outcome == "answered" and target.state in HEARD_FROM)
+    changes = model.enter_state(target.state, TicketState.OPEN, now=tx.now, due_at=None) if opens else {}
+    if target_id is not None or opens:
+        told = None if target_id is None else _told("call_moved_here", call_id=call_id, from_ticket_id=source_id)
+        await _save(tx, target, changes, actor=SYSTEM if target_id is None else actor, told=told, call_id=call_id)
     changes = _closing(source, CloseReason.MERGED_INTO, tx.now) if is_fresh else {}
     told = _told("call_moved_away", call_id=call_id, to_ticket_id=target.id)
     await _save(tx, source, changes, actor=actor, told=told, call_id=call_id)
@@ -213,8 +212,8 @@ async def _open_for_call(tx: Tx, call_id: CallId, source: TicketRow, actor: Acto
 
 
 async def _is_fresh(tx: Tx, ticket: TicketRow, call_id: CallId) -> bool:
-    """Opened by this call and nothing else has happened to it."""
-    if ticket.state is not TicketState.NEW or ticket.assignee_id is not None:
+    """Opened by this call, and nobody has done anything with it: no note, no other call, nothing changed by a person."""
+    if ticket.state not in (TicketState.NEW, TicketState.OPEN) or ticket.assignee_id is not None:
         return False
     return bool(await tx.conn.fetchval(writes.IS_UNTOUCHED, ticket.id, call_id))
 
@@ -243,7 +242,7 @@ async def _settle(tx: Tx, event: CallEnded, ticket: TicketRow, *, short_abandon_
     changes: dict[str, Any] = {}
     if is_short and await _is_fresh(tx, ticket, event.call_id):
         changes = _closing(ticket, CloseReason.SHORT_ABANDON, tx.now)
-    elif event.outcome == "answered" and ticket.state in (TicketState.NEW, TicketState.PENDING_CUSTOMER):
+    elif event.outcome == "answered" and ticket.state in HEARD_FROM:
         changes = model.enter_state(ticket.state, TicketState.OPEN, now=tx.now, due_at=None)
     told = _told("call_ended", call_id=event.call_id, outcome=event.outcome, wait_s=event.wait_s)
     version = await _save(tx, ticket, changes, actor=SYSTEM, told=told, call_id=event.call_id)

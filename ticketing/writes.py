@@ -134,8 +134,7 @@ SELECT n.id, t.version FROM noted n JOIN touched t ON t.id = n.ticket_id
 """
 
 MOVE_CALL: Final = """
-UPDATE ticket_calls SET ticket_id = $2, is_opener = $3, attached_at = $4 WHERE call_id = $1 AND ticket_id = $5
-RETURNING call_id
+UPDATE ticket_calls SET ticket_id = $2, is_opener = $3, attached_at = $4 WHERE call_id = $1 RETURNING outcome
 """
 END_CALL: Final = """
 WITH ended AS (
@@ -150,10 +149,12 @@ FROM ended e JOIN tickets t ON t.id = e.ticket_id LEFT JOIN queues q ON q.key = 
 TICKET_ID_OF_CALL: Final = "SELECT ticket_id FROM ticket_calls WHERE call_id = $1"
 
 IS_UNTOUCHED: Final = """
-SELECT NOT EXISTS (SELECT FROM ticket_calls WHERE ticket_id = $1 AND call_id <> $2)
+SELECT EXISTS (SELECT FROM ticket_calls WHERE ticket_id = $1 AND call_id = $2 AND is_opener)
+   AND NOT EXISTS (SELECT FROM ticket_calls WHERE ticket_id = $1 AND call_id <> $2)
    AND NOT EXISTS (SELECT FROM ticket_notes WHERE ticket_id = $1)
-   AND NOT EXISTS (SELECT FROM ticket_history WHERE ticket_id = $1 AND actor_kind = 'user'
-                                               AND kind NOT IN ('call_moved_here', 'call_moved_away'))
+   AND NOT EXISTS (
+       SELECT FROM ticket_history WHERE ticket_id = $1 AND actor_kind = 'user'
+       AND kind NOT IN ('opened', 'call_moved_here', 'call_moved_away'))
 """
 
 KINDS_SINCE: Final = "SELECT DISTINCT kind FROM ticket_history WHERE ticket_id = $1 AND version > $2"

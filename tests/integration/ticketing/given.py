@@ -29,7 +29,7 @@ def new_call_id() -> CallId:
 
 async def a_queue(tx: Tx, key: str = "support", *, short_abandon_s: int = 5) -> str:
     await tx.conn.execute(
-        "INSERT INTO queues (key, name, pool_id, short_abandon_s) VALUES ($1, $2, 'main', $3)",
+        "INSERT INTO queues (key, name, pool_id, short_abandon_s) VALUES ($1, $2, 'main', $3) ON CONFLICT DO NOTHING",
         key,
         {"en": key.capitalize()},
         short_abandon_s,
@@ -47,6 +47,7 @@ async def a_person(tx: Tx, *queues: str, role: Role = Role.AGENT, name: str = "A
 async def serves(tx: Tx, user: User, *queues: str) -> None:
     await tx.conn.execute("INSERT INTO agents (id, name) VALUES ($1, $2)", user.id, user.name)
     for queue in queues:
+        await a_queue(tx, queue)
         await tx.conn.execute("INSERT INTO agent_queues (agent_id, queue_key) VALUES ($1, $2)", user.id, queue)
 
 
