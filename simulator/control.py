@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from twilio.jwt import JwtDecodeError
 from twilio.jwt.access_token import AccessToken
 
-from simulator.callees import Callee
 from simulator.config import Faults, SimulatorConfig
-from simulator.exchange import Exchange, NumberUnknown
 from simulator.keys import EXCHANGE
-from simulator.leg import Leg
-from simulator.person import Digits, Person, Spoken, Step, live
+from simulator.people.person import Digits, Person, Spoken, Step, live
+from simulator.provider.callees import Callee
+from simulator.provider.exchange import Exchange, NumberUnknown
+from simulator.provider.leg import Leg
 
 WITHHELD: Final = "+266696687"
 """What the provider sends for a hidden number (ANONYMOUS on a keypad)."""

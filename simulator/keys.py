@@ -2,6 +2,6 @@
 
 from aiohttp import web
 
-from simulator.exchange import Exchange
+from simulator.provider.exchange import Exchange
 
 EXCHANGE = web.AppKey("simulator_exchange", Exchange)

@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from core import demo_account
-from simulator.agents import Habits, ScriptedAgent
-from simulator.api import Api, Refused, Unanswered, log_in, open_api
-from simulator.callers import SUPERVISOR, CallerHabits, Crowd, customer_numbers
 from simulator.chance import Chance
-from simulator.ledger import Ledger, Outcome
-from simulator.report import FINISHED, Judgement, Report, judge, percentile
+from simulator.people.agents import Habits, ScriptedAgent
+from simulator.people.api import Api, Refused, Unanswered, log_in, open_api
+from simulator.people.callers import SUPERVISOR, CallerHabits, Crowd, customer_numbers
+from simulator.people.ledger import Ledger, Outcome
+from simulator.people.report import FINISHED, Judgement, Report, judge, percentile
 from simulator.tasks import TaskOwner
 
 DEMO_NUMBERS: Final = {"+14155550199": "support", "+4930901820": "de", "+862155550123": "sales"}

@@ -6,9 +6,9 @@ from aiohttp import web
 
 from simulator.config import SimulatorConfig
 from simulator.control import control_routes, problems
-from simulator.exchange import Exchange
 from simulator.keys import EXCHANGE
-from simulator.rest import rest_app
+from simulator.provider.exchange import Exchange
+from simulator.provider.rest.app import rest_app
 
 __all__ = ["EXCHANGE", "create_app"]
 

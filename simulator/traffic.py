@@ -8,11 +8,11 @@ from typing import Final
 import structlog
 
 from core import demo_account
-from simulator.agents import Habits, ScriptedAgent
-from simulator.api import Refused, Unanswered, log_in, open_api
-from simulator.callers import SUPERVISOR, CallerHabits, Crowd, customer_numbers
 from simulator.chance import Chance
-from simulator.ledger import Ledger
+from simulator.people.agents import Habits, ScriptedAgent
+from simulator.people.api import Refused, Unanswered, log_in, open_api
+from simulator.people.callers import SUPERVISOR, CallerHabits, Crowd, customer_numbers
+from simulator.people.ledger import Ledger
 from simulator.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)

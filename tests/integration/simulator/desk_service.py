@@ -22,7 +22,7 @@ from twilio.jwt.access_token.grants import VoiceGrant
 
 from core import demo_account
 from simulator.config import Faults, SimulatorConfig
-from simulator.exchange import Exchange
+from simulator.provider.exchange import Exchange
 from simulator.server import EXCHANGE, create_app
 from simulator.tasks import TaskOwner
 

@@ -12,8 +12,8 @@ from twilio.request_validator import RequestValidator
 from core import demo_account
 from simulator.clock import VirtualClock
 from simulator.config import SimulatorConfig
-from simulator.exchange import Exchange
-from simulator.leg import Leg
+from simulator.provider.exchange import Exchange
+from simulator.provider.leg import Leg
 from simulator.server import EXCHANGE, create_app
 
 Reply = str | web.Response | Callable[["Asked"], Awaitable["str | web.Response"]]
@@ -99,9 +99,6 @@ def settings(service_url: str, **more: object) -> SimulatorConfig:
         "service_base_url": service_url,
         "seed": 7,
         "clock": VirtualClock(),
-        "connect_timeout_s": 1,
-        "read_timeout_s": 1,
-        "total_timeout_s": 2,
     } | more
     return SimulatorConfig(**config)  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from core import demo_account
-from simulator.leg import Leg
+from simulator.provider.leg import Leg
 from tests.integration.simulator.service import Asked, World
 
 EVENTS = "start end join leave mute hold modify announcement"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from simulator.callees import Callee
-from simulator.leg import Leg
-from simulator.person import Person, Step
+from simulator.people.person import Person, Step
+from simulator.provider.callees import Callee
+from simulator.provider.leg import Leg
 from tests.integration.simulator.service import World
 
 VOICE = "/twilio/voice"

@@ -12,7 +12,7 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
 from core import demo_account
-from simulator.leg import Leg
+from simulator.provider.leg import Leg
 from tests.integration.simulator.service import World, a_world
 
 T = TypeVar("T")

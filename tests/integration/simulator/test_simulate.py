@@ -6,12 +6,12 @@ import json
 import pytest
 
 from core import demo_account
-from simulator.agents import Habits, ScriptedAgent
-from simulator.callers import CallerHabits
 from simulator.chance import Chance
 from simulator.config import Faults
-from simulator.ledger import Ledger, Outcome
-from simulator.report import Report
+from simulator.people.agents import Habits, ScriptedAgent
+from simulator.people.callers import CallerHabits
+from simulator.people.ledger import Ledger, Outcome
+from simulator.people.report import Report
 from simulator.run import SimulationFailed, simulate
 from simulator.traffic import Traffic
 from tests.integration.simulator.desk_service import Centre, a_centre

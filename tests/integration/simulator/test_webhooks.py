@@ -107,16 +107,18 @@ async def test_when_the_fallback_fails_too_the_caller_hears_an_error_and_is_gone
     assert len(world.service.at("/twilio/voice/fallback")) == 1
 
 
-async def test_a_slow_answer_counts_as_none(world: World) -> None:
+async def test_a_slow_answer_counts_as_none() -> None:
     async def slow(_: Asked) -> str:
-        await asyncio.sleep(1.3)
+        await asyncio.sleep(0.8)
         return "<Say>Too late</Say>"
 
-    world.service.answers |= {VOICE: slow, "/twilio/voice/fallback": "<Say>Sorry</Say>"}
-    leg = world.call()
-    await world.over(leg)
-    assert [h.text for h in leg.heard] == ["Sorry"]
-    assert len(world.service.at(VOICE)) == 1, "the default policy repeats only failed connections"
+    async with a_world(read_timeout_s=0.4) as world:
+        world.service.answers |= {VOICE: slow, "/twilio/voice/fallback": "<Say>Sorry</Say>"}
+        leg = world.call()
+        await world.over(leg)
+        assert [h.text for h in leg.heard] == ["Sorry"]
+        assert world.service.at("/twilio/voice/fallback")[0]["ErrorCode"] == "11200"
+        assert len(world.service.at(VOICE)) == 1, "the default policy repeats only failed connections"
 
 
 async def test_a_failed_connection_is_tried_twice_under_one_token() -> None:

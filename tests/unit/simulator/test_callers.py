@@ -1,7 +1,7 @@
 from collections import Counter
 
-from simulator.callers import CallerHabits, Crowd
 from simulator.chance import Chance
+from simulator.people.callers import CallerHabits, Crowd
 
 CUSTOMERS = ["+14155550100", "+4930901820", "+8613800138000"]
 

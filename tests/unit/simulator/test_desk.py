@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from simulator.desk import Desk, Verdict
+from simulator.people.desk import Desk, Verdict
 
 NOW = datetime(2026, 1, 5, 9, 0, 1, tzinfo=UTC)
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from simulator.report import Report, judge, percentile
+from simulator.people.report import Report, judge, percentile
 
 
 def a_record(**changes: Any) -> dict[str, Any]:

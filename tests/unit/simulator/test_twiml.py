@@ -1,7 +1,7 @@
 import pytest
 
-from simulator import twiml
-from simulator.twiml import DocumentFailed
+from simulator.provider import twiml
+from simulator.provider.twiml import DocumentFailed
 
 URL = "https://example.org/twilio/voice"
 

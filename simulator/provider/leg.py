@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from simulator.changes import Changes
 from simulator.clock import Clock
 from simulator.config import Target
-from simulator.flow import HungUp, Program, Redirected, Stopped
-from simulator.webhooks import Party
+from simulator.provider.flow import HungUp, Program, Redirected, Stopped
+from simulator.provider.webhooks import Party
 
 if TYPE_CHECKING:
-    from simulator.conference import Conference, Seat
+    from simulator.provider.conference import Conference, Seat
 
 T = TypeVar("T")
 Direction = Literal["inbound", "outbound-api", "outbound-dial"]

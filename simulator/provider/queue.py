@@ -4,8 +4,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from simulator import fields
-from simulator.leg import Leg
+from simulator.provider import fields
+from simulator.provider.leg import Leg
 
 
 @dataclass(eq=False)

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from simulator import fields
 from simulator.chance import Chance
 from simulator.clock import Clock
 from simulator.config import Faults, Target
 from simulator.journal import Journal
-from simulator.leg import Leg
+from simulator.provider import fields
+from simulator.provider.leg import Leg
+from simulator.provider.webhooks import Party, WebhookFailed, Webhooks
 from simulator.tasks import TaskOwner
-from simulator.webhooks import Party, WebhookFailed, Webhooks
 
 CONFERENCE_EVENTS: Final = {
     "conference-start": "start",

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from simulator import twiml
-from simulator.flow import DocumentRequest, Goto, HungUp, LeftQueue, Redirected
-from simulator.twiml import Document, DocumentFailed, Verb
+from simulator.provider import twiml
+from simulator.provider.flow import DocumentRequest, Goto, HungUp, LeftQueue, Redirected
+from simulator.provider.twiml import Document, DocumentFailed, Verb
 
 if TYPE_CHECKING:
-    from simulator.engine import Engine
+    from simulator.provider.engine import Engine
 
 
 async def enqueue(engine: "Engine", verb: Verb, document: Document) -> None:

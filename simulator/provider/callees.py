@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simulator.leg import Leg
-from simulator.person import Person, Seconds, live
+from simulator.people.person import Person, Seconds, live
+from simulator.provider.leg import Leg
 
 
 class Callee(BaseModel):

@@ -14,13 +14,13 @@ from typing import Any
 
 import structlog
 
-from simulator.api import Api, Refused, Unanswered, log_in, open_api
 from simulator.chance import Chance
 from simulator.changes import Changes
 from simulator.clock import Clock, RealClock
-from simulator.desk import Desk
-from simulator.desk_socket import DeskSocket
-from simulator.ledger import Ledger
+from simulator.people.api import Api, Refused, Unanswered, log_in, open_api
+from simulator.people.desk import Desk
+from simulator.people.desk_socket import DeskSocket
+from simulator.people.ledger import Ledger
 
 log = structlog.get_logger(__name__)
 

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from simulator import twiml
-from simulator.conference import Seat, SeatOptions
 from simulator.config import Target
-from simulator.flow import DocumentRequest, Goto, HungUp, Redirected, Stopped
-from simulator.leg import Leg, StatusCallback
-from simulator.twiml import Document, DocumentFailed, Verb
+from simulator.provider import twiml
+from simulator.provider.conference import Seat, SeatOptions
+from simulator.provider.flow import DocumentRequest, Goto, HungUp, Redirected, Stopped
+from simulator.provider.leg import Leg, StatusCallback
+from simulator.provider.twiml import Document, DocumentFailed, Verb
 
 if TYPE_CHECKING:
-    from simulator.engine import Engine
+    from simulator.provider.engine import Engine
 
 CONFERENCE_FULL = 16020
 MAX_TARGETS = 10

@@ -9,21 +9,21 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
 
-from simulator import conference as conferences
-from simulator import twiml
-from simulator.callbacks import CONFERENCE_EVENTS, Callbacks
-from simulator.callees import Callees
 from simulator.chance import Chance
-from simulator.conference import Conference, Seat
 from simulator.config import Faults, Line, SimulatorConfig, Target
-from simulator.engine import Engine
-from simulator.flow import DocumentRequest, HungUp, Program
 from simulator.journal import Journal
-from simulator.leg import Direction, Leg, StatusCallback
-from simulator.queue import Queue
+from simulator.provider import conference as conferences
+from simulator.provider import twiml
+from simulator.provider.callbacks import CONFERENCE_EVENTS, Callbacks
+from simulator.provider.callees import Callees
+from simulator.provider.conference import Conference, Seat
+from simulator.provider.engine import Engine
+from simulator.provider.flow import DocumentRequest, HungUp, Program
+from simulator.provider.leg import Direction, Leg, StatusCallback
+from simulator.provider.queue import Queue
+from simulator.provider.twiml import DocumentFailed
+from simulator.provider.webhooks import Party, WebhookFailed, Webhooks
 from simulator.tasks import TaskOwner
-from simulator.twiml import DocumentFailed
-from simulator.webhooks import Party, WebhookFailed, Webhooks
 
 
 class NumberUnknown(Exception):
@@ -42,6 +42,8 @@ class Exchange:
         self.callees = Callees()
         self.legs: dict[str, Leg] = {}
         self.conferences: dict[str, Conference] = {}
+        self._running: dict[str, Conference] = {}
+        """By name, until the event of their end."""
         self.queues: dict[str, Queue] = {}
         self._next_slot_at = config.clock.now()
 
@@ -117,9 +119,8 @@ class Exchange:
 
     def conference(self, name: str) -> Conference:
         """The running conference of that name, or a new one."""
-        for found in self.conferences.values():
-            if found.name == name and not found.is_over:
-                return found
+        if name in self._running:
+            return self._running[name]
         created = Conference(
             party=Party(self.chance.sid("conference"), self.config.faults),
             name=name,
@@ -128,7 +129,7 @@ class Exchange:
             now=self.clock.now,
             created_at=self.clock.now(),
         )
-        self.conferences[created.sid] = created
+        self.conferences[created.sid] = self._running[name] = created
         _forget(self.conferences, self.config.keep_ended)
         return created
 
@@ -242,6 +243,8 @@ class Exchange:
         return (starts_at - now).total_seconds()
 
     def _conference_event(self, conference: Conference, event: str, facts: Mapping[str, str]) -> None:
+        if event == "conference-end":
+            self._running.pop(conference.name, None)
         self.journal.add("conference", sid=conference.sid, name=conference.name, event=event, facts=dict(facts))
         callback = conference.callback
         if callback is not None and CONFERENCE_EVENTS[event] in callback.events:

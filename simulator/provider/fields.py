@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final
 
-from simulator.leg import Leg
+from simulator.provider.leg import Leg
 
 API_VERSION: Final = "2010-04-01"
 COUNTRIES: Final = {"1": "US", "44": "GB", "49": "DE", "86": "CN", "81": "JP", "33": "FR"}

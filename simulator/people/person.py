@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simulator.leg import Leg
+from simulator.provider.leg import Leg
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Digits = Annotated[str, Field(pattern=r"^[0-9*#]{1,64}$")]

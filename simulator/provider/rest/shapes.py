@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from simulator import fields
-from simulator.conference import Conference, Invitation, Seat
-from simulator.fields import API_VERSION
-from simulator.leg import Leg
+from simulator.provider import fields
+from simulator.provider.conference import Conference, Invitation, Seat
+from simulator.provider.fields import API_VERSION
+from simulator.provider.leg import Leg
 
 ERRORS: Final = "https://www.twilio.com/docs/errors/"
 

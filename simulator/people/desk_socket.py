@@ -7,9 +7,9 @@ from typing import Any
 
 import socketio
 
-from simulator.api import Api, Unanswered
 from simulator.changes import Changes
-from simulator.desk import Desk, Verdict
+from simulator.people.api import Api, Unanswered
+from simulator.people.desk import Desk, Verdict
 
 NAMESPACE = "/desk"
 CONNECT_TIMEOUT_S = 10.0

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from simulator.api import Api, Refused, Unanswered
 from simulator.chance import Chance
+from simulator.people.api import Api, Refused, Unanswered
 
 SUPERVISOR: Final = "supervisor@demo.example"
 """Who may read agents and customers in the demo organisation."""

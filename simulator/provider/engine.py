@@ -11,15 +11,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from simulator import dialing, fields, gathering, queueing, twiml
 from simulator.config import Target
-from simulator.flow import DocumentRequest, Goto, HungUp, Inline, LeftQueue, Program, Redirected
-from simulator.leg import Heard, Leg
-from simulator.twiml import Document, DocumentFailed, Verb
-from simulator.webhooks import WebhookFailed
+from simulator.provider import dialing, fields, gathering, queueing, twiml
+from simulator.provider.flow import DocumentRequest, Goto, HungUp, Inline, LeftQueue, Program, Redirected
+from simulator.provider.leg import Heard, Leg
+from simulator.provider.twiml import Document, DocumentFailed, Verb
+from simulator.provider.webhooks import WebhookFailed
 
 if TYPE_CHECKING:
-    from simulator.exchange import Exchange
+    from simulator.provider.exchange import Exchange
 
 MAX_DOCUMENTS = 100
 """Documents that may follow each other within LOOP_WINDOW: a redirect loop ends here."""

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from simulator.flow import DocumentRequest, Goto
-from simulator.twiml import Document, Verb
+from simulator.provider.flow import DocumentRequest, Goto
+from simulator.provider.twiml import Document, Verb
 
 if TYPE_CHECKING:
-    from simulator.engine import Engine
+    from simulator.provider.engine import Engine
 
 SPEECH_CONFIDENCE = "0.9"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from simulator.api import Refused, Unanswered
+from simulator.people.api import Refused, Unanswered
 
 
 class Outcome(StrEnum):

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from simulator import fields
 from simulator.config import Target
-from simulator.leg import Leg, StatusCallback
-from simulator.webhooks import Party
+from simulator.provider import fields
+from simulator.provider.leg import Leg, StatusCallback
+from simulator.provider.webhooks import Party
 
 Emit = Callable[["Conference", str, Mapping[str, str]], None]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from simulator.config import Target
-from simulator.twiml import Document
+from simulator.provider.twiml import Document
 
 
 @dataclass(frozen=True, slots=True)
