@@ -3,7 +3,7 @@ import createClient from "openapi-fetch";
 import type { paths } from "@/api/paths";
 import { asProblem, problemOf } from "@/api/problem";
 
-const client = createClient<paths>({ baseUrl: globalThis.location?.origin ?? "", credentials: "same-origin" });
+const client = createClient<paths>({ baseUrl: globalThis.location.origin, credentials: "same-origin" });
 const listeners = new Set<() => void>();
 
 /** Tell me when the service no longer knows this session. */

@@ -23,7 +23,8 @@ export function App() {
   useEffect(
     () =>
       onSignedOut(() => {
-        if (queries.getQueryData(SESSION_KEY) === null || router.state.location.pathname === "/login") return;
+        // Nobody was signed in: asking who it is may be refused without anything having ended.
+        if (!queries.getQueryData(SESSION_KEY)) return;
         queries.setQueryData(SESSION_KEY, null);
         void router.navigate({ to: "/login", search: { next: router.state.location.href, ended: true } });
       }),
@@ -39,7 +40,7 @@ export function App() {
     >
       <QueryClientProvider client={queries}>
         <RouterProvider router={router} />
-        <Notifications position="bottom-left" limit={4} />
+        <Notifications position="bottom-right" limit={4} />
       </QueryClientProvider>
     </MantineProvider>
   );

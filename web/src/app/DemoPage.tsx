@@ -47,7 +47,7 @@ export function DemoPage() {
   const me = entered.data;
   return (
     <div className={classes.page}>
-      <header className={classes.top}>
+      <section className={classes.top} aria-label={t("demo.about")}>
         <Logo withName />
         <h1 className={classes.title}>{t("demo.title")}</h1>
         <div className={classes.topEnd}>
@@ -57,7 +57,7 @@ export function DemoPage() {
           </Button>
           <Settings />
         </div>
-      </header>
+      </section>
       <main className={classes.panes}>
         <div className={classes.left}>
           <Guide />

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { EmptyState, ErrorState } from "@/design/Notice";
 
 export function RouteError({ error, reset }: { error: unknown; reset: () => void }) {
+  const { t } = useTranslation();
   const router = useRouter();
   const retry = () => {
     reset();
@@ -13,6 +14,7 @@ export function RouteError({ error, reset }: { error: unknown; reset: () => void
   };
   return (
     <main>
+      <h1 className="visually-hidden">{t("notFound.fault")}</h1>
       <ErrorState error={error} retry={retry} />
     </main>
   );
@@ -22,7 +24,7 @@ export function NotFound() {
   const { t } = useTranslation();
   return (
     <main>
-      <EmptyState icon={<Compass />} title={t("notFound.title")}>
+      <EmptyState icon={<Compass />} title={t("notFound.title")} isPage>
         <p>{t("notFound.text")}</p>
         <Button component={Link} to="/" variant="default" mt="md">
           {t("notFound.home")}

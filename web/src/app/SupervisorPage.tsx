@@ -19,7 +19,7 @@ export function SupervisorPage() {
   const agents = useAgentsLive();
   const names = new Map((queues.data?.queues ?? []).map((queue) => [queue.key, text(queue.name)]));
   return (
-    <Page title={t("supervisor.title")}>
+    <Page name={t("supervisor.title")}>
       <Panel title={t("nav.queues")} flush>
         {queues.data ? <QueueBoard queues={queues.data.queues} asOf={queues.data.as_of} /> : null}
         {!queues.data && queues.error ? <ErrorState error={queues.error} retry={() => void queues.refetch()} /> : null}

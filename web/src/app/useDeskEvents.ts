@@ -5,6 +5,7 @@ import { useCallback } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Desk, Me, PresenceState } from "@/api/types";
+import { callerName } from "@/features/call/caller";
 import { addLostOffer, type LostOffer, lostText } from "@/features/call/lostOffers";
 import type { DeskEvent, OfferEnded, PresenceChanged } from "@/live/protocol";
 
@@ -37,7 +38,7 @@ function onOfferEnded(
   notifications.show({
     id: `offer-${ended.offer_id}`,
     title: lostText(t, lost),
-    message: `${offer.customer.profile?.name ?? offer.call.from} · ${offer.ticket.number}`,
+    message: `${callerName(t, offer)} · ${offer.ticket.number}`,
     color: "gray",
     autoClose: 6000,
     closeButtonProps: { "aria-label": t("action.close") },

@@ -9,7 +9,14 @@ import { useProblemText } from "@/design/useProblemText";
 import classes from "./Notice.module.css";
 
 /** Nothing here: says what will be here and what to do. */
-export function EmptyState({ icon, title, children }: { icon?: ReactNode; title: string; children?: ReactNode }) {
+export function EmptyState({ icon, title, children, isPage = false }: {
+  icon?: ReactNode;
+  title: string;
+  children?: ReactNode;
+  /** Stands for a whole page, so its title is the page's heading. */
+  isPage?: boolean;
+}) {
+  const Title = isPage ? "h1" : "p";
   return (
     <div className={classes.empty}>
       {icon ? (
@@ -17,7 +24,7 @@ export function EmptyState({ icon, title, children }: { icon?: ReactNode; title:
           {icon}
         </span>
       ) : null}
-      <p className={classes.title}>{title}</p>
+      <Title className={classes.title}>{title}</Title>
       {children ? <div className={classes.text}>{children}</div> : null}
     </div>
   );

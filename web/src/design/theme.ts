@@ -14,10 +14,18 @@ const accent: MantineColorsTuple = [
   "#edf1fd", "#d6dffa", "#adbef4", "#829cee", "#5f7fe8", "#456ae2", "#3d63e0", "#2f55d4", "#2747b4", "#1e3991",
 ];
 
+/** Mantine's dark greys are neutral; ours lean to blue, so its own parts fit in. */
+const dark: MantineColorsTuple = [
+  "#eceff4", "#c6ccd6", "#98a1b0", "#6b7484", "#3b4350", "#272d37", "#1e242d", "#161a21", "#12161c", "#0e1116",
+];
+const gray: MantineColorsTuple = [
+  "#f8f9fb", "#f0f2f5", "#e2e5ea", "#d5dae1", "#c6ccd6", "#858d9b", "#5c6573", "#4c5563", "#3d4552", "#14181f",
+];
+
 export const theme = createTheme({
   primaryColor: "accent",
   primaryShade: { light: 7, dark: 6 },
-  colors: { accent },
+  colors: { accent, dark, gray },
   fontFamily: "var(--font)",
   fontSizes: { xs: "12px", sm: "13px", md: "14px", lg: "16px", xl: "20px" },
   defaultRadius: "6px",

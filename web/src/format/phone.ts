@@ -86,7 +86,15 @@ export function formatPhone(number: string): string {
     return `+1 (${rest.slice(0, 3)}) ${rest.slice(3, 6)}-${rest.slice(6)}`;
   }
   if (country === "86" && rest.length === 11) return `+86 ${rest.slice(0, 3)} ${rest.slice(3, 7)} ${rest.slice(7)}`;
+  if (country === "49" && /^(30|40|69|89)/.test(rest)) return `+49 ${rest.slice(0, 2)} ${groups(rest.slice(2))}`;
   return `+${country} ${groups(rest)}`;
+}
+
+/** What providers send in place of a number that the caller hides. */
+const STAND_INS = new Set(["", "anonymous", "restricted", "unavailable", "unknown", "private", "blocked", "+266696687"]);
+
+export function isWithheld(number: string): boolean {
+  return STAND_INS.has(number.toLowerCase());
 }
 
 export function zoneOf(number: string): string | null {

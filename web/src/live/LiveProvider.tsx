@@ -24,7 +24,7 @@ export function LiveProvider({ children, onEvent }: Props) {
       new LiveConnection({
         url: globalThis.location.origin,
         fetchTicket: realtimeTicket,
-        refresh: () => queries.fetchQuery({ queryKey: DESK_KEY, queryFn: () => readDesk(queries), staleTime: 0 }),
+        refresh: () => queries.query({ queryKey: DESK_KEY, queryFn: () => readDesk(queries), staleTime: 0 }),
         read: () => queries.getQueryData<Desk>(DESK_KEY),
         write: (desk) => queries.setQueryData(DESK_KEY, desk),
         onEvent: (event, before) => {

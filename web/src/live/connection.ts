@@ -8,14 +8,14 @@
 import { Manager, type Socket } from "socket.io-client";
 
 import type { Desk } from "@/api/types";
-import { observeServerTime } from "@/live/clock";
+import { observeServerTime, serverNow } from "@/live/clock";
 import type { ClientToServer, DeskEvent, ServerToClient } from "@/live/protocol";
 import { place, reduce } from "@/live/reduce";
 
 export type LiveState = "connecting" | "live" | "lost" | "refused";
 export interface LiveStatus {
   state: LiveState;
-  /** When the socket was last seen alive (this browser's clock), for the banner. */
+  /** Since when, by the server's clock. */
   since: number;
 }
 
@@ -35,7 +35,7 @@ const POLL_MS = 5000;
 type DeskSocket = Socket<ServerToClient, ClientToServer>;
 
 export class LiveConnection {
-  status: LiveStatus = { state: "connecting", since: Date.now() };
+  status: LiveStatus = { state: "connecting", since: serverNow() };
   private readonly socket: DeskSocket;
   private readonly listeners = new Set<() => void>();
   private readonly reported = new Set<number>();
@@ -59,7 +59,7 @@ export class LiveConnection {
       auth: (send: (auth: object) => void) => {
         send({ ticket: this.ticket, last_seq: this.hasSnapshot ? (options.read()?.seq ?? null) : null });
       },
-    }) as DeskSocket;
+    });
     this.socket.on("connect", this.onConnect);
     this.socket.on("disconnect", this.onLost);
     this.socket.on("connect_error", this.onRefused);
@@ -184,7 +184,7 @@ export class LiveConnection {
 
   private set(state: LiveState): void {
     if (this.status.state === state) return;
-    this.status = { state, since: Date.now() };
+    this.status = { state, since: serverNow() };
     this.listeners.forEach((listener) => listener());
   }
 }

@@ -6,7 +6,7 @@
  * newer one. The same desk object comes back when nothing changed, so screens do not paint again.
  */
 import type { ActiveCall, Desk, QueueStats, ScreenPop, TicketSummary } from "@/api/types";
-import { type DeskEvent, type EventData, type EventType, isClosed } from "@/live/protocol";
+import { type DeskEvent, type EventData, type EventType, isClosed, type PresenceChanged } from "@/live/protocol";
 
 type Apply<Type extends EventType> = (desk: Desk, data: EventData[Type]) => Desk;
 
@@ -15,8 +15,7 @@ const dispatch: { [Type in EventType]: Apply<Type> } = {
   screen_pop: applyPop,
   offer_ended: (desk, ended) => without(desk, ended.offer_id),
   call_changed: (desk, change) => (isClosed(change) ? closed(desk, change.call_id) : applyCall(desk, change)),
-  presence_changed: (desk, { by: _by, ...presence }) =>
-    presence.version < desk.presence.version ? desk : { ...desk, presence },
+  presence_changed: applyPresence,
   ticket_changed: applyTicket,
   queue_stats: (desk, { queues }) => ({ ...desk, queues: mergeQueues(desk.queues, queues) }),
   noop: (desk) => desk,
@@ -43,6 +42,11 @@ export function reduce(desk: Desk, event: DeskEvent): Desk {
 /** A REST snapshot may be older than what the socket has told since: then it is left alone. */
 export function newer(current: Desk | undefined, fetched: Desk): Desk {
   return current && current.seq > fetched.seq ? current : fetched;
+}
+
+function applyPresence(desk: Desk, { state, reason, since, work, next, version }: PresenceChanged): Desk {
+  if (version < desk.presence.version) return desk;
+  return { ...desk, presence: { state, reason, since, work, next, version } };
 }
 
 function applyPop(desk: Desk, pop: ScreenPop): Desk {

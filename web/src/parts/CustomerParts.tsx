@@ -16,7 +16,7 @@ export function TierChip({ tier }: { tier: string | null }) {
   const isTop = ["vip", "gold", "platinum"].includes(tier.toLowerCase());
   return (
     <Chip tone={isTop ? "violet" : "grey"} icon={isTop ? <Star /> : undefined}>
-      {tier.length <= 3 ? tier.toUpperCase() : tier[0]?.toUpperCase() + tier.slice(1)}
+      {tier.length <= 3 ? tier.toUpperCase() : tier.charAt(0).toUpperCase() + tier.slice(1)}
     </Chip>
   );
 }

@@ -6,14 +6,14 @@ import { Softphone } from "@/phone/softphone";
 
 const Context = createContext<Softphone | null>(null);
 
+/** Holds the phone of one agent; another agent is another instance (`key`). */
 export function PhoneProvider({ agentId, children }: { agentId: number; children: ReactNode }) {
-  const [phone, setPhone] = useState<Softphone | null>(null);
+  const [phone] = useState(() => new Softphone(agentId, voiceToken));
   useEffect(() => {
-    const opened = new Softphone(agentId, voiceToken);
-    setPhone(opened);
-    return () => opened.dispose();
-  }, [agentId]);
-  return phone ? <Context value={phone}>{children}</Context> : null;
+    phone.start();
+    return () => phone.stop();
+  }, [phone]);
+  return <Context value={phone}>{children}</Context>;
 }
 
 export function usePhone(): Softphone {

@@ -15,28 +15,47 @@ export class Softphone {
   status: PhoneStatus = IDLE;
   private isLeader = false;
   private backend: PhoneBackend | null = null;
+  private channel: BroadcastChannel | null = null;
   private readonly listeners = new Set<() => void>();
-  private readonly channel: BroadcastChannel | null;
   private release: () => void = () => undefined;
 
   constructor(
-    agentId: number,
+    private readonly agentId: number,
     private readonly fetchToken: () => Promise<VoiceToken>,
-  ) {
-    const name = `ringdesk-phone-${agentId}`;
-    this.channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(name);
-    this.channel?.addEventListener("message", ({ data }: MessageEvent<Message>) => this.hear(data));
+  ) {}
+
+  start(): void {
+    const name = `ringdesk-phone-${this.agentId}`;
     const locks = globalThis.navigator.locks as LockManager | undefined;
-    if (!locks || !this.channel) {
+    if (!locks || typeof BroadcastChannel === "undefined") {
       this.isLeader = true;
-    } else {
-      const held = new Promise<void>((resolve) => (this.release = resolve));
-      void locks.request(name, () => {
-        this.isLeader = true;
-        return held;
-      });
-      this.channel.postMessage({ kind: "hello" } satisfies Message);
+      return;
     }
+    this.channel = new BroadcastChannel(name);
+    this.channel.addEventListener("message", ({ data }: MessageEvent<Message>) => this.hear(data));
+    this.tellOthers({ kind: "hello" });
+    const abandoned = new AbortController();
+    const held = new Promise<void>((resolve) => {
+      this.release = () => {
+        abandoned.abort();
+        resolve();
+      };
+    });
+    const lead = () => {
+      this.isLeader = true;
+      return held;
+    };
+    // Aborted while still waiting for the lock: this tab closed before it was its turn.
+    locks.request(name, { signal: abandoned.signal }, lead).catch(() => undefined);
+  }
+
+  stop(): void {
+    this.backend?.dispose();
+    this.backend = null;
+    this.release();
+    this.isLeader = false;
+    this.channel?.close();
+    this.channel = null;
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -58,16 +77,9 @@ export class Softphone {
     this.wish({ kind: "mute", muted });
   }
 
-  dispose(): void {
-    this.backend?.dispose();
-    this.release();
-    this.channel?.close();
-    this.listeners.clear();
-  }
-
   private wish(wish: Wish): void {
     if (this.isLeader) void this.fulfil(wish);
-    else this.channel?.postMessage(wish);
+    else this.tellOthers(wish);
   }
 
   private hear(message: Message): void {
@@ -117,7 +129,11 @@ export class Softphone {
   };
 
   private tell(): void {
-    this.channel?.postMessage({ kind: "status", status: this.status } satisfies Message);
+    this.tellOthers({ kind: "status", status: this.status });
+  }
+
+  private tellOthers(message: Message): void {
+    this.channel?.postMessage(message);
   }
 
   private set(status: PhoneStatus): void {

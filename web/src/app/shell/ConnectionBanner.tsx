@@ -12,8 +12,8 @@ const PATIENCE_MS = 1500;
 export function ConnectionBanner() {
   const { t } = useTranslation();
   const { state, since } = useLiveStatus();
-  useNow();
-  const isShown = state === "refused" || (state !== "live" && Date.now() - since > PATIENCE_MS);
+  const now = useNow();
+  const isShown = state === "refused" || (state !== "live" && now - since > PATIENCE_MS);
   return (
     <div role="status" className={classes.bannerHost}>
       {isShown ? (

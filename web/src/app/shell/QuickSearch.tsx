@@ -1,7 +1,7 @@
 import { TextInput } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
 import { Search } from "lucide-react";
-import { type FormEvent, useRef, useState } from "react";
+import { type SubmitEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { Keycaps } from "@/keys/Keycaps";
@@ -18,7 +18,7 @@ export function QuickSearch() {
   const [text, setText] = useState("");
   const field = useRef<HTMLInputElement>(null);
   useShortcut("search", () => field.current?.focus());
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const q = text.trim();
     if (q === "") return;

@@ -4,7 +4,7 @@ import { PhoneIncoming } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 import type { ScreenPop } from "@/api/types";
-import { useCallerName } from "@/features/call/PopIdentity";
+import { useCallerName } from "@/features/call/caller";
 import { useText } from "@/i18n";
 
 import classes from "./Shell.module.css";

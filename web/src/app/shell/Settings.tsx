@@ -2,7 +2,7 @@ import { ActionIcon, Menu, SegmentedControl, Switch, useMantineColorScheme } fro
 import { Keyboard, LogOut, Settings2 } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
-import type { Language, Me } from "@/api/types";
+import type { Me } from "@/api/types";
 import { switchLanguage, useLanguage } from "@/i18n";
 import { setKeysOff, useActiveCommands } from "@/keys/shortcuts";
 import { Avatar } from "@/parts/CustomerParts";
@@ -29,9 +29,9 @@ export function Settings({ me, onKeySheet, onLogOut }: Props) {
           color="gray"
           size={36}
           radius="xl"
-          aria-label={me ? t("settings.of", { name: me.name }) : t("settings.title")}
         >
-          {me ? <Avatar name={me.name} /> : <Settings2 size={18} />}
+          {me ? <Avatar name={me.name} /> : <Settings2 size={18} aria-hidden="true" />}
+          <span className="visually-hidden">{me ? t("settings.of", { name: me.name }) : t("settings.title")}</span>
         </ActionIcon>
       </Menu.Target>
       <Menu.Dropdown>
@@ -48,7 +48,7 @@ export function Settings({ me, onKeySheet, onLogOut }: Props) {
             size="xs"
             aria-labelledby="setting-language"
             value={language}
-            onChange={(value) => void switchLanguage(value as Language)}
+            onChange={(value) => void switchLanguage(value)}
             data={[
               { value: "en", label: "English" },
               { value: "zh-CN", label: "中文" },
@@ -62,7 +62,7 @@ export function Settings({ me, onKeySheet, onLogOut }: Props) {
             size="xs"
             aria-labelledby="setting-theme"
             value={colorScheme}
-            onChange={(value) => setColorScheme(value as "light" | "dark" | "auto")}
+            onChange={(value) => setColorScheme(value)}
             data={[
               { value: "light", label: t("settings.light") },
               { value: "dark", label: t("settings.dark") },

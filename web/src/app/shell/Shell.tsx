@@ -41,7 +41,7 @@ export function Connected({ me, children }: { me: Me; children: ReactNode }) {
   const onEvent = useDeskEvents(me);
   return (
     <LiveProvider onEvent={onEvent}>
-      <PhoneProvider agentId={me.id}>{children}</PhoneProvider>
+      <PhoneProvider key={me.id} agentId={me.id}>{children}</PhoneProvider>
     </LiveProvider>
   );
 }
@@ -84,13 +84,13 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
           <CircleHelp size={18} />
         </ActionIcon>
       </nav>
-      <header className={classes.top}>
+      <section className={classes.top} aria-label={t("nav.tools")}>
         <QuickSearch />
         <div className={classes.topEnd}>
           {hasDesk(me.role) ? <MyPresence /> : null}
           <Settings me={me} onKeySheet={() => setSheetOpen(true)} onLogOut={leave} />
         </div>
-      </header>
+      </section>
       {hasDesk(me.role) ? (
         <div className={classes.notices}>
           <ConnectionBanner />

@@ -54,7 +54,7 @@ export function AgentsTable({ agents, queueNames }: Props) {
           clearButtonProps={{ "aria-label": t("agents.everyState") }}
           data={STATES.map((state) => ({ value: state, label: t(`agentState.${state}`) }))}
           value={filter.state}
-          onChange={(state) => set({ state: state as AgentState | null })}
+          onChange={(state) => set({ state: state })}
         />
         <Select
           aria-label={t("agents.queue")}

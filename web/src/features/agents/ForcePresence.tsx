@@ -1,5 +1,5 @@
 import { Button, Modal, SegmentedControl, TextInput } from "@mantine/core";
-import { type FormEvent, useState } from "react";
+import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
@@ -41,7 +41,7 @@ function ForceForm({ agent, onDone }: { agent: AgentRow; onDone: () => void }) {
   const [state, setState] = useState<ChosenPresence>("available");
   const [reason, setReason] = useState("");
   const force = useForcePresence();
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     force.mutate({ agent, state, reason: reason.trim() }, { onSuccess: onDone });
   };
@@ -51,7 +51,7 @@ function ForceForm({ agent, onDone }: { agent: AgentRow; onDone: () => void }) {
         fullWidth
         aria-label={t("agents.state")}
         value={state}
-        onChange={(value) => setState(value as ChosenPresence)}
+        onChange={(value) => setState(value)}
         data={(["available", "break", "offline"] as const).map((value) => ({ value, label: t(`presence.${value}`) }))}
       />
       <TextInput

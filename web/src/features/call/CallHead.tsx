@@ -27,7 +27,7 @@ const TONE: Record<ActiveCall["state"], Tone> = {
 
 function useCallClock(call: ActiveCall): string {
   const now = useNow();
-  if (call.state === "wrapping" && call.wrap_up_ends_at !== null) return clock(Math.ceil(secondsUntil(call.wrap_up_ends_at, now)));
+  if (call.state === "wrapping" && call.wrap_up_ends_at !== null) return clock(secondsUntil(call.wrap_up_ends_at, now));
   return call.connected_at === null ? "" : clock(secondsSince(call.connected_at, now));
 }
 

@@ -1,7 +1,7 @@
 import { Button, Combobox, Select, TextInput, useCombobox } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import * as api from "@/api/endpoints";
@@ -29,7 +29,7 @@ export function CreateOrAttach({ pop }: { pop: ScreenPop }) {
   const spoken = pop.call.language ?? page;
   const [language, setLanguage] = useState(spoken);
   const phone = pop.call.from_kind === "e164" ? pop.call.from : undefined;
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (name.trim() !== "") create.mutate({ name: name.trim(), language, phone });
   };

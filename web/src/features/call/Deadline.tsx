@@ -7,7 +7,7 @@ import classes from "./Pop.module.css";
 /** How long one may still answer: a number that counts, and a line that gets shorter. Nothing blinks. */
 export function Deadline({ deadline }: { deadline: string }) {
   const { t } = useTranslation();
-  const left = Math.ceil(secondsUntil(deadline, useNow()));
+  const left = Math.floor(secondsUntil(deadline, useNow()));
   return (
     <span className={classes.deadline} data-late={left <= 5 || undefined}>
       {t("pop.answerWithin", { time: clock(left) })}

@@ -28,10 +28,10 @@ export function Dispositions({ dispositions, chosen, onChoose, hasKeys }: Props)
   }, hasKeys);
   return (
     <section aria-labelledby={id} className={classes.dispositions}>
-      <h4 id={id} className={classes.label}>
+      <h3 id={id} className={classes.label}>
         {t("call.disposition")}
         {hasKeys ? <span className={classes.hint}>{t("call.dispositionHint")}</span> : null}
-      </h4>
+      </h3>
       <div className={classes.codes} role="group" aria-labelledby={id}>
         {dispositions.map((disposition) => (
           <UnstyledButton

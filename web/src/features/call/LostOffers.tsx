@@ -5,9 +5,9 @@ import { formatPhone } from "@/format/phone";
 import { ago, useNow } from "@/format/time";
 import { useLanguage, useText } from "@/i18n";
 
+import { useCallerName } from "./caller";
 import classes from "./LostOffers.module.css";
 import { lostText, useLostOffers } from "./lostOffers";
-import { useCallerName } from "./PopIdentity";
 
 /** The trace of calls that rang here and went elsewhere. */
 export function LostOffers() {

@@ -7,27 +7,8 @@ import { timeIn, useNow } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { Avatar, EvidenceLine, languageName, TierChip } from "@/parts/CustomerParts";
 
+import { chosenCandidate, useCallerName } from "./caller";
 import classes from "./Pop.module.css";
-
-/** The candidate that was picked or, with one match, the one there is. */
-export function chosenCandidate(pop: ScreenPop, pickedId: number | null): Candidate | null {
-  const { match, candidates, chosen_id } = pop.customer;
-  const id = pickedId ?? chosen_id;
-  if (id !== null) return candidates.find((candidate) => candidate.id === id) ?? null;
-  return match === "one" ? (candidates[0] ?? null) : null;
-}
-
-/** Who is calling, in words: a name, or honestly that we do not know. */
-export function useCallerName(): (pop: ScreenPop, pickedId?: number | null) => string {
-  const { t } = useTranslation();
-  return (pop, pickedId = null) => {
-    const known = chosenCandidate(pop, pickedId)?.name ?? pop.customer.profile?.name;
-    if (known !== undefined) return known;
-    if (pop.customer.match === "withheld") return t("pop.withheld");
-    if (pop.customer.match === "many") return t("pop.possible", { count: pop.customer.candidates.length });
-    return t("pop.unknown");
-  };
-}
 
 /** Identity first: the name, the facts that change how one answers, and the evidence for it. */
 export function PopIdentity({ pop, pickedId = null }: { pop: ScreenPop; pickedId?: number | null }) {
@@ -49,7 +30,7 @@ export function PopIdentity({ pop, pickedId = null }: { pop: ScreenPop; pickedId
       )}
       <div className={classes.who}>
         <div className={classes.nameLine}>
-          <h3 className={classes.name}>{name}</h3>
+          <h2 className={classes.name}>{name}</h2>
           <TierChip tier={candidate?.tier ?? profile?.tier ?? null} />
           {company === null ? null : (
             <span className={classes.fact}>

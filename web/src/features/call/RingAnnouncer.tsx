@@ -5,7 +5,7 @@ import type { ScreenPop } from "@/api/types";
 import { clock } from "@/format/time";
 import { useText } from "@/i18n";
 
-import { useCallerName } from "./PopIdentity";
+import { useCallerName } from "./caller";
 
 /** Says a ringing call once to assistive tech and in the window's title. It never moves the focus. */
 export function RingAnnouncer({ offers }: { offers: ScreenPop[] }) {

@@ -11,7 +11,7 @@ import { Chip, type Tone } from "@/design/Chip";
 import { EmptyState, ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import table from "@/design/Table.module.css";
-import { formatPhone } from "@/format/phone";
+import { formatPhone, isWithheld } from "@/format/phone";
 import { clock, dateTime, secondsSince } from "@/format/time";
 import { useLanguage } from "@/i18n";
 
@@ -31,7 +31,7 @@ export function CallLogPage() {
   });
   const items = found.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <Page title={t("nav.calls")}>
+    <Page name={t("nav.calls")}>
       <div className={table.toolbar}>
         <Select
           aria-label={t("calls.state")}
@@ -100,7 +100,7 @@ function CallTable({ items }: { items: CallLogEntry[] }) {
         <tbody>
           {items.map((call) => (
             <tr key={call.id}>
-              <th scope="row">{formatPhone(call.from) || t("pop.withheld")}</th>
+              <th scope="row">{isWithheld(call.from) ? t("pop.withheld") : formatPhone(call.from)}</th>
               <td>{dateTime(call.created_at, language)}</td>
               <td>{formatPhone(call.to)}</td>
               <td>{call.queue ?? <span className={table.none}>—</span>}</td>

@@ -1,5 +1,5 @@
 import { Button, Select, Textarea, TextInput } from "@mantine/core";
-import { type FormEvent, useState } from "react";
+import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
@@ -33,7 +33,7 @@ export function CustomerFields({ profile }: { profile: Profile }) {
     Object.entries(fields).filter(([name, value]) => value !== before[name as keyof typeof before]),
   );
   const isChanged = Object.keys(changed).length > 0;
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     change.mutate(changed);
   };

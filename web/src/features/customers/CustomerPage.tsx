@@ -22,13 +22,14 @@ export function CustomerPage({ id }: { id: number }) {
   if (error) return <ErrorState error={error} retry={() => void refetch()} />;
   if (!profile) {
     return (
-      <Page title={t("customers.loading")}>
+      <Page name={t("customers.loading")}>
         <Skeleton height={280} radius="lg" />
       </Page>
     );
   }
   return (
     <Page
+      name={profile.name}
       above={<Link to="/customers">{t("nav.customers")}</Link>}
       title={
         <>

@@ -8,6 +8,7 @@ import { ago, clock, useNow } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { Avatar, EvidenceLine, languageName, TierChip } from "@/parts/CustomerParts";
 import { TicketLine } from "@/parts/TicketParts";
+import { useDispositionName } from "@/parts/useDispositionName";
 
 import classes from "./CustomerPanel.module.css";
 
@@ -80,9 +81,10 @@ function ContactLine({ contact }: { contact: LastContact }) {
   const { t } = useTranslation();
   const language = useLanguage();
   const now = useNow();
+  const dispositionName = useDispositionName();
   const wasAnswered = contact.talk_s !== null;
   const Icon = contact.direction === "outbound" ? PhoneOutgoing : wasAnswered ? PhoneIncoming : PhoneMissed;
-  const facts = [contact.agent, contact.disposition, contact.talk_s === null ? null : clock(contact.talk_s)];
+  const facts = [contact.agent, dispositionName(contact.disposition), contact.talk_s === null ? null : clock(contact.talk_s)];
   return (
     <li className={classes.contact}>
       <Icon size={14} aria-hidden="true" className={classes.contactIcon} />

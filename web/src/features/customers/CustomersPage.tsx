@@ -23,7 +23,7 @@ export function CustomersPage({ q, onSearch }: { q: string; onSearch: (q: string
   const found = useCustomers(q);
   const items = found.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <Page title={t("nav.customers")}>
+    <Page name={t("nav.customers")}>
       <div className={table.toolbar}>
         <WordSearch q={q} onSearch={onSearch} />
       </div>

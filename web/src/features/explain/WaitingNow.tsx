@@ -7,7 +7,7 @@ import { calls } from "@/api/endpoints";
 import type { CallLogEntry } from "@/api/types";
 import { Chip } from "@/design/Chip";
 import table from "@/design/Table.module.css";
-import { formatPhone } from "@/format/phone";
+import { formatPhone, isWithheld } from "@/format/phone";
 import { clock, secondsSince, useNow } from "@/format/time";
 
 import { ExplainDrawer } from "./ExplainDrawer";
@@ -49,7 +49,7 @@ export function WaitingNow({ queueNames }: { queueNames: ReadonlyMap<string, str
           <tbody>
             {data.map((call) => (
               <tr key={call.id}>
-                <th scope="row">{formatPhone(call.from) || t("pop.withheld")}</th>
+                <th scope="row">{isWithheld(call.from) ? t("pop.withheld") : formatPhone(call.from)}</th>
                 <td>{queueNames.get(call.queue ?? "") ?? call.queue}</td>
                 <td>
                   <strong>{clock(secondsSince(call.queued_at ?? call.created_at, now))}</strong>

@@ -42,7 +42,9 @@ export function PresenceControl({ presence }: { presence: Presence }) {
 
   const stateText = isBreakReason(reason) && state === "break" ? t(`breakReason.${reason}`) : t(`presence.${state}`);
   const workTone = WORK_TONE[work];
-  const label = workTone !== null && state === "available" ? t(`work.${work}`) : stateText;
+  // What I do matters more than that I am available; the time belongs to the state, so it is left out then.
+  const isShowingWork = workTone !== null && state === "available";
+  const label = isShowingWork ? t(`work.${work}`) : stateText;
   return (
     <div className={classes.control}>
       {isSetByService ? (
@@ -56,12 +58,12 @@ export function PresenceControl({ presence }: { presence: Presence }) {
             className={classes.button}
             data-testid="presence"
             data-state={state}
-            data-tone={(state === "available" ? workTone : null) ?? TONE[state]}
-            aria-label={t("presence.label", { state: label })}
+            data-tone={isShowingWork ? workTone : TONE[state]}
           >
-            <StateDot tone={(state === "available" ? workTone : null) ?? TONE[state]} />
+            <StateDot tone={isShowingWork ? workTone : TONE[state]} />
+            <span className="visually-hidden">{t("presence.label")}</span>
             <span className={classes.state}>{label}</span>
-            <span className={classes.time}>{clock(secondsSince(presence.since, now))}</span>
+            {isShowingWork ? null : <span className={classes.time}>{clock(secondsSince(presence.since, now))}</span>}
             {next === null ? null : <span className={classes.next}>{t("presence.next", { state: nextText(next) })}</span>}
             <ChevronDown size={14} aria-hidden="true" />
           </UnstyledButton>

@@ -23,7 +23,14 @@ export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
   const age = secondsSince(asOf, now);
   const isStale = age > STALE_S;
   return (
-    <div className={classes.board} data-stale={isStale || undefined} data-testid="queue-board">
+    <div
+      className={classes.board}
+      data-stale={isStale || undefined}
+      data-compact={isCompact || undefined}
+      data-testid="queue-board"
+    >
+      {/* A narrow window scrolls the table sideways, also by keyboard. */}
+      <div className={classes.scroll} role="group" aria-label={t("nav.queues")} tabIndex={0}>
       <table className={classes.table}>
         <thead>
           <tr>
@@ -33,7 +40,7 @@ export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
             {isCompact ? null : <th scope="col">{t("queue.offering")}</th>}
             <th scope="col">{t("queue.inCall")}</th>
             <th scope="col">{t("queue.free")}</th>
-            <th scope="col">{t("queue.answered")}</th>
+            {isCompact ? null : <th scope="col">{t("queue.answered")}</th>}
             {isCompact ? null : <th scope="col">{t("queue.abandoned")}</th>}
             <th scope="col">{t("queue.serviceLevel")}</th>
           </tr>
@@ -54,7 +61,7 @@ export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
                 {queue.agents_available}
                 <span className={classes.of}>/{queue.agents_signed_in}</span>
               </td>
-              <td>{queue.answered_today}</td>
+              {isCompact ? null : <td>{queue.answered_today}</td>}
               {isCompact ? null : <td>{queue.abandoned_today}</td>}
               <td>
                 <Level queue={queue} />
@@ -63,6 +70,7 @@ export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
           ))}
         </tbody>
       </table>
+      </div>
       <p className={classes.age} role={isStale ? "status" : undefined}>
         {isStale ? t("queue.stale", { seconds: Math.floor(age) }) : t("queue.asOf", { seconds: Math.floor(age) })}
       </p>

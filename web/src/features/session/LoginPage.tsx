@@ -1,5 +1,5 @@
 import { Button, PasswordInput, TextInput } from "@mantine/core";
-import { type FormEvent, type ReactNode, useState } from "react";
+import { type SubmitEvent, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
@@ -24,13 +24,15 @@ export function LoginPage({ logo, settings, notice, onDone }: Props) {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const logIn = useLogIn();
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     logIn.mutate({ email: email.trim(), password }, { onSuccess: onDone });
   };
   return (
     <div className={classes.page}>
-      <header className={classes.top}>{settings}</header>
+      <section className={classes.top} aria-label={t("settings.title")}>
+        {settings}
+      </section>
       <main className={classes.card}>
         {logo}
         <div>

@@ -8,7 +8,7 @@ export const SESSION_KEY = ["session"] as const;
 const options = { queryKey: SESSION_KEY, queryFn: currentUser, staleTime: Infinity, gcTime: Infinity } as const;
 
 export function sessionOf(queries: QueryClient): Promise<Me | null> {
-  return queries.ensureQueryData(options);
+  return queries.query({ ...options, staleTime: "static" });
 }
 
 export function useMe(): Me | null | undefined {

@@ -1,6 +1,6 @@
 import { Button, Textarea } from "@mantine/core";
 import { History, PhoneCall, StickyNote } from "lucide-react";
-import { type FormEvent, type ReactNode, useState } from "react";
+import { type SubmitEvent, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
@@ -8,9 +8,10 @@ import type { Ticket, TicketCall, TicketHistoryEntry, TicketNote } from "@/api/t
 import { Callout } from "@/design/Notice";
 import { Panel } from "@/design/Panel";
 import { useProblemText } from "@/design/useProblemText";
-import { formatPhone } from "@/format/phone";
+import { formatPhone, isWithheld } from "@/format/phone";
 import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
+import { useDispositionName } from "@/parts/useDispositionName";
 
 import { useHistoryText } from "./useHistoryText";
 import classes from "./TicketPage.module.css";
@@ -54,7 +55,7 @@ function NoteForm({ id, ticketId }: { id: string; ticketId: number }) {
   const problemText = useProblemText();
   const [body, setBody] = useState("");
   const add = useAddNote(id, ticketId);
-  const submit = (event?: FormEvent) => {
+  const submit = (event?: SubmitEvent) => {
     event?.preventDefault();
     if (body.trim() !== "" && !add.isPending) add.mutate(body.trim(), { onSuccess: () => setBody("") });
   };
@@ -83,6 +84,7 @@ function NoteForm({ id, ticketId }: { id: string; ticketId: number }) {
 function ActivityEntry({ entry }: { entry: Entry }) {
   const { t } = useTranslation();
   const historyText = useHistoryText();
+  const dispositionName = useDispositionName();
   if (entry.kind === "note") {
     const { note } = entry;
     return (
@@ -95,11 +97,13 @@ function ActivityEntry({ entry }: { entry: Entry }) {
     const { call } = entry;
     const facts = [
       call.talk_s === null ? null : t("ticket.talked", { time: clock(call.talk_s) }),
-      call.disposition,
+      dispositionName(call.disposition),
       call.outcome === "answered" ? null : call.outcome,
     ];
     return (
-      <Line kind="call" icon={<PhoneCall />} at={entry.at} who={t("ticket.callFrom", { number: formatPhone(call.from) })}>
+      <Line kind="call" icon={<PhoneCall />} at={entry.at} who={t("ticket.callFrom", {
+          number: isWithheld(call.from) ? t("pop.withheld") : formatPhone(call.from),
+        })}>
         <p className={classes.soft}>{facts.filter(Boolean).join(" · ")}</p>
       </Line>
     );

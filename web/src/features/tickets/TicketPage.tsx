@@ -19,13 +19,14 @@ export function TicketPage({ id, me }: { id: string; me: Me }) {
   if (error) return <ErrorState error={error} retry={() => void refetch()} />;
   if (!ticket) {
     return (
-      <Page title={t("ticket.loading")}>
+      <Page name={t("ticket.loading")}>
         <Skeleton height={280} radius="lg" />
       </Page>
     );
   }
   return (
     <Page
+      name={`${ticket.number} ${ticket.subject}`}
       above={
         <>
           <Link to="/tickets">{t("nav.tickets")}</Link> / {ticket.number}

@@ -41,7 +41,7 @@ export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticke
           value={ticket.state}
           allowDeselect={false}
           disabled={isBusy}
-          onChange={(state) => state !== null && state !== ticket.state && change.mutate({ state: state as TicketState })}
+          onChange={(state) => state !== null && state !== ticket.state && change.mutate({ state: state })}
         />
         <Select
           label={t("tickets.priority")}
@@ -50,7 +50,7 @@ export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticke
           allowDeselect={false}
           disabled={isBusy}
           onChange={(value) =>
-            value !== null && value !== ticket.priority && change.mutate({ priority: value as Priority })
+            value !== null && value !== ticket.priority && change.mutate({ priority: value })
           }
         />
         <Assignee ticket={ticket} me={me} isBusy={isBusy} onAssign={(agent) => assign.mutate(agent)} />

@@ -1,7 +1,7 @@
 import { Button, SegmentedControl, Select, Skeleton, TextInput } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { Search, Tickets } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { TicketSummary } from "@/api/types";
@@ -12,7 +12,7 @@ import { ago, dateTime, useNow } from "@/format/time";
 import { useLanguage, useText } from "@/i18n";
 import { PriorityChip, TicketStateChip } from "@/parts/TicketParts";
 
-import { type TicketSearch, type View, VIEWS } from "./search";
+import { type TicketSearch, VIEWS } from "./search";
 import { useQueueNames, useTickets } from "./useTickets";
 
 interface Props {
@@ -29,13 +29,13 @@ export function TicketsPage({ search, onSearch }: Props) {
   const items = found.data?.pages.flatMap((page) => page.items) ?? [];
   const names = new Map(queues.map((queue) => [queue.key, text(queue.name)]));
   return (
-    <Page title={t("nav.tickets")}>
+    <Page name={t("nav.tickets")}>
       <div className={table.toolbar}>
         <SegmentedControl
           size="sm"
           aria-label={t("tickets.view")}
           value={search.view ?? "mine"}
-          onChange={(view) => onSearch({ ...search, view: view as View })}
+          onChange={(view) => onSearch({ ...search, view: view })}
           data={VIEWS.map((view) => ({ value: view, label: t(`tickets.views.${view}`) }))}
         />
         <Select
@@ -71,7 +71,7 @@ export function TicketsPage({ search, onSearch }: Props) {
 function WordSearch({ q, onSearch }: { q: string; onSearch: (q: string) => void }) {
   const { t } = useTranslation();
   const [words, setWords] = useState(q);
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     onSearch(words.trim());
   };

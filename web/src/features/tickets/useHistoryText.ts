@@ -5,7 +5,7 @@ import type en from "@/i18n/en.json";
 
 type Known = keyof typeof en.history;
 
-function words(value: unknown): string | null {
+function wordOf(value: unknown): string | null {
   if (typeof value === "string" || typeof value === "number") return String(value);
   if (typeof value === "object" && value !== null && "name" in value) return String(value.name);
   return null;
@@ -14,10 +14,15 @@ function words(value: unknown): string | null {
 /** One change as a sentence: who, what, from where to where. */
 export function useHistoryText(): (entry: TicketHistoryEntry) => string {
   const { t, i18n } = useTranslation();
+  const named = (value: unknown): string | null => {
+    const word = wordOf(value);
+    if (word === null) return null;
+    if (i18n.exists(`ticketState.${word}`)) return t(`ticketState.${word as "new"}`);
+    return i18n.exists(`priority.${word}`) ? t(`priority.${word as "normal"}`) : word;
+  };
   return ({ actor, kind, data }) => {
-    const key = `history.${kind}`;
-    const what = i18n.exists(key) ? t(key as `history.${Known}`) : kind.replaceAll(/[._]/g, " ");
-    const [from, to] = [words(data.from), words(data.to)];
+    const what = i18n.exists(`history.${kind}`) ? t(`history.${kind as Known}`) : kind.replaceAll(/[._]/g, " ");
+    const [from, to] = [named(data.from), named(data.to)];
     const change = to === null ? "" : from === null ? `: ${to}` : `: ${from} → ${to}`;
     return `${actor?.name ?? t("ticket.system")} · ${what}${change}`;
   };
