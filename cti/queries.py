@@ -129,7 +129,7 @@ VALUES ($1, $2, 'inbound', $3, $4, $5, $6, $7, 'closed', 'abandoned_ivr', 'recon
 ON CONFLICT (sid) DO NOTHING RETURNING id
 """
 CALLS_24H: Final = """
-SELECT count(*) FROM calls WHERE from_value = $1 AND created_at > $2 - interval '24 hours'
+SELECT count(*) FROM calls WHERE from_value = $1 AND created_at > $2::timestamptz - interval '24 hours'
 """
 
 

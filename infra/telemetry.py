@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import sys
+import traceback
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -95,6 +97,30 @@ def _mask_personal_data(_: Any, __: str, event: Any) -> Any:
     return event
 
 
+_TELLING = (TypeError, AttributeError, NameError, AssertionError, RuntimeError, ImportError, NotImplementedError)
+
+
+def describe_error(error: BaseException) -> str:
+    """Kind, place and, where it cannot hold personal data, the message. A database error's DETAIL quotes rows: left out."""
+    message = getattr(error, "message", "") if hasattr(error, "sqlstate") else ""
+    if isinstance(error, _TELLING) and not message:
+        message = str(error)
+    frames = traceback.extract_tb(error.__traceback__)[-12:]
+    places = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
+    text = f"{type(error).__name__}{f': {message}' if message else ''} at {places}"
+    if isinstance(error, BaseExceptionGroup):
+        text += " [" + "; ".join(describe_error(inner) for inner in error.exceptions[:5]) + "]"
+    return text
+
+
+def _format_error(_: Any, __: str, event: Any) -> Any:
+    info = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["error"] = describe_error(error)
+    return event
+
+
 def configure_logging(*, level: str = "INFO", json: bool = True) -> None:
     """One line per event on stderr: JSON for machines, aligned text for people."""
     renderer: Any = (
@@ -106,7 +132,7 @@ def configure_logging(*, level: str = "INFO", json: bool = True) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _mask_personal_data,
-            structlog.processors.format_exc_info if json else structlog.processors.StackInfoRenderer(),
+            _format_error,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),

@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from ticketing.profile import Profile
 
 from accounts.model import Me
 from core.texts import Text
 from customers.model import Candidate
-from routing.http import Presence, QueueStats
-from ticketing.model import TicketOfCall, TicketSummary
+from routing.messages import Presence, QueueStats
+from ticketing.model import Profile, TicketOfCall, TicketSummary
 
 
 class Message(BaseModel):

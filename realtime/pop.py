@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from redis.asyncio import Redis
-from ticketing.profile import profile as profile_of
 
 from accounts.model import Me
 from core.ids import CallId, CustomerId, conference_name
@@ -28,8 +27,9 @@ from realtime.messages import (
     ScreenPop,
 )
 from routing.explain import why_agent
-from routing.http import board, presence_of
+from routing.live import board, presence_of
 from ticketing import queries as tickets
+from ticketing.profile import profile as profile_of
 
 OTHER_TICKETS = 5
 NOT_OVER = ("pending", "accepted", "wrapping")

@@ -20,7 +20,7 @@ from infra.postgres import Connection
 from realtime import pop
 from realtime import queries as sql
 from realtime.server import AWAY, NAMESPACE, DeskServer, DeskSocket
-from routing.http import board
+from routing.live import board
 from ticketing import queries as tickets
 
 log = structlog.get_logger()

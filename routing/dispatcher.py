@@ -7,6 +7,7 @@ lost wake costs seconds, also with the broker gone.
 """
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -80,6 +81,8 @@ class Dispatcher:
                 log.warning("pass not finished; the sweep repeats it", pool=pool, error=type(error).__name__)
             except RingdeskError as error:
                 log.error("pass failed", pool=pool, code=error.code)
+            except Exception:
+                log.exception("pass failed; the sweep tries again", pool=pool)
 
     async def dispatch(self, pool: str) -> bool:
         """One pass. True when it made offers, so that another pass may find more."""
@@ -179,12 +182,16 @@ async def _keep_decisions(tx: Tx, written: list[tuple[Proposal, Any]]) -> None:
         [p.item.rule for p, _ in written],
         [p.step for p, _ in written],
         [p.agent_id for p, _ in written],
+        [_verdicts(p) for p, _ in written],
+        [json.dumps(Counter(v.verdict.value for v in p.verdicts)) for p, _ in written],
+    )
+
+
+def _verdicts(proposal: Proposal) -> str:
+    """As JSON text: a list of lists would reach Postgres as an array of two dimensions."""
+    return json.dumps(
         [
-            [
-                {"agent_id": v.agent_id, "verdict": v.verdict.value, **({"detail": v.detail} if v.detail else {})}
-                for v in p.verdicts[:VERDICTS_IN_FULL]
-            ]
-            for p, _ in written
-        ],
-        [dict(Counter(v.verdict.value for v in p.verdicts)) for p, _ in written],
+            {"agent_id": v.agent_id, "verdict": v.verdict.value, **({"detail": v.detail} if v.detail else {})}
+            for v in proposal.verdicts[:VERDICTS_IN_FULL]
+        ]
     )

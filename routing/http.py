@@ -18,6 +18,8 @@ from infra.postgres import Connection
 from routing import explain, service
 from routing import queries as sql
 from routing.decide import explain as verdicts_of
+from routing.live import board, presence_of
+from routing.messages import Presence, QueueStats
 from routing.model import OfferRow
 from routing.rules import check
 
@@ -69,31 +71,9 @@ async def reject_offer(tx: Tx, call: Call[RejectIn]) -> Rejected:
     return Rejected(offer=_brief(offer))
 
 
-class Presence(BaseModel):
-    state: str
-    reason: str | None
-    since: datetime
-    work: str
-    next: str | None = None
-    version: int
-
-
 class PresenceIn(ApiModel):
     state: str = Field(max_length=20, description="available, break or offline")
     reason: str | None = Field(default=None, max_length=100)
-
-
-async def presence_of(conn: Connection, agent_id: int) -> Presence:
-    row = await conn.fetchrow(sql.AGENT, agent_id)
-    if row is None:
-        raise NotFound("This user is not an agent.")
-    return Presence(
-        state=row["presence"],
-        reason=row["presence_reason"],
-        since=row["presence_since"],
-        work=row["work"],
-        version=row["version"],
-    )
 
 
 @ROUTES.command("PUT", "/api/v1/presence", roles=STAFF, body=PresenceIn, returns=Presence)
@@ -169,61 +149,9 @@ async def list_queues(conn: Connection, call: Call[Nothing]) -> QueueList:
     )
 
 
-class ServiceLevel(BaseModel):
-    """Answered within the goal ÷ (answered + abandoned not short), of the queue's day. Empty is 0 of 0, shown as —."""
-
-    numerator: int
-    denominator: int
-    within_s: int
-    target: float
-
-
-class QueueStats(BaseModel):
-    key: str
-    name: Text
-    waiting: int
-    longest_wait_s: float | None
-    agents_signed_in: int
-    agents_available: int
-    agents_busy: int
-    offering: int
-    in_call: int
-    answered_today: int
-    abandoned_today: int
-    service_level: ServiceLevel
-
-
 class Board(BaseModel):
     queues: list[QueueStats]
     as_of: datetime
-
-
-async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> list[QueueStats]:
-    """Live figures of all queues, or of those one agent serves."""
-    return [
-        QueueStats(
-            key=row["key"],
-            name=row["name"],
-            waiting=row["waiting"],
-            longest_wait_s=None
-            if row["first_entered"] is None
-            else round(max(0.0, (now - row["first_entered"]).total_seconds()), 1),
-            agents_signed_in=row["signed_in"],
-            agents_available=row["available"],
-            agents_busy=row["busy"],
-            offering=row["offering"],
-            in_call=row["in_call"],
-            answered_today=row["answered"],
-            abandoned_today=row["abandoned"],
-            service_level=ServiceLevel(
-                numerator=row["within"],
-                denominator=row["decided"],
-                within_s=row["within_s"],
-                target=round(row["target"], 4),
-            ),
-        )
-        for row in await conn.fetch(sql.BOARD, agent_id)
-    ]
 
 
 @ROUTES.query("/api/v1/queues/live", roles=READERS, returns=Board)

@@ -46,7 +46,7 @@ ADD_ITEM: Final = """
 WITH item AS (
     INSERT INTO work_items (call_id, ticket_id, queue, pool_id, state, tier, boost_s, entered_at, virtual_start, steps, rule,
                             ruleset_version, facts)
-    SELECT $1, $2, q.key, q.pool_id, 'queued', $4, $5, $6, $6 - make_interval(secs => $5), $7, $8, $9, $10
+    SELECT $1, $2, q.key, q.pool_id, 'queued', $4, $5::integer, $6::timestamptz, $6::timestamptz - make_interval(secs => $5::integer), $7, $8, $9, $10
     FROM queues q WHERE q.key = $3
     ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at
 ), stint AS (
@@ -62,7 +62,7 @@ SELECT id, pool_id, queue, version FROM item
 """
 ADD_STINT: Final = """
 INSERT INTO stints (work_item_id, call_id, queue, entered_at, within_s, target, short_abandon_s, zone)
-SELECT i.id, i.call_id, i.queue, $2, q.within_s, q.target, q.short_abandon_s, q.zone
+SELECT i.id, i.call_id, i.queue, $2::timestamptz, q.within_s, q.target, q.short_abandon_s, q.zone
 FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
 ON CONFLICT (work_item_id) WHERE left_at IS NULL DO NOTHING
 """
@@ -112,7 +112,7 @@ WITH chosen AS (
     RETURNING w.id, w.call_id, w.queue, w.pool_id
 ), made AS (
     INSERT INTO offers (work_item_id, call_id, agent_id, queue, pool_id, step, units, state, created_at, deadline)
-    SELECT i.id, i.call_id, c.agent, i.queue, i.pool_id, c.step, 1, 'pending', $5, $5 + make_interval(secs => c.timeout_s)
+    SELECT i.id, i.call_id, c.agent, i.queue, i.pool_id, c.step, 1, 'pending', $5::timestamptz, $5::timestamptz + make_interval(secs => c.timeout_s)
     FROM chosen c JOIN items i ON i.id = c.item
     RETURNING id, work_item_id, call_id, agent_id, queue, pool_id, deadline, version
 ), held AS (
@@ -124,8 +124,9 @@ SELECT id, work_item_id, call_id, agent_id, queue, pool_id, version FROM made
 """
 ADD_DECISIONS: Final = """
 INSERT INTO decisions (work_item_id, offer_id, at, ruleset_version, rule, step, chosen_agent_id, verdicts, counts)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::text[], $6::smallint[], $7::bigint[],
-                     $8::jsonb[], $9::jsonb[])
+SELECT item, offer, at, version, rule, step, chosen, verdicts::jsonb, counts::jsonb
+FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::text[], $6::smallint[], $7::bigint[], $8::text[],
+            $9::text[]) AS d (item, offer, at, version, rule, step, chosen, verdicts, counts)
 """
 
 OFFER_COLUMNS: Final = "id, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at"

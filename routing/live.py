@@ -1,0 +1,49 @@
+"""The live state as people see it: presence of an agent, figures of the queues."""
+
+from datetime import datetime
+
+from core.errors import NotFound
+from infra.postgres import Connection
+from routing import queries as sql
+from routing.messages import Presence, QueueStats, ServiceLevel
+
+
+async def presence_of(conn: Connection, agent_id: int) -> Presence:
+    row = await conn.fetchrow(sql.AGENT, agent_id)
+    if row is None:
+        raise NotFound("This user is not an agent.")
+    return Presence(
+        state=row["presence"],
+        reason=row["presence_reason"],
+        since=row["presence_since"],
+        work=row["work"],
+        version=row["version"],
+    )
+
+
+async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> list[QueueStats]:
+    """Live figures of all queues, or of those one agent serves."""
+    return [
+        QueueStats(
+            key=row["key"],
+            name=row["name"],
+            waiting=row["waiting"],
+            longest_wait_s=None
+            if row["first_entered"] is None
+            else round(max(0.0, (now - row["first_entered"]).total_seconds()), 1),
+            agents_signed_in=row["signed_in"],
+            agents_available=row["available"],
+            agents_busy=row["busy"],
+            offering=row["offering"],
+            in_call=row["in_call"],
+            answered_today=row["answered"],
+            abandoned_today=row["abandoned"],
+            service_level=ServiceLevel(
+                numerator=row["within"],
+                denominator=row["decided"],
+                within_s=row["within_s"],
+                target=round(row["target"], 4),
+            ),
+        )
+        for row in await conn.fetch(sql.BOARD, agent_id)
+    ]

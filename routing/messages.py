@@ -1,0 +1,40 @@
+"""What routing shows of its live state; shared by the API and the desk's socket."""
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from core.texts import Text
+
+
+class Presence(BaseModel):
+    state: str
+    reason: str | None
+    since: datetime
+    work: str
+    next: str | None = None
+    version: int
+
+
+class ServiceLevel(BaseModel):
+    """Answered within the goal ÷ (answered + abandoned not short), of the queue's day. Empty is 0 of 0, shown as —."""
+
+    numerator: int
+    denominator: int
+    within_s: int
+    target: float
+
+
+class QueueStats(BaseModel):
+    key: str
+    name: Text
+    waiting: int
+    longest_wait_s: float | None
+    agents_signed_in: int
+    agents_available: int
+    agents_busy: int
+    offering: int
+    in_call: int
+    answered_today: int
+    abandoned_today: int
+    service_level: ServiceLevel

@@ -1,0 +1,127 @@
+"""What must hold in every database at any time (SAFETY) and once things have settled (SETTLED): SQL that returns no rows.
+
+Numbers in the names refer to reference/reliability.md §3 (I…) and reference/routing.md §3 (R…).
+"""
+
+from typing import Final
+
+from infra.postgres import Connection
+
+OPEN = "('pending', 'accepted', 'wrapping')"
+
+SAFETY: Final[dict[str, str]] = {
+    "I1 a call that was queued has a ticket": """
+        SELECT c.id FROM calls c WHERE c.queued_at IS NOT NULL AND c.direction = 'inbound'
+          AND NOT EXISTS (SELECT 1 FROM ticket_calls t WHERE t.call_id = c.id)""",
+    "a call that was queued has a work item with the same ticket or a moved one": """
+        SELECT c.id FROM calls c WHERE c.queued_at IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM work_items i WHERE i.call_id = c.id)""",
+    "I3/R1 at most one accepted offer per work item": """
+        SELECT work_item_id FROM offers WHERE state = 'accepted' GROUP BY work_item_id HAVING count(*) > 1""",
+    "I4 no agent ever held more units than capacity": """
+        SELECT a.id FROM agents a JOIN LATERAL (
+            SELECT o.id, sum(p.units) AS units FROM offers o JOIN offers p ON p.agent_id = o.agent_id
+              AND p.created_at <= o.created_at AND coalesce(p.ended_at, 'infinity') > o.created_at
+            WHERE o.agent_id = a.id GROUP BY o.id
+        ) s ON s.units > a.total_units + a.over_by""",
+    "R2 used units are the units of open offers": f"""
+        SELECT a.id FROM agents a WHERE a.used_units <>
+          (SELECT coalesce(sum(o.units), 0) FROM offers o WHERE o.agent_id = a.id AND o.state IN {OPEN})""",
+    "R6 no offer was accepted after its deadline": """
+        SELECT id FROM offers WHERE accepted_at > deadline + interval '100 milliseconds'""",
+    "R7 a queued item has no pending offer, an offering one has": """
+        SELECT i.id FROM work_items i WHERE (i.state = 'queued' AND EXISTS
+            (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.state = 'pending'))
+          OR (i.state = 'offering' AND NOT EXISTS
+            (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.state = 'pending'))
+          OR (i.state = 'assigned' AND NOT EXISTS
+            (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.state = 'accepted'))""",
+    "R8/R9 an ended item has a reason and no open offer but wrap-up": """
+        SELECT i.id FROM work_items i JOIN offers o ON o.work_item_id = i.id
+        WHERE i.state IN ('done', 'abandoned', 'diverted') AND o.state IN ('pending', 'accepted')""",
+    "R12 an item has its queue's pool": """
+        SELECT i.id FROM work_items i JOIN queues q ON q.key = i.queue
+        WHERE i.pool_id <> q.pool_id AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')""",
+    "R13 nobody was offered what they had just declined": """
+        SELECT o.id FROM offers o JOIN offers p ON p.work_item_id = o.work_item_id AND p.agent_id = o.agent_id
+        WHERE p.state = 'rejected' AND o.created_at > p.ended_at AND o.created_at < p.ended_at + interval '29 seconds'""",
+    "R15 every offer has its decision": """
+        SELECT o.id FROM offers o WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.offer_id = o.id AND d.chosen_agent_id = o.agent_id)""",
+    "R17 virtual start is entry less boost": """
+        SELECT id FROM work_items WHERE virtual_start <> entered_at - make_interval(secs => boost_s)""",
+    "state intervals have no gaps": """
+        SELECT agent_id, started_at FROM (
+            SELECT agent_id, started_at, ended_at, lag(ended_at) OVER w AS before, row_number() OVER w AS n
+            FROM agent_intervals WINDOW w AS (PARTITION BY agent_id ORDER BY started_at, id)
+        ) i WHERE n > 1 AND before IS DISTINCT FROM started_at""",
+    "state intervals do not overlap and each agent has one open": """
+        SELECT a.id FROM agents a WHERE (SELECT count(*) FROM agent_intervals i WHERE i.agent_id = a.id AND i.ended_at IS NULL) <> 1""",
+    "an open interval says what the agent does": f"""
+        SELECT a.id FROM agents a JOIN agent_intervals i ON i.agent_id = a.id AND i.ended_at IS NULL
+        WHERE i.state <> CASE
+            WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'wrapping') THEN 'wrapping'
+            WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'accepted') THEN 'talking'
+            WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state IN {OPEN}) THEN 'reserved'
+            ELSE a.presence END""",
+    "a stint has one outcome and an item at most one open stint": """
+        SELECT work_item_id FROM stints WHERE left_at IS NULL GROUP BY work_item_id HAVING count(*) > 1""",
+    "a waiting item has an open stint, an ended one has none": """
+        SELECT i.id FROM work_items i WHERE (i.state IN ('queued', 'offering')) AND NOT EXISTS
+            (SELECT 1 FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL)
+          OR i.state IN ('done', 'abandoned', 'wrapping') AND EXISTS
+            (SELECT 1 FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL)""",
+    "an answered stint has its connect time inside": """
+        SELECT id FROM stints WHERE outcome = 'answered' AND (connected_at IS NULL OR connected_at <> left_at)""",
+    "a connected offer has its talk segment": """
+        SELECT o.id FROM offers o WHERE o.connected_at IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.call_id = o.call_id AND s.agent_id = o.agent_id AND s.kind = 'talk')""",
+    "a call that is over has no open talk or hold": """
+        SELECT c.id FROM calls c JOIN segments s ON s.call_id = c.id
+        WHERE c.outcome IS NOT NULL AND s.kind <> 'wrap' AND s.ended_at IS NULL""",
+    "a closed call has no open segment at all": """
+        SELECT c.id FROM calls c JOIN segments s ON s.call_id = c.id WHERE c.state = 'closed' AND s.ended_at IS NULL""",
+    "an ended call leaves no item in line": """
+        SELECT c.id FROM calls c JOIN work_items i ON i.call_id = c.id
+        WHERE c.outcome IS NOT NULL AND i.state IN ('queued', 'offering', 'assigned')""",
+    "an agent's leg is never a call": """
+        SELECT c.id FROM calls c JOIN legs l ON l.sid = c.sid AND l.kind <> 'customer'""",
+    "I11 desk logs are dense": """
+        SELECT l.agent_id FROM desk_log l JOIN desk_heads h ON h.agent_id = l.agent_id
+        GROUP BY l.agent_id, h.last_seq HAVING count(*) <> max(l.seq) - min(l.seq) + 1 OR max(l.seq) <> h.last_seq""",
+    "I11 every offer stands in its agent's desk log, once": """
+        SELECT o.id FROM offers o LEFT JOIN desk_log l ON l.agent_id = o.agent_id AND l.offer_id = o.id AND l.type = 'screen_pop'
+        GROUP BY o.id HAVING count(l.seq) <> 1""",
+    "I7 no delivery without its event": """
+        SELECT d.event_id FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = d.event_id)""",
+    "I18 nothing is parked": "SELECT event_id, consumer, last_error FROM deliveries WHERE parked_at IS NOT NULL AND done_at IS NULL",
+    "ticket numbers are unique and in order of their year": """
+        SELECT number FROM tickets GROUP BY number HAVING count(*) > 1""",
+}
+
+SETTLED: Final[dict[str, str]] = {
+    "I8 every delivery is done": """
+        SELECT event_id, consumer FROM deliveries WHERE done_at IS NULL""",
+    "I9/R24 no caller waits while somebody who may serve is free": """
+        SELECT i.id, a.id FROM work_items i JOIN agents a ON a.pool_id = i.pool_id
+        JOIN agent_queues q ON q.agent_id = a.id AND q.queue_key = i.queue
+        WHERE i.state = 'queued' AND i.steps = '[]'::jsonb AND a.presence = 'available' AND a.used_units < a.total_units
+          AND i.entered_at < now() - interval '5 seconds' AND a.idle_since < now() - interval '5 seconds'
+          AND EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())
+          AND NOT EXISTS (SELECT 1 FROM exclusions x WHERE x.work_item_id = i.id AND x.agent_id = a.id AND x.until > now() - interval '5 seconds')""",
+    "I10/R26 no offer pends past its deadline": """
+        SELECT id FROM offers WHERE state = 'pending' AND deadline < now() - interval '4 seconds'""",
+    "R29 every timed wrap-up ends": """
+        SELECT id FROM offers WHERE state = 'wrapping' AND wrap_ends_at < now() - interval '4 seconds'""",
+    "no provider command is left hanging": """
+        SELECT id FROM provider_commands WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval '60 seconds'""",
+}
+
+
+async def broken(conn: Connection, *, settled: bool = True) -> dict[str, list[object]]:
+    """The invariants that do not hold, each with up to ten offending rows."""
+    found: dict[str, list[object]] = {}
+    for name, statement in (SAFETY | SETTLED if settled else SAFETY).items():
+        rows = await conn.fetch(f"SELECT * FROM ({statement}) broken LIMIT 10")
+        if rows:
+            found[name] = [tuple(row) for row in rows]
+    return found
