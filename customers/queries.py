@@ -114,6 +114,16 @@ WHERE c.search_text LIKE $1 AND c.search_text LIKE $2 AND c.search_text LIKE $3 
 ORDER BY lower(c.name), c.id
 LIMIT $7
 """
+WALK_CUSTOMERS: Final = """
+SELECT c.id, c.name, c.tier, c.company, c.language, lower(c.name) AS sort_name,
+       coalesce((SELECT array_agg(i.value ORDER BY i.is_shared, i.id) FROM customer_identities i
+                 WHERE i.customer_id = c.id AND i.kind = 'phone'), '{}') AS phones
+FROM customers c
+WHERE c.search_text || '' LIKE $1 AND c.search_text || '' LIKE $2 AND c.search_text || '' LIKE $3 AND c.search_text || '' LIKE $4
+  AND (lower(c.name), c.id) > ($5, $6)
+ORDER BY lower(c.name), c.id
+LIMIT $7
+"""
 CUSTOMERS_BY_PHONE: Final = """
 SELECT c.id, c.name, c.tier, c.company, c.language, lower(c.name) AS sort_name,
        (SELECT array_agg(p.value ORDER BY p.is_shared, p.id) FROM customer_identities p
@@ -152,9 +162,16 @@ def _page(rows: Sequence[Any], limit: int) -> tuple[list[CustomerSummary], Place
 async def search_customers(
     conn: Connection, *, patterns: Sequence[str], after: Place, limit: int
 ) -> tuple[list[CustomerSummary], Place | None]:
-    """Customers whose search text fits all four patterns (model.like_patterns), by name; and where the next page begins."""
+    """Customers whose search text fits all four patterns (model.like_patterns), by name; and where the next page begins.
+
+    Trigrams need three characters. Fewer (or none: the whole list) fit so many rows that walking them by name finds a page
+    at once, where the trigram index would be read from end to end (0.3 s with 200,000 customers)."""
+    has_trigram = any(len(pattern) >= len("%abc%") for pattern in patterns)
     first, second, third, fourth = patterns
-    rows = await conn.fetch(SEARCH_CUSTOMERS, first, second, third, fourth, after.name, after.id, limit + 1)
+    rows = await conn.fetch(
+        SEARCH_CUSTOMERS if has_trigram else WALK_CUSTOMERS,
+        first, second, third, fourth, after.name, after.id, limit + 1,
+    )  # fmt: skip
     return _page(rows, limit)
 
 

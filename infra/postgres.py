@@ -139,7 +139,7 @@ class Database:
 
     @property
     def in_use(self) -> int:
-        return self.size - self.pool.get_idle_size()
+        return self.pool.get_size() - self.pool.get_idle_size()  # those not opened yet are not in use
 
     async def keep_clock(self) -> None:
         """Run for ever: measure the clock's offset again every few seconds."""

@@ -16,6 +16,7 @@ import structlog
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
 from core.errors import RateLimited, Unavailable
@@ -35,14 +36,21 @@ class RateLimiter:
     def __init__(self, redis_url: str | None) -> None:
         self._local = MovingWindowRateLimiter(MemoryStorage())
         self._shared: MovingWindowRateLimiter | None = None
+        self._pool: BlockingConnectionPool | None = None
         self._closed_again_at = 0.0
         self._under_way: Counter[tuple[str, str]] = Counter()
         if redis_url:
-            # The library takes a bare unix:// for Valkey's client, whose errors are of another family.
-            url = f"redis+{redis_url}" if redis_url.startswith("unix:") else redis_url
-            options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
-            storage = RedisStorage(f"async+{url}", implementation="redispy", **options)  # type: ignore[arg-type]
+            self._pool = BlockingConnectionPool.from_url(
+                redis_url, max_connections=32, timeout=1, socket_timeout=0.1, socket_connect_timeout=0.1
+            )
+            # By its scheme the library chooses the client, and a bare unix:// would be Valkey's, with errors of another family.
+            storage = RedisStorage("async+redis://", implementation="redispy", connection_pool=self._pool)  # type: ignore[arg-type]
             self._shared = MovingWindowRateLimiter(storage)
+
+    async def aclose(self) -> None:
+        """Close the connections to Redis."""
+        if self._pool is not None:
+            await self._pool.aclose()
 
     async def hit(self, limit: RateLimitItem, scope: str, key: str) -> None:
         """Count one. Raises RateLimited with the seconds to wait."""
