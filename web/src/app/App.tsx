@@ -1,5 +1,4 @@
 import { localStorageColorSchemeManager, MantineProvider } from "@mantine/core";
-import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
@@ -7,6 +6,7 @@ import { useEffect, useState } from "react";
 import { onSignedOut } from "@/api/client";
 import { createQueries } from "@/app/queries";
 import { createAppRouter } from "@/app/router";
+import { Toasts } from "@/design/Toasts";
 import { cssVariablesResolver, theme } from "@/design/theme";
 import { SESSION_KEY } from "@/features/session/session";
 
@@ -40,7 +40,7 @@ export function App() {
     >
       <QueryClientProvider client={queries}>
         <RouterProvider router={router} />
-        <Notifications position="bottom-right" limit={4} />
+        <Toasts />
       </QueryClientProvider>
     </MantineProvider>
   );

@@ -9,7 +9,6 @@ import {
 } from "@tanstack/react-router";
 
 import { DeskPage } from "@/app/DeskPage";
-import { LoginRoute } from "@/app/LoginRoute";
 import { NotFound, RouteError } from "@/app/RouteError";
 import { Shell } from "@/app/shell/Shell";
 import { homeOf } from "@/app/shell/navigation";
@@ -41,7 +40,7 @@ const loginRoute = createRoute({
     next: typeof search.next === "string" && /^\/(?![/\\])/.test(search.next) ? search.next : undefined,
     ended: search.ended === true ? true : undefined,
   }),
-  component: LoginRoute,
+  component: lazyRouteComponent(() => import("@/app/LoginRoute"), "LoginRoute"),
 });
 
 const signedIn = createRoute({

@@ -1,10 +1,10 @@
-import { notifications } from "@mantine/notifications";
 import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
 import { useCallback } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { Desk, Me, PresenceState } from "@/api/types";
+import type { Desk, Me } from "@/api/types";
+import { showToast } from "@/design/toasts";
 import { callerName } from "@/features/call/caller";
 import { addLostOffer, type LostOffer, lostText } from "@/features/call/lostOffers";
 import type { DeskEvent, OfferEnded, PresenceChanged } from "@/live/protocol";
@@ -35,38 +35,22 @@ function onOfferEnded(
   if (!offer || isMine || ended.outcome === "rejected") return;
   const lost: LostOffer = { ...ended, at, pop: offer };
   addLostOffer(queries, lost);
-  notifications.show({
+  showToast({
     id: `offer-${ended.offer_id}`,
+    tone: "grey",
     title: lostText(t, lost),
-    message: `${callerName(t, offer)} · ${offer.ticket.number}`,
-    color: "gray",
-    autoClose: 6000,
-    closeButtonProps: { "aria-label": t("action.close") },
+    text: `${callerName(t, offer)} · ${offer.ticket.number}`,
   });
 }
-
-const OF_THE_ENGINE: PresenceState[] = ["not_responding", "unreachable"];
 
 function onPresence(t: TFunction, me: Me, presence: PresenceChanged, before: Desk | undefined): void {
   if (before?.presence.state === presence.state) return;
   const isForced = presence.by !== null && presence.by !== me.name && presence.by !== me.email;
+  const state = presence.state;
   if (isForced) {
-    notifications.show({
-      id: "presence",
-      title: t("presence.setBy", { name: presence.by, state: t(`presence.${presence.state}`) }),
-      message: presence.reason ?? "",
-      color: "yellow",
-      autoClose: 10_000,
-      closeButtonProps: { "aria-label": t("action.close") },
-    });
-  } else if (OF_THE_ENGINE.includes(presence.state)) {
-    notifications.show({
-      id: "presence",
-      title: t(`presence.${presence.state}`),
-      message: t(`presenceWhy.${presence.state as "not_responding" | "unreachable"}`),
-      color: "red",
-      autoClose: 10_000,
-      closeButtonProps: { "aria-label": t("action.close") },
-    });
+    const title = t("presence.setBy", { name: presence.by, state: t(`presence.${state}`) });
+    showToast({ id: "presence", tone: "amber", title, text: presence.reason ?? undefined });
+  } else if (state === "not_responding" || state === "unreachable") {
+    showToast({ id: "presence", tone: "red", title: t(`presence.${state}`), text: t(`presenceWhy.${state}`) });
   }
 }

@@ -1,20 +1,10 @@
-import {
-  Button,
-  createTheme,
-  type CSSVariablesResolver,
-  type MantineColorsTuple,
-  Modal,
-  Drawer,
-  Menu,
-  Tooltip,
-} from "@mantine/core";
+import { createTheme, type CSSVariablesResolver, type MantineColorsTuple } from "@mantine/core";
 
 /** Mantine takes its colours from tokens.css; the tuples only serve its own shade arithmetic. */
 const accent: MantineColorsTuple = [
   "#edf1fd", "#d6dffa", "#adbef4", "#829cee", "#5f7fe8", "#456ae2", "#3d63e0", "#2f55d4", "#2747b4", "#1e3991",
 ];
-
-/** Mantine's dark greys are neutral; ours lean to blue, so its own parts fit in. */
+/** Mantine's own greys are neutral; ours lean to blue, so its parts fit in. */
 const dark: MantineColorsTuple = [
   "#eceff4", "#c6ccd6", "#98a1b0", "#6b7484", "#3b4350", "#272d37", "#1e242d", "#161a21", "#12161c", "#0e1116",
 ];
@@ -32,12 +22,11 @@ export const theme = createTheme({
   cursorType: "pointer",
   respectReducedMotion: true,
   focusRing: "auto",
+  // By name and not by component, so that a page that shows no dialog does not load one.
   components: {
-    Button: Button.extend({ defaultProps: { size: "sm" } }),
-    Modal: Modal.extend({ defaultProps: { centered: true, radius: "12px", overlayProps: { backgroundOpacity: 0.4 } } }),
-    Drawer: Drawer.extend({ defaultProps: { position: "right", overlayProps: { backgroundOpacity: 0.3 } } }),
-    Menu: Menu.extend({ defaultProps: { shadow: "md", radius: "8px", withinPortal: true } }),
-    Tooltip: Tooltip.extend({ defaultProps: { openDelay: 350, radius: "6px" } }),
+    Modal: { defaultProps: { centered: true, radius: "12px", overlayProps: { backgroundOpacity: 0.4 } } },
+    Drawer: { defaultProps: { position: "right", overlayProps: { backgroundOpacity: 0.3 } } },
+    Menu: { defaultProps: { shadow: "md", radius: "8px", withinPortal: true } },
   },
 });
 

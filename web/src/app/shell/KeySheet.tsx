@@ -12,11 +12,11 @@ const GROUPS = [
 ] as const satisfies { title: string; ids: CommandId[] }[];
 
 /** Every key there is, what it does, and the switch that turns them all off. */
-export function KeySheet({ isOpen, onClose }: { isOpen: boolean; onClose: () => void }) {
+export function KeySheet({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const { isOff } = useActiveCommands();
   return (
-    <Modal opened={isOpen} onClose={onClose} title={t("keys.title")} closeButtonProps={{ "aria-label": t("action.close") }}>
+    <Modal opened onClose={onClose} title={t("keys.title")} closeButtonProps={{ "aria-label": t("action.close") }}>
       {GROUPS.map((group) => (
         <section key={group.title} className={classes.keyGroup} aria-label={t(`keys.group.${group.title}`)}>
           <h3 className={classes.keyTitle}>{t(`keys.group.${group.title}`)}</h3>

@@ -1,6 +1,6 @@
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { CircleHelp } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { lazy, type ReactNode, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { ActionIcon } from "@mantine/core";
@@ -16,13 +16,14 @@ import { LiveProvider } from "@/live/LiveProvider";
 import { PhoneProvider } from "@/phone/PhoneProvider";
 
 import { ConnectionBanner } from "./ConnectionBanner";
-import { KeySheet } from "./KeySheet";
 import { Logo } from "./Logo";
 import { hasDesk, PLACES } from "./navigation";
 import { QuickSearch } from "./QuickSearch";
 import { RingingElsewhere } from "./RingingElsewhere";
 import { Settings } from "./Settings";
 import classes from "./Shell.module.css";
+
+const KeySheet = lazy(async () => ({ default: (await import("./KeySheet")).KeySheet }));
 
 /** The frame of every page of somebody signed in. */
 export function Shell() {
@@ -100,7 +101,11 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
       <main id="main" className={classes.main} tabIndex={-1}>
         {children}
       </main>
-      <KeySheet isOpen={isSheetOpen} onClose={() => setSheetOpen(false)} />
+      {isSheetOpen ? (
+        <Suspense>
+          <KeySheet onClose={() => setSheetOpen(false)} />
+        </Suspense>
+      ) : null}
     </div>
   );
 }

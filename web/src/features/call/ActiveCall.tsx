@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
 import { CircleCheck, X } from "lucide-react";
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
@@ -14,12 +14,13 @@ import classes from "./ActiveCall.module.css";
 import { CallHead } from "./CallHead";
 import { Candidates } from "./Candidates";
 import { useChooseCustomer, useFinish } from "./commands";
-import { CreateOrAttach } from "./CreateOrAttach";
 import { Dispositions } from "./Dispositions";
 import { NoteField } from "./NoteField";
 import { PopIdentity } from "./PopIdentity";
 import { TicketChoice } from "./TicketChoice";
 import { useNote } from "./useNote";
+
+const CreateOrAttach = lazy(async () => ({ default: (await import("./CreateOrAttach")).CreateOrAttach }));
 
 interface Props {
   agentId: number;
@@ -42,7 +43,11 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
       <CallHead call={call} hasKeys={hasKeys} />
       <PopIdentity pop={pop} />
       {isAmbiguous ? <ChooseCandidate call={call} hasKeys={hasKeys} /> : null}
-      {isUnknown ? <CreateOrAttach pop={pop} /> : null}
+      {isUnknown ? (
+        <Suspense>
+          <CreateOrAttach pop={pop} />
+        </Suspense>
+      ) : null}
       <TicketChoice pop={pop} />
       <NoteField note={note} hasKeys={hasKeys} />
       <Dispositions
