@@ -62,8 +62,6 @@ def reactions(*, commands: Commands, push: Push, redis: Redis) -> tuple[Reaction
         inline("realtime.log", CallAgentLeft, desk_log.on_call_fact),
         inline("routing.requeued", CallRequeued, routing.on_call_requeued),
         inline("routing.call_ended", CallEnded, routing.on_call_ended),
-        inline("realtime.log", CallEnded, desk_log.on_call_fact),
-        effect("realtime.push_call_ended", CallEnded, push.to_agent_of_call),
         state("ticketing.close_call", CallEnded, ticketing.on_call_ended),
         # after the call
         inline("realtime.log", WrapUpStarted, desk_log.on_wrap_up),

@@ -10,7 +10,6 @@ from core.events import (
     AgentPresenceChanged,
     CallAgentLeft,
     CallAnswered,
-    CallEnded,
     OfferAccepted,
     OfferCreated,
     OfferEnded,
@@ -42,7 +41,7 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
     await _append(tx, event.agent_id, "call_changed", offer_id=event.offer_id, call_id=event.call_id)
 
 
-async def on_call_fact(tx: Tx, event: CallAnswered | CallAgentLeft | CallEnded) -> None:
+async def on_call_fact(tx: Tx, event: CallAnswered | CallAgentLeft) -> None:
     row = await tx.conn.fetchrow(sql.AGENT_OF_CALL, event.call_id)
     if row is not None and row["agent_id"] is not None:
         await _append(tx, row["agent_id"], "call_changed", offer_id=row["offer_id"], call_id=event.call_id)

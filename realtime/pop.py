@@ -123,6 +123,8 @@ async def _customer(conn: Connection, redis: Redis, row: Any, chosen: int | None
     profile = None
     if chosen is not None:
         profile = await profile_of(conn, redis, customer_id=CustomerId(chosen), principal=viewer)
+        earlier = [contact for contact in profile.last_contacts if contact.call_id != row["call_id"]]
+        profile = profile.model_copy(update={"last_contacts": earlier})
     match = found.match if found.match is not Match.NONE or chosen is None else Match.NONE
     return PopCustomer(match=match.value, candidates=list(found.candidates), profile=profile, chosen_id=chosen)
 

@@ -82,6 +82,7 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     rules = await published_rules(tx)
     facts = _flatten(event.facts)
     facts["customer.match"] = event.match
+    facts["call.queue"] = event.queue
     facts["time.weekday"] = event.entered_at.isoweekday()
     facts["time.clock"] = event.entered_at.hour * 60 + event.entered_at.minute
     rule = rules.first_match(facts)
