@@ -34,6 +34,7 @@ class RabbitBroker:
         publish_timeout_s: float = 5.0,
         connect_timeout_s: float = 5.0,
         heartbeat_s: int = 10,
+        longest_pause_s: float = 5.0,
         stop_grace_s: float = 5.0,
     ) -> None:
         self._topology = Topology()
@@ -45,12 +46,14 @@ class RabbitBroker:
             publish_timeout_s=publish_timeout_s,
             heartbeat_s=heartbeat_s,
             connect_timeout_s=connect_timeout_s,
+            longest_pause_s=longest_pause_s,
         )
         self._consuming = Link(
             url,
             name="consume",
             heartbeat_s=heartbeat_s,
             connect_timeout_s=connect_timeout_s,
+            longest_pause_s=longest_pause_s,
             serve=self._serve_consumers,
         )
         self._consumers: set[QueueConsumer | WakeConsumer] = set()
@@ -108,8 +111,7 @@ class RabbitBroker:
         """Messages ready in each queue of ours; a queue that does not exist is left out."""
         depths: dict[str, int] = {}
         with as_unavailable():
-            async with asyncio.timeout(DECLARE_TIMEOUT_S):
-                connection = await self._consuming.opened()
+            async with self._consuming.hold(self._connect_timeout_s) as connection, asyncio.timeout(DECLARE_TIMEOUT_S):
                 channel = await connection.channel()
                 for name in self._topology.queue_names():
                     try:
@@ -127,6 +129,7 @@ class RabbitBroker:
         finally:
             self._consumers.discard(reader)
 
-    async def _serve_consumers(self, _: AbstractConnection, lost: asyncio.Event) -> None:
+    async def _serve_consumers(self, _: AbstractConnection) -> None:
+        """Nothing stands on this connection but what holds it: see `broker_consumer.session`."""
         self._consuming.works()
-        await lost.wait()
+        await asyncio.get_running_loop().create_future()

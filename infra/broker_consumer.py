@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from infra.broker_link import Link, Pause, as_unavailable, close_quietly, describe
-from infra.broker_outcome import InHand, OneByOne, is_own_cancellation, outcome_of, rung_for
+from infra.broker_outcome import InHand, OneByOne, outcome_of, rung_for
 from infra.broker_publisher import Letter, Publisher
 from infra.broker_topology import PARKING, Topology, dispatch_name, retry_name
 from infra.broker_wire import foreign_to_wire, from_wire, park_marks, to_wire
@@ -41,17 +41,31 @@ log = structlog.get_logger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """An open consumer; `lost` is set once it can receive and acknowledge nothing more."""
+    """An open consumer. `lost` is set once its channel can receive and acknowledge nothing more."""
 
+    link: Link
+    connection: AbstractConnection
     channel: AbstractChannel
     queue: str
+    tag: str = ""
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     is_ending: bool = False
 
+    @property
+    def is_alive(self) -> bool:
+        return self.link.is_on(self.connection) and not self.lost.is_set()
 
-async def keep_consuming(name: str, once: Callable[[], Awaitable[None]]) -> None:
+    async def stop(self) -> None:
+        """Ask for no more messages; those in hand can still be acknowledged."""
+        self.is_ending = True
+        with suppress(BrokerUnavailable), as_unavailable():
+            queue = await self.channel.get_queue(self.queue, ensure=False)
+            await queue.cancel(self.tag, timeout=RPC_TIMEOUT_S)
+
+
+async def keep_consuming(link: Link, name: str, once: Callable[[], Awaitable[None]]) -> None:
     """Run one session after the other until cancelled. Only a TopologyMismatch ends it: waiting does not cure that."""
-    pause = Pause()
+    pause = Pause(link.longest_pause_s)
     while True:
         pause.attempt()
         try:
@@ -71,41 +85,38 @@ async def session(
     prefetch: int,
     on_message: Callable[[Session, AbstractIncomingMessage], Awaitable[None]],
 ) -> AsyncIterator[Session]:
-    connection = await link.opened()
-    await topology.declare(connection)
-    channel = connection.channel(publisher_confirms=False)
-    async with asyncio.timeout(RPC_TIMEOUT_S):
-        await channel.initialize()
-    here = Session(channel, queue)
+    """Consume for as long as the block lasts. It ends with BrokerUnavailable when the connection is lost."""
+    async with link.hold() as connection:
+        await topology.declare(connection)
+        async with asyncio.timeout(RPC_TIMEOUT_S):
+            channel = connection.channel(publisher_confirms=False)
+            await channel.initialize()
+        here = Session(link, connection, channel, queue)
 
-    async def receive(delivery: AbstractIncomingMessage) -> None:
-        await on_message(here, delivery)
+        async def receive(delivery: AbstractIncomingMessage) -> None:
+            await on_message(here, delivery)
 
-    try:
         underlay = await channel.get_underlay_channel()
         channel.close_callbacks.add(lambda *_: here.lost.set())
         underlay.on_consumer_cancel_callbacks.add(lambda _: here.lost.set())
-        # Per consumer: a global limit on a quorum queue closes the whole connection.
-        await channel.set_qos(prefetch_count=prefetch, global_=False, timeout=RPC_TIMEOUT_S)
-        consumed = await channel.get_queue(queue, ensure=False)
         try:
-            tag = await consumed.consume(receive, timeout=RPC_TIMEOUT_S)
-        except TimeoutError:
-            # Seen on 3.10 for a queue declared within the last second before a kill -9: it never gets a leader again.
-            raise BrokerUnavailable("the queue gives no answer; if that stays, delete it and it comes back") from None
-        try:
+            # Per consumer: a global limit on a quorum queue closes the whole connection.
+            await channel.set_qos(prefetch_count=prefetch, global_=False, timeout=RPC_TIMEOUT_S)
+            consumed = await channel.get_queue(queue, ensure=False)
+            try:
+                here.tag = await consumed.consume(receive, timeout=RPC_TIMEOUT_S)
+            except TimeoutError:
+                # Seen on 3.10 for a queue declared in the last second before a kill -9: it gets no leader again.
+                raise BrokerUnavailable("the queue does not answer; if that stays, delete it: it comes back") from None
             yield here
         finally:
             here.is_ending = True
-            if not channel.is_closed:
-                with suppress(BrokerUnavailable), as_unavailable():
-                    await consumed.cancel(tag, timeout=RPC_TIMEOUT_S)
-    finally:
-        here.lost.set()
-        await close_quietly(channel)
+            here.lost.set()
+            if link.is_on(connection):
+                await close_quietly(channel)
 
 
-async def watch(link: Link, here: Session) -> None:
+async def watch(here: Session) -> None:
     """Return once the session is lost. Connections look alive for half a minute after they died, so ask the queue."""
     while not here.lost.is_set():
         with suppress(TimeoutError):
@@ -116,7 +127,7 @@ async def watch(link: Link, here: Session) -> None:
         try:
             found = await underlay.queue_declare(here.queue, passive=True, timeout=RPC_TIMEOUT_S)
         except TimeoutError:
-            link.drop(BrokerUnavailable("a queue did not answer in time"))
+            here.link.drop(BrokerUnavailable("a queue did not answer in time"))
             raise
         if not found.consumer_count:
             return
@@ -145,9 +156,10 @@ class QueueConsumer:
         async with asyncio.TaskGroup() as tasks:
             in_hand = InHand(tasks)
             try:
-                await keep_consuming(self._consumer.name, lambda: self._session(in_hand))
+                await keep_consuming(self._link, self.queue, lambda: self._session(in_hand))
             except TopologyMismatch as error:
                 mismatch = error  # raised below, or it would come out wrapped in a group
+            finally:
                 await in_hand.finish(self._stop_grace_s)
         if mismatch is not None:
             raise mismatch
@@ -158,15 +170,16 @@ class QueueConsumer:
             if not here.is_ending:
                 in_hand.start(self._work(here, delivery))
 
-        name, prefetch = self._consumer.name, self._consumer.prefetch
-        async with session(self._link, self._topology, name, prefetch=prefetch, on_message=on_message) as here:
+        prefetch = self._consumer.prefetch
+        async with session(self._link, self._topology, self.queue, prefetch=prefetch, on_message=on_message) as here:
             self.is_consuming = True
             try:
-                await watch(self._link, here)
+                await watch(here)
             finally:
                 self.is_consuming = False
-                if is_own_cancellation():
-                    here.is_ending = True
+                if here.is_alive:
+                    # Asked to stop: what is in hand ends while it can still be acknowledged.
+                    await here.stop()
                     await in_hand.finish(self._stop_grace_s)
 
     async def _work(self, here: Session, delivery: AbstractIncomingMessage) -> None:
@@ -194,13 +207,13 @@ class QueueConsumer:
 
     async def _settle(self, here: Session, delivery: AbstractIncomingMessage, onward: Letter | None) -> None:
         """Acknowledge, after the onward copy (if any) is confirmed. Left undone when the session is lost meanwhile."""
-        pause = Pause()
-        while onward is not None and not here.lost.is_set():
+        pause = Pause(self._link.longest_pause_s)
+        while onward is not None and here.is_alive:
             with suppress(BrokerUnavailable):
                 if all(await self._publisher.send([onward])):
                     break
             await pause.wait()
-        if here.lost.is_set():
+        if not here.is_alive:
             return
         await _ack(delivery)
 
@@ -217,13 +230,13 @@ class WakeConsumer:
         self.is_consuming = False
 
     async def run(self) -> None:
-        await keep_consuming(self.queue, self._session)
+        await keep_consuming(self._link, self.queue, self._session)
 
     async def _session(self) -> None:
         async with session(self._link, self._topology, self.queue, prefetch=1, on_message=self._woken) as here:
             self.is_consuming = True
             try:
-                await watch(self._link, here)
+                await watch(here)
             finally:
                 self.is_consuming = False
 

@@ -7,8 +7,8 @@ it, and the next one is set up from the start by the same few lines; the pause b
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final, TypeAlias
 
 import aio_pika
@@ -21,10 +21,9 @@ from infra.broker_outcome import is_own_cancellation
 from infra.bus import BrokerUnavailable, TopologyMismatch
 
 FIRST_PAUSE_S: Final = 0.2
-LONGEST_PAUSE_S: Final = 5.0
 STABLE_AFTER_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 3.0
-Serve: TypeAlias = Callable[[AbstractConnection, asyncio.Event], Awaitable[None]]
+Serve: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +48,8 @@ def as_unavailable() -> Iterator[None]:
 class Pause:
     """Growing pauses with jitter between attempts; short again after an attempt that lasted."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s = longest_s
         self._next_s = FIRST_PAUSE_S
         self._began = asyncio.get_running_loop().time()
 
@@ -59,14 +59,24 @@ class Pause:
     async def wait(self) -> None:
         if asyncio.get_running_loop().time() - self._began > STABLE_AFTER_S:
             self._next_s = FIRST_PAUSE_S
-        pause_s, self._next_s = self._next_s, min(LONGEST_PAUSE_S, self._next_s * 2)
+        pause_s, self._next_s = self._next_s, min(self._longest_s, self._next_s * 2)
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter, not a secret
 
 
 class Link:
-    """`run()` keeps the connection; `serve(connection, lost)` sets up what stands on it and returns once `lost` is set."""
+    """`run()` keeps the connection open and lets `serve(connection)` work on it until it is lost."""
 
-    def __init__(self, url: str, *, name: str, heartbeat_s: int, connect_timeout_s: float, serve: Serve) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        heartbeat_s: int,
+        connect_timeout_s: float,
+        longest_pause_s: float,
+        serve: Serve,
+    ) -> None:
+        self.longest_pause_s = longest_pause_s
         self._url = URL(url)
         self._name = name
         self._heartbeat_s = heartbeat_s
@@ -74,7 +84,7 @@ class Link:
         self._serve = serve
         self._connection: AbstractConnection | None = None
         self._opened = asyncio.Event()
-        self._lost = asyncio.Event()
+        self._holds: set[asyncio.Timeout] = set()
         self._dropped_because: Exception | None = None
         self._away_since = 0.0
         self.trouble: Exception | None = None
@@ -90,20 +100,41 @@ class Link:
         """For how long there has been no connection."""
         return 0.0 if self._connection is not None else asyncio.get_running_loop().time() - self._away_since
 
+    def is_on(self, connection: AbstractConnection) -> bool:
+        return self._connection is connection
+
     def drop(self, because: BrokerUnavailable | TopologyMismatch) -> None:
         """Distrust the connection: close it and open another."""
-        self._dropped_because = because
-        self._lost.set()
+        if self._connection is not None:
+            self._dropped_because = because
+            self._lose(self._connection)
 
-    async def opened(self, within_s: float | None = None) -> AbstractConnection:
-        """The open connection. Raises BrokerUnavailable after `within_s`."""
+    @asynccontextmanager
+    async def hold(self, within_s: float | None = None) -> AsyncIterator[AbstractConnection]:
+        """Work on the connection, waiting up to `within_s` for one.
+
+        The block ends with BrokerUnavailable once the connection is lost. aiormq itself now and then leaves a call
+        waiting that was begun while its connection was breaking.
+        """
         try:
             async with asyncio.timeout(within_s):
                 while self._connection is None:
                     await self._opened.wait()
-                return self._connection
+                connection = self._connection
         except TimeoutError:
             raise BrokerUnavailable(self.why()) from None
+        lost = asyncio.timeout(None)
+        try:
+            async with lost:
+                self._holds.add(lost)
+                try:
+                    yield connection
+                finally:
+                    self._holds.discard(lost)
+        except TimeoutError:
+            if lost.expired():
+                raise BrokerUnavailable("connection lost") from None
+            raise
 
     async def changed(self) -> None:
         """Wait for the next change: it works, or it has trouble."""
@@ -115,46 +146,54 @@ class Link:
 
     async def run(self) -> None:
         self._away_since = asyncio.get_running_loop().time()
-        pause = Pause()
+        pause = Pause(self.longest_pause_s)
         while True:
             pause.attempt()
             try:
                 with as_unavailable():
                     await self._once()
-                self._note(self._dropped_because or BrokerUnavailable("connection lost"))
             except (BrokerUnavailable, TopologyMismatch) as error:
-                self._note(error)
+                self._note(self._dropped_because or error)
             except Exception as error:
                 # A fault inside the client library must not end the process that answers calls.
                 log.exception("rabbitmq link failed", link=self._name)
                 self._note(error)
             await pause.wait()
 
+    def works(self) -> None:
+        """Said by `serve` once the connection does what it is for."""
+        if self.trouble is not None:
+            log.info("rabbitmq link works again", link=self._name)
+        self._tell(None)
+
     async def _once(self) -> None:
+        self._dropped_because = None
         async with asyncio.timeout(self._connect_timeout_s):
             connection = await aio_pika.connect(
                 self._url,
                 heartbeat=self._heartbeat_s,
                 client_properties={"connection_name": f"ringdesk {self._name}"},
             )
-        lost = self._lost = asyncio.Event()
-        self._dropped_because = None
-        connection.close_callbacks.add(lambda *_: lost.set())
+        connection.close_callbacks.add(lambda *_: self._lose(connection))
         self._connection = connection
         self._opened.set()
         try:
-            await self._serve(connection, lost)
+            async with self.hold():
+                await self._serve(connection)
         finally:
-            self._connection = None
-            self._away_since = asyncio.get_running_loop().time()
-            self._opened.clear()
+            self._lose(connection)
             await close_quietly(connection)
 
-    def works(self) -> None:
-        """Said by `serve` once the connection does what it is for."""
-        if self.trouble is not None:
-            log.info("rabbitmq link works again", link=self._name)
-        self._tell(None)
+    def _lose(self, connection: AbstractConnection) -> None:
+        """End everything that stands on this connection."""
+        if self._connection is not connection:
+            return
+        self._connection = None
+        self._opened.clear()
+        now = self._away_since = asyncio.get_running_loop().time()
+        for hold in self._holds:
+            hold.reschedule(now)
+        self._holds = set()
 
     def _note(self, error: Exception) -> None:
         if type(error) is not type(self.trouble):

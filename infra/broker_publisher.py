@@ -60,6 +60,7 @@ class Publisher:
         publish_timeout_s: float,
         heartbeat_s: int,
         connect_timeout_s: float,
+        longest_pause_s: float,
     ) -> None:
         self._topology = topology
         self._publish_timeout_s = publish_timeout_s
@@ -68,6 +69,7 @@ class Publisher:
             name="publish",
             heartbeat_s=heartbeat_s,
             connect_timeout_s=connect_timeout_s,
+            longest_pause_s=longest_pause_s,
             serve=self._serve,
         )
         self._open: _Open | None = None
@@ -87,7 +89,8 @@ class Publisher:
             raise BrokerUnavailable(self.link.why()) from None
         try:
             with as_unavailable():
-                await self._topology.declare(await self.link.opened(within_s))
+                async with self.link.hold(within_s) as connection:
+                    await self._topology.declare(connection)
         except TopologyMismatch as mismatch:
             self.link.drop(mismatch)
             raise
@@ -151,7 +154,7 @@ class Publisher:
             return False
         return True
 
-    async def _serve(self, connection: AbstractConnection, lost: asyncio.Event) -> None:
+    async def _serve(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(DECLARE_TIMEOUT_S):
             confirmed = connection.channel(publisher_confirms=True, on_return_raises=True)
             await confirmed.initialize()
@@ -159,22 +162,24 @@ class Publisher:
             await plain.initialize()
         await self._topology.declare(connection)
         for channel in (confirmed, plain):
-            channel.close_callbacks.add(lambda *_: lost.set())
+            channel.close_callbacks.add(lambda *_: self._closed(connection))
         self._open = _Open(connection, confirmed, plain)
         self.link.works()
         try:
-            await self._watch(connection, lost)
+            await self._watch(connection)
         finally:
             self._open = None
             self.is_blocked = False
 
-    async def _watch(self, connection: AbstractConnection, lost: asyncio.Event) -> None:
-        """Until the connection is lost: notice alarms, and put back what a returned message shows to be missing."""
+    def _closed(self, connection: AbstractConnection) -> None:
+        if self.link.is_on(connection):
+            self.link.drop(BrokerUnavailable("the broker closed the publishing channel"))
+
+    async def _watch(self, connection: AbstractConnection) -> None:
+        """For ever: notice alarms, and put back what a returned message shows to be missing."""
         repaired_at = 0.0
-        while not lost.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
-                    await lost.wait()
+        while True:
+            await asyncio.sleep(TICK_S)
             self._note_blocked(await is_blocked(connection))
             now = asyncio.get_running_loop().time()
             if self._needs_repair and not self.is_blocked and now - repaired_at > REPAIR_AT_MOST_EVERY_S:

@@ -39,7 +39,13 @@ async def proxy(rabbitmq_url: str) -> AsyncIterator[LinkProxy]:
 async def bench(proxy: LinkProxy, rabbitmq_url: str) -> AsyncIterator[RabbitBench]:
     """Impatient, so that what takes half a minute in production takes seconds here."""
     async with rabbit_bench(
-        proxy.url, rabbitmq_url, publish_timeout_s=1.0, connect_timeout_s=2.0, heartbeat_s=1, stop_grace_s=1.0
+        proxy.url,
+        rabbitmq_url,
+        publish_timeout_s=1.0,
+        connect_timeout_s=2.0,
+        heartbeat_s=1,
+        longest_pause_s=1.0,
+        stop_grace_s=1.0,
     ) as bench:
         yield bench
 

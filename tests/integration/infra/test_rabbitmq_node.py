@@ -34,7 +34,12 @@ SETTLED_S = 1.5
 @pytest_asyncio.fixture
 async def bench(rabbitmq_node: RabbitNode) -> AsyncIterator[RabbitBench]:
     async with rabbit_bench(
-        rabbitmq_node.url, publish_timeout_s=1.0, connect_timeout_s=2.0, heartbeat_s=1, stop_grace_s=1.0
+        rabbitmq_node.url,
+        publish_timeout_s=1.0,
+        connect_timeout_s=2.0,
+        heartbeat_s=1,
+        longest_pause_s=1.0,
+        stop_grace_s=1.0,
     ) as bench:
         yield bench
 
@@ -53,7 +58,7 @@ async def publishing(broker: RabbitBroker, event: str) -> AsyncIterator[Ledger]:
 
     async def publish_on() -> None:
         while True:
-            batch = [Outgoing(a_message(event)) for _ in range(20)]
+            batch = [Outgoing(a_message(event)) for _ in range(10)]
             try:
                 answers = await broker.publish(batch)
             except BrokerUnavailable:
@@ -61,7 +66,7 @@ async def publishing(broker: RabbitBroker, event: str) -> AsyncIterator[Ledger]:
                 continue
             for outgoing, answer in zip(batch, answers, strict=True):
                 (ledger.confirmed if answer else ledger.unknown).add(outgoing.message.event_id)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
 
     async with running(publish_on()):
         yield ledger
@@ -75,14 +80,14 @@ async def test_kill_9_under_publishing_loses_nothing_confirmed(bench: RabbitBenc
     async with running(bench.broker.consume(consumer, handler), bench.broker.consume(second, retried)) as tasks:
         await bench.broker.publish([Outgoing(a_message(), second.name)])
         async with publishing(bench.broker, event) as ledger:
-            await until(lambda: len(ledger.confirmed) > 500 and retried.ids)
+            await until(lambda: len(ledger.confirmed) > 300 and retried.ids)
             await asyncio.sleep(SETTLED_S)
             await rabbitmq_node.kill()
             before = set(ledger.confirmed)
             await until(lambda: not bench.broker.health().is_up)
             await rabbitmq_node.start()
             await until(lambda: bench.broker.health().is_up)
-            await until(lambda: len(ledger.confirmed) > len(before) + 200)
+            await until(lambda: len(ledger.confirmed) > len(before) + 100)
         await until(lambda: ledger.confirmed <= set(handler.ids), within_s=20)
         await until(lambda: len(retried.ids) == 2)
         assert not any(task.done() for task in tasks)

@@ -90,7 +90,8 @@ async def test_a_consumer_that_went_missing_unnoticed_is_found_by_the_probe(
         await publish_until(bench.broker, Outgoing(a_message(), consumer.name), lambda: handler.finished)
         [reader] = bench.broker._consumers
         assert isinstance(reader, broker_consumer.QueueConsumer)
-        connection = await bench.broker._consuming.opened()
+        connection = bench.broker._consuming._connection
+        assert connection is not None
         assert connection.transport is not None
         for channel in connection.transport.connection.channels.values():
             if isinstance(channel, aiormq.Channel):
