@@ -73,6 +73,7 @@ CREATE INDEX tickets_open_customer ON tickets (customer_id, updated_at DESC, id 
 CREATE INDEX tickets_unassigned_queue ON tickets (queue, updated_at DESC, id DESC) WHERE assignee_id IS NULL;
 CREATE INDEX tickets_seldom ON tickets (queue, updated_at DESC, id DESC)
     WHERE state IN ('pending_third_party', 'pending_until', 'merged');
+CREATE INDEX tickets_closed ON tickets (closed_at) WHERE closed_at IS NOT NULL; -- for the purge by age
 
 -- What is searched, apart from the ticket: each change of a ticket moves it up the list and so writes all of its indexes, and a
 -- trigram index is the dearest of them. This row changes only with the subject.
@@ -85,7 +86,7 @@ CREATE INDEX ticket_search_body ON ticket_search USING gin (body gin_trgm_ops);
 -- A call has exactly one ticket. No foreign key: calls are purged by their own rule.
 CREATE TABLE ticket_calls (
     call_id     bigint PRIMARY KEY,
-    ticket_id   bigint NOT NULL REFERENCES tickets,
+    ticket_id   bigint NOT NULL REFERENCES tickets ON DELETE CASCADE,
     is_opener   boolean NOT NULL,
     attached_at timestamptz NOT NULL,
     outcome     text,
@@ -95,7 +96,7 @@ CREATE INDEX ticket_calls_ticket ON ticket_calls (ticket_id, call_id);
 
 CREATE TABLE ticket_notes (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    ticket_id  bigint NOT NULL REFERENCES tickets,
+    ticket_id  bigint NOT NULL REFERENCES tickets ON DELETE CASCADE,
     body       text NOT NULL CHECK (length(body) BETWEEN 1 AND 20000),
     author_id  bigint REFERENCES users,
     call_id    bigint,
@@ -106,7 +107,7 @@ CREATE INDEX ticket_notes_ticket ON ticket_notes (ticket_id, id);
 -- Who did what when; `version` is the ticket's after it. Ids and keys in `data`, no names and no texts.
 CREATE TABLE ticket_history (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    ticket_id  bigint NOT NULL REFERENCES tickets,
+    ticket_id  bigint NOT NULL REFERENCES tickets ON DELETE CASCADE,
     version    integer NOT NULL,
     at         timestamptz NOT NULL,
     actor_kind text NOT NULL,
