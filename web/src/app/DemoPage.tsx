@@ -103,7 +103,8 @@ function useComeAvailable(me: Me): void {
     onSuccess: (presence) => patch((desk) => withPresence(desk, presence)),
   });
   useEffect(() => {
-    if (state === "offline" && isIdle && me.email === AGENT) mutate();
+    const isAway = state === "offline" || state === "unreachable" || state === "not_responding";
+    if (isAway && isIdle && me.email === AGENT) mutate();
   }, [state, isIdle, me.email, mutate]);
 }
 
