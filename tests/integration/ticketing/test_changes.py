@@ -1,5 +1,6 @@
 """Changing tickets: versions, merges of other fields, references, notes, timers."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from core.errors import Invalid
 from core.ids import CustomerId, TicketId
 from core.principal import SYSTEM, Role
-from infra.outbox import Tx
+from infra.outbox import Outbox, Tx
 from tests.builders import a_customer, a_user
 from tests.integration.ticketing import given
 from ticketing import queries, service
@@ -54,6 +55,27 @@ async def test_other_fields_merge_and_the_same_field_is_a_conflict(tx: Tx) -> No
     assert (current["state"], current["priority"], current["version"]) == ("open", "high", 4)
     ticket = await given.summary(tx, ticket_id)
     assert (ticket.priority, ticket.version) == ("high", 4)
+
+
+@pytest.mark.usefixtures("clean")
+async def test_two_people_at_the_same_moment_have_one_winner(outbox: Outbox) -> None:
+    async with outbox.transaction() as tx:
+        by = given.actor(await given.a_person(tx))
+        ticket_id = (await given.a_bound_call(tx)).ticket_id
+
+    async def set_priority(priority: Priority) -> Priority | None:
+        try:
+            async with outbox.transaction() as tx:
+                await service.change(tx, ticket_id, {"priority": priority}, version=1, actor=by)
+        except TicketVersionConflict:
+            return None
+        return priority
+
+    results = await asyncio.gather(set_priority(Priority.HIGH), set_priority(Priority.LOW))
+    (winner,) = [each for each in results if each is not None]
+    async with outbox.transaction() as tx:
+        ticket = await given.summary(tx, ticket_id)
+    assert (ticket.priority, ticket.version) == (winner, 2)
 
 
 async def test_a_version_from_the_future_is_a_conflict(tx: Tx) -> None:

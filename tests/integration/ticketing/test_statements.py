@@ -3,9 +3,11 @@
 import asyncpg
 import pytest
 
+from core.principal import SYSTEM
 from infra.outbox import Tx
+from tests.builders import a_customer
 from tests.integration.ticketing import given
-from ticketing import lists, profile, queries, writes
+from ticketing import lists, profile, queries, service, writes
 
 STATEMENTS = {
     f"{module.__name__}.{name}": value
@@ -59,3 +61,20 @@ async def test_a_call_cannot_have_two_tickets(tx: Tx) -> None:
             bound.call_id,
             other.ticket_id,
         )
+
+
+async def test_a_purged_ticket_takes_everything_of_it_along(tx: Tx) -> None:
+    bound, kept = await given.a_bound_call(tx), await given.a_bound_call(tx)
+    for each in (bound, kept):
+        await service.add_note(tx, each.ticket_id, body="Note", call_id=None, actor=SYSTEM)
+    await tx.conn.execute("DELETE FROM tickets WHERE id = $1", bound.ticket_id)
+    for table in ("ticket_calls", "ticket_notes", "ticket_history", "ticket_search"):
+        rows = await tx.conn.fetch(f"SELECT DISTINCT ticket_id FROM {table}")
+        assert [row["ticket_id"] for row in rows] == [kept.ticket_id], table
+
+
+async def test_a_ticket_outlives_its_customer(tx: Tx) -> None:
+    card = await a_customer(tx, phone="+14155550100")
+    bound = await given.a_bound_call(tx, given.number("+14155550100"))
+    await tx.conn.execute("DELETE FROM customers WHERE id = $1", card.id)
+    assert (await given.summary(tx, bound.ticket_id)).customer is None
