@@ -6,10 +6,10 @@ export const LINES = [
 ] as const;
 
 export const CALLERS = [
-  { key: "known", number: "+14155550101" },
-  { key: "german", number: "+4930901001" },
-  { key: "chinese", number: "+8613800000001" },
-  { key: "shared", number: "+14155550150" },
+  { key: "known", number: "+14155550123" },
+  { key: "german", number: "+493023125693" },
+  { key: "chinese", number: "+8613800138000" },
+  { key: "shared", number: "+4930555100" },
   { key: "unknown", number: "+12125550187" },
   { key: "withheld", number: "anonymous" },
 ] as const;
