@@ -169,12 +169,21 @@ async def _run_out(run: _Run, phones: Api) -> None:
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
     while open_sids and time.monotonic() < deadline:
         for sid in sorted(open_sids):
-            with contextlib.suppress(Refused, Unanswered):
-                if (await phones.get(f"/calls/{sid}"))["ended_at"] is not None:
-                    open_sids.discard(sid)
+            if await _is_over(phones, sid):
+                open_sids.discard(sid)
         if open_sids:
             await asyncio.sleep(POLL_S)
     run.say(f"{len(run.sids) - len(open_sids)} calls over, {len(open_sids)} still open")
+
+
+async def _is_over(phones: Api, sid: str) -> bool:
+    """Also when the simulator does not know the call any more: it was restarted, and nobody is on the line."""
+    try:
+        return (await phones.get(f"/calls/{sid}"))["ended_at"] is not None
+    except Refused as refused:
+        return refused.status == 404
+    except Unanswered:
+        return False
 
 
 async def _account(run: _Run, service: Api) -> dict[str, Judgement]:
@@ -188,9 +197,9 @@ async def _account(run: _Run, service: Api) -> dict[str, Judgement]:
                 continue
             try:
                 records = (await service.get("/api/v1/calls", sid=sid))["items"]
-            except Unanswered as unanswered:
+            except (Refused, Unanswered) as failed:
                 if is_last:
-                    judgements[sid] = Judgement("lost", str(unanswered))
+                    judgements[sid] = Judgement("lost", f"asked about it, the service said {failed}")
                 continue
             is_finished = len(records) == 1 and records[0]["state"] in FINISHED and records[0]["outcome"]
             if is_finished or is_last:
