@@ -3,7 +3,12 @@ import createClient from "openapi-fetch";
 import type { paths } from "@/api/paths";
 import { asProblem, problemOf } from "@/api/problem";
 
-const client = createClient<paths>({ baseUrl: globalThis.location.origin, credentials: "same-origin" });
+const client = createClient<paths>({
+  baseUrl: globalThis.location.origin,
+  credentials: "same-origin",
+  // Looked up at each call: tests stand at the wire.
+  fetch: (request) => globalThis.fetch(request),
+});
 const listeners = new Set<() => void>();
 
 /** Tell me when the service no longer knows this session. */

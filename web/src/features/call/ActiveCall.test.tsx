@@ -1,0 +1,86 @@
+import { screen, waitFor } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { beforeEach, expect, test } from "vitest";
+
+import { aCall, aDesk, aPop } from "@/test/builders";
+import { draw, expectAccessible } from "@/test/render";
+import { Service } from "@/test/service";
+
+import { ActiveCall } from "./ActiveCall";
+
+let service: Service;
+const FINISH = "POST /calls/42/wrap-up";
+
+beforeEach(() => {
+  localStorage.clear();
+  service = new Service()
+    .on("POST /realtime-ticket", { status: 503, body: { code: "unavailable", status: 503 } })
+    .on("GET /desk", { body: aDesk() })
+    .on("PUT /calls/42/note", ({ body }) => ({
+      body: { ...(body as { body: string; version: number }), version: 1, saved_at: "2026-11-22T10:00:00Z" },
+    }))
+    .on("POST /calls/42/hangup", { body: { call: { id: 42, state: "wrap_up" } } })
+    .on(FINISH, { body: { call: { id: 42, state: "closed" } } });
+});
+
+const desk = aDesk();
+const show = (call = aCall()) =>
+  draw(<ActiveCall agentId={1} call={call} dispositions={desk.dispositions} hasKeys />, { ...desk, calls: [call] });
+
+const wrapping = aCall({
+  state: "wrapping",
+  ended_at: "2026-11-22T10:02:00Z",
+  wrap_up_ends_at: "2099-11-22T10:02:30Z",
+});
+
+test("the note has the focus; digits written into it choose nothing, Alt and a digit does", async () => {
+  const { container } = await show();
+  expect(document.activeElement).toBe(screen.getByTestId("call-note"));
+  await userEvent.keyboard("1 refund");
+  expect(screen.getByTestId("call-note")).toHaveProperty("value", "1 refund");
+  expect(container.querySelectorAll('[aria-pressed="true"]')).toHaveLength(0);
+  await userEvent.keyboard("{Alt>}3{/Alt}");
+  expect(screen.getByTestId("disposition-callback").getAttribute("aria-pressed")).toBe("true");
+  await expectAccessible(container);
+});
+
+test("only the results of this queue are offered", async () => {
+  await show();
+  expect(screen.queryByTestId("disposition-refund")).toBeNull();
+  expect(screen.getByTestId("disposition-resolved")).toBeTruthy();
+});
+
+test("in wrap-up Ctrl+Enter saves note and result and finishes", async () => {
+  await show(wrapping);
+  await userEvent.keyboard("call back at four{Alt>}3{/Alt}{Control>}{Enter}{/Control}");
+  await waitFor(() => expect(service.bodiesOf(FINISH)).toEqual([{ disposition: "callback", note: "call back at four" }]));
+});
+
+test("during the call Ctrl+Enter cuts nobody off: it finishes when the call has ended", async () => {
+  const { queries, unmount } = await show();
+  await userEvent.keyboard("{Control>}{Enter}{/Control}");
+  expect(await screen.findByText("Will be finished as soon as the call ends.")).toBeTruthy();
+  expect(service.bodiesOf("POST /calls/42/hangup")).toEqual([]);
+  expect(service.bodiesOf(FINISH)).toEqual([]);
+  unmount();
+  queries.clear();
+});
+
+test("hanging up by key tells the service", async () => {
+  await show();
+  await userEvent.keyboard("{Control>}{Shift>}h{/Shift}{/Control}");
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/hangup")).toHaveLength(1));
+});
+
+test("an unknown caller can be found or created with two fields, country and language filled in", async () => {
+  const pop = aPop({ state: "accepted", customer: { match: "none", candidates: [], profile: null, chosen_id: null } });
+  service
+    .on("POST /customers", { status: 201, body: { id: 77 } })
+    .on("POST /calls/42/customer", { body: { ...pop, version: 5 } });
+  const { container } = await show(aCall({ pop: { ...pop, call: { ...pop.call, language: "de" } } }));
+  await userEvent.type(await screen.findByLabelText("Or a new customer: name"), "Nora Neu");
+  await userEvent.click(screen.getByRole("button", { name: "Create and attach" }));
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/customer")).toEqual([{ customer_id: 77 }]));
+  expect(service.bodiesOf("POST /customers")).toEqual([{ name: "Nora Neu", language: "de", phone: "+14155550101" }]);
+  await expectAccessible(container);
+});

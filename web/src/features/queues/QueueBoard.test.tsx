@@ -1,0 +1,32 @@
+import { screen } from "@testing-library/react";
+import { expect, test } from "vitest";
+
+import { aDesk, aQueue } from "@/test/builders";
+import { draw, expectAccessible } from "@/test/render";
+import { Service } from "@/test/service";
+
+import { QueueBoard } from "./QueueBoard";
+
+const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
+
+test("fresh numbers show their age, old ones say that they are old", async () => {
+  new Service();
+  const { container } = await draw(<QueueBoard queues={[aQueue({ waiting: 2, longest_wait_s: 30 })]} asOf={secondsAgo(1)} />, aDesk());
+  expect(screen.getByTestId("queue-row-support").textContent).toMatch(/Support2/);
+  expect(screen.getByTestId("queue-board").hasAttribute("data-stale")).toBe(false);
+  await expectAccessible(container);
+});
+
+test("after five seconds without news the board is grey", async () => {
+  new Service();
+  await draw(<QueueBoard queues={[aQueue()]} asOf={secondsAgo(9)} />, aDesk());
+  expect(screen.getByTestId("queue-board").hasAttribute("data-stale")).toBe(true);
+  expect(screen.getByRole("status").textContent).toMatch(/old/);
+});
+
+test("a queue without a decided call has no service level, not zero", async () => {
+  new Service();
+  const empty = aQueue({ service_level: { numerator: 0, denominator: 0, within_s: 20, target: 0.8 } });
+  await draw(<QueueBoard queues={[empty]} asOf={secondsAgo(0)} />, aDesk());
+  expect(screen.getByTestId("queue-row-support").lastElementChild?.textContent).toBe("—");
+});

@@ -1,0 +1,53 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import type { VoiceToken } from "@/api/types";
+import { Service } from "@/test/service";
+
+import { Softphone } from "./softphone";
+
+const token: VoiceToken = {
+  backend: "simulated",
+  identity: "agent_1",
+  token: "jwt",
+  ttl_s: 600,
+  connect_url: "/demo/phone/connect",
+};
+let service: Service;
+let phone: Softphone;
+
+beforeEach(() => {
+  service = new Service()
+    .on("POST /demo/phone/connect", { status: 201, body: { sid: "CA1" } })
+    .on("GET /demo/phone/CA1", { body: { sid: "CA1", status: "in-progress" } })
+    .on("POST /demo/phone/CA1/hangup", { body: { sid: "CA1", status: "completed" } });
+  phone = new Softphone(1, () => Promise.resolve(token));
+  phone.start();
+});
+
+afterEach(() => {
+  phone.stop();
+});
+
+test("it joins a call once, however often it is asked", async () => {
+  phone.connect(42);
+  phone.connect(42);
+  await vi.waitFor(() => expect(phone.status.leg).toBe("open"));
+  expect(service.bodiesOf("POST /demo/phone/connect")).toEqual([{ token: "jwt", params: { CallId: "42" } }]);
+});
+
+test("hanging up ends the leg at the simulator", async () => {
+  phone.connect(42);
+  await vi.waitFor(() => expect(phone.status.leg).toBe("open"));
+  phone.hangUp();
+  await vi.waitFor(() => expect(service.bodiesOf("POST /demo/phone/CA1/hangup")).toHaveLength(1));
+  expect(phone.status.leg).toBe("ended");
+});
+
+test("a phone that cannot join says why, and can be asked again", async () => {
+  service.on("POST /demo/phone/connect", { status: 502, body: {} });
+  phone.connect(42);
+  await vi.waitFor(() => expect(phone.status).toMatchObject({ leg: "ended", error: "connect" }));
+  service.on("POST /demo/phone/connect", { status: 201, body: { sid: "CA1" } });
+  phone.connect(42);
+  await vi.waitFor(() => expect(phone.status).toMatchObject({ leg: "open", error: null }));
+});
