@@ -89,7 +89,7 @@ def _callback(
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def endpoint(request: web.Request) -> web.StreamResponse:
         t = request.config_dict[TELEPHONY]
-        hook = await verified(request, accounts=t.accounts, public_url=t.base)
+        hook = await verified(request, accounts=t.accounts, public_url=t.base, needs_call=needs_call)
         async with asyncio.timeout(DEADLINE_S):
             await t.outbox.transact(lambda tx: handler(tx, hook), request_id=request[REQUEST_ID])
         metrics.webhooks.labels(hook.endpoint, "ok").inc()
@@ -155,7 +155,7 @@ def webhooks() -> web.Application:
         ("/dial/done", _voice(_dial_done)),
         ("/agent", _voice(_agent)),
         ("/status", _callback(service.leg_status)),
-        ("/conference", _callback(service.conference_event)),
+        ("/conference", _callback(service.conference_event, needs_call=False)),
     ):
         app.router.add_route("POST", path, endpoint)
         app.router.add_route("GET", path, endpoint)

@@ -163,13 +163,14 @@ async def leg_status(tx: Tx, hook: Webhook) -> None:
     if leg is None:
         log.info("callback of an unknown leg")  # kept as a provider event; the reconciler looks it up
         return
+    call = await sql.lock_call(tx.conn, call_id=leg["call_id"])  # the call before its legs, everywhere
     await tx.conn.execute(sql.END_LEG, hook.call_sid, status, at)
+    if call is None:
+        return
     if leg["kind"] == "customer":
-        await customer_gone(tx, sid=hook.call_sid, at=at, failed=status in FAILED_STATUSES)
+        await apply(tx, call, CallerGone(at, failed=status in FAILED_STATUSES))
     else:
-        call = await sql.lock_call(tx.conn, call_id=leg["call_id"])
-        if call is not None:
-            await apply(tx, call, AgentLeft(AgentId(leg["agent_id"]), at))
+        await apply(tx, call, AgentLeft(AgentId(leg["agent_id"]), at))
 
 
 async def conference_event(tx: Tx, hook: Webhook) -> None:
