@@ -85,7 +85,7 @@ def _voice(handler: VoiceHandler) -> Callable[[web.Request], Awaitable[web.Strea
 
 
 def _callback(
-    handler: Callable[[Tx, Webhook], Awaitable[None]],
+    handler: Callable[[Tx, Webhook], Awaitable[None]], *, needs_call: bool = True
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def endpoint(request: web.Request) -> web.StreamResponse:
         t = request.config_dict[TELEPHONY]
