@@ -70,6 +70,25 @@ async def test_bad_token_is_refused_even_with_a_good_cookie(api: Api) -> None:
         assert answer.status == 200
     async with browser.get("/api/v1/session", headers={"Authorization": "Bearer rdt_x"}) as answer:
         assert (answer.status, (await answer.json())["code"]) == (401, "unauthenticated")
+    # Also where nobody need be known: who shows a token wants to be somebody.
+    body = {"email": "a@b.c", "password": "x"}
+    async with browser.post("/api/v1/session", json=body, headers={"Authorization": "Bearer rdt_x"}) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (401, "unauthenticated")
+
+
+async def test_user_switched_off_by_hand_is_nobody(tx: Tx) -> None:
+    """`disable_user` also ends sessions and tokens; whoever forgets that is caught here."""
+    principal = await a_principal(tx)
+    _, secret = await service.create_token(
+        tx, principal.user_id, role=Role.AGENT, label="x", expires_at=tx.now + YEAR, actor=TESTER
+    )
+    assert principal.session_hash is not None
+    hashes = [principal.session_hash, fingerprint(secret)]
+    assert len(await queries.live_principals(tx.conn, hashes=hashes, now=tx.now)) == 2
+    await tx.conn.execute("UPDATE users SET is_active = false")
+    assert await queries.session_principal(tx.conn, token_hash=hashes[0], now=tx.now) is None
+    assert await queries.token_principal(tx.conn, token_hash=hashes[1], now=tx.now) is None
+    assert not await queries.live_principals(tx.conn, hashes=hashes, now=tx.now)
 
 
 async def test_only_the_hash_of_a_token_is_kept(api: Api, conn: Connection) -> None:
