@@ -410,14 +410,21 @@ def show_settings() -> int:
 
 
 @app.command
-def schema(*, out_dir: Path = Path("web")) -> int:
-    """Write the OpenAPI document (with the socket's messages) to OUT_DIR/openapi.json for the web client's types."""
-    from app.web import openapi_document
+def schema(*, check: bool = False, out_dir: Path = Path()) -> int:
+    """Write what is generated from the code: web/openapi.json and docs/reference/.
 
-    document = openapi_document(version("ringdesk"))
-    path = out_dir / "openapi.json"
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    out(f"{path} written: {len(document['paths'])} paths")
+    Parameters
+    ----------
+    check: Write nothing; exit code 1 when a file is out of date.
+    out_dir: The repository.
+    """
+    from app import reference
+
+    if check:
+        outdated = reference.outdated(out_dir)
+        return fail("out of date: " + ", ".join(outdated) + "; run `ringdesk schema`") if outdated else 0
+    for path in reference.write(out_dir):
+        out(str(path))
     return 0
 
 
