@@ -101,6 +101,8 @@ async def open_parts(
         broker = await stack.enter_async_context(open_broker(rabbitmq_url))
         redis = open_redis(redis_url)
         stack.push_async_callback(redis.aclose)
+        limiter = RateLimiter(redis_url)
+        stack.push_async_callback(limiter.aclose)
         outbox = Outbox(database, broker, relay=relay)
         accounts = settings.accounts()
         lines = Lines()
@@ -111,7 +113,7 @@ async def open_parts(
         push = Push(server, redis)
         commands = Commands(outbox, twilio, lines, public_url)
         outbox.react(reactions(commands=commands, push=push, redis=redis))
-        resources = Resources(database, outbox, broker, redis, RateLimiter(redis_url), public_url, VERSION, replica)
+        resources = Resources(database, outbox, broker, redis, limiter, public_url, VERSION, replica)
         yield Parts(
             settings,
             resources,
