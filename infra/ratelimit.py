@@ -32,9 +32,26 @@ API_PER_ADDRESS: Final = parse("3000 per minute")
 OPEN_S: Final = 3.0
 
 
+EXPIRE_EVERY_S: Final = 30.0
+
+
+class _LocalStorage(MemoryStorage):
+    """The library's storage, which walks all keys (a thread each) after every hit and stumbles over a key cleared meanwhile."""
+
+    _expired_at = 0.0
+
+    async def _MemoryStorage__schedule_expiry(self) -> None:
+        if monotonic() - self._expired_at > EXPIRE_EVERY_S:
+            self._expired_at = monotonic()
+            await super()._MemoryStorage__schedule_expiry()  # type: ignore[misc]
+
+    async def clear(self, key: str) -> None:
+        self.events[key] = []
+
+
 class RateLimiter:
     def __init__(self, redis_url: str | None) -> None:
-        self._local = MovingWindowRateLimiter(MemoryStorage())
+        self._local = MovingWindowRateLimiter(_LocalStorage())
         self._shared: MovingWindowRateLimiter | None = None
         self._pool: BlockingConnectionPool | None = None
         self._closed_again_at = 0.0
