@@ -40,7 +40,7 @@ class _LocalStorage(MemoryStorage):
 
     _expired_at = 0.0
 
-    async def _MemoryStorage__schedule_expiry(self) -> None:
+    async def _MemoryStorage__schedule_expiry(self) -> None:  # noqa: N802 - the library's mangled name
         if monotonic() - self._expired_at > EXPIRE_EVERY_S:
             self._expired_at = monotonic()
             await super()._MemoryStorage__schedule_expiry()  # type: ignore[misc]
