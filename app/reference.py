@@ -55,8 +55,10 @@ def _settings() -> str:
 def _events() -> str:
     lines = [
         HEAD + "# Events\n",
-        ("Published on the topic exchange `ringdesk.events` with the name as routing key. Bodies hold ids and versions, never names, "
-        "numbers or texts. Consumers ignore unknown fields.\n"),
+        (
+            "Published on the topic exchange `ringdesk.events` with the name as routing key. Bodies hold ids and versions, never names, "
+            "numbers or texts. Consumers ignore unknown fields.\n"
+        ),
         "| Event | Version | Fields | Meaning |",
         "|---|---|---|---|",
     ]
@@ -70,8 +72,10 @@ def _events() -> str:
 def _api() -> str:
     lines = [
         HEAD + "# API\n",
-        ("JSON under `/api/v1`; the whole description is the OpenAPI document at `/api/v1/openapi.json`. Errors are RFC 9457 problems "
-        "with a stable `code`; lists are `?limit=&cursor=` → `{items, next_cursor}`; writes accept `Idempotency-Key`.\n"),
+        (
+            "JSON under `/api/v1`; the whole description is the OpenAPI document at `/api/v1/openapi.json`. Errors are RFC 9457 problems "
+            "with a stable `code`; lists are `?limit=&cursor=` → `{items, next_cursor}`; writes accept `Idempotency-Key`.\n"
+        ),
         "| Method | Path | Roles | What |",
         "|---|---|---|---|",
     ]
