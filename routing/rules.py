@@ -4,14 +4,17 @@
     leaf  = {"field": "customer.tier", "op": "==", "value": "vip"}        (or "other": "<field>" instead of "value")
     rule  = {"name": …, "when": node?, "then": {"queue"?, "tier"?, "boost_s"?, "steps"?}}
 
-Semantics are total and two-valued (reference/routing.md §5.4): a missing field is null; `==` with null is false, `!=` true; order
-comparisons, membership and text tests with null are false; a type mismatch at run time is false. No loops, no user functions,
-no regular expressions. The first rule that matches wins; the last one must be the default (no `when`).
+Semantics are total and two-valued (reference/routing.md §5.4): a missing field is null; `==` with null is false, and so are order
+comparisons, membership and text tests with null or with a value of another type. `!=` and `not_in` are the negations of `==` and
+`in`, so with null they are true. No loops, no user functions, no regular expressions. The first rule that matches wins; the last
+one must be the default (no `when`).
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import Any, Final, TypeGuard
 
 Facts = Mapping[str, Any]
@@ -20,6 +23,11 @@ Test = Callable[[Facts], bool]
 MAX_DEPTH: Final = 64
 MAX_LEAVES: Final = 500
 MAX_BYTES: Final = 16 * 1024
+MAX_RULES: Final = 200
+MAX_STEPS: Final = 20
+MAX_NAME: Final = 120
+MAX_NUMBER: Final = 10**15
+MAX_AFTER_S: Final = 86_400
 
 
 class Kind(StrEnum):
@@ -110,6 +118,8 @@ def check(documents: Any, *, queues: frozenset[str], skills: frozenset[str]) -> 
     faults: list[Fault] = []
     if not isinstance(documents, list) or not documents:
         return [Fault(("rules",), "needs at least one rule; the last one is the default, without `when`")]
+    if len(documents) > MAX_RULES:
+        return [Fault(("rules",), f"holds at most {MAX_RULES} rules")]
     names: set[str] = set()
     for index, document in enumerate(documents):
         place: tuple[str | int, ...] = ("rules", index)
@@ -117,13 +127,13 @@ def check(documents: Any, *, queues: frozenset[str], skills: frozenset[str]) -> 
             faults.append(Fault(place, "a rule is a mapping with name, when and then"))
             continue
         name = document.get("name")
-        if not isinstance(name, str) or not name.strip():
-            faults.append(Fault((*place, "name"), "each rule needs a name"))
+        if not _is_text(name) or not name.strip() or len(name) > MAX_NAME:
+            faults.append(Fault((*place, "name"), f"each rule needs a name of at most {MAX_NAME} characters"))
         elif name in names:
             faults.append(Fault((*place, "name"), f"two rules are called {name!r}"))
         else:
             names.add(name)
-        faults += [Fault((*place, key), "unknown key") for key in document if key not in ("name", "when", "then")]
+        faults += _unknown_keys(document, place, ("name", "when", "then"))
         is_last = index == len(documents) - 1
         if "when" in document:
             if is_last:
@@ -137,20 +147,33 @@ def check(documents: Any, *, queues: frozenset[str], skills: frozenset[str]) -> 
     return faults
 
 
+def _unknown_keys(document: dict[Any, Any], at: tuple[str | int, ...], known: tuple[str, ...]) -> list[Fault]:
+    return [Fault((*at, str(key)), "unknown key") for key in document if key not in known]
+
+
+def _shown(value: Any) -> str:
+    """For messages: what is nested is only named, since it may be nested without end."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else f"{value[:59]}…")
+    return repr(value) if value is None or isinstance(value, bool | int | float) else f"a {type(value).__name__}"
+
+
 def _check_tree(node: Any, place: tuple[str | int, ...]) -> list[Fault]:
+    """Without recursion, and done as soon as a limit is passed: aliases in a YAML file can make a small text an endless tree."""
     faults: list[Fault] = []
     leaves = 0
     stack: list[tuple[Any, tuple[str | int, ...], int]] = [(node, place, 1)]
     while stack:
         current, at, depth = stack.pop()
         if depth > MAX_DEPTH:
-            return [Fault(place, f"a condition is nested at most {MAX_DEPTH} levels deep")]
-        if not isinstance(current, dict):
-            faults.append(Fault(at, "a condition is a mapping: all, any, not, or field with op"))
-            continue
-        group = next((key for key in ("all", "any", "not") if key in current), None)
+            return [*faults, Fault(place, f"a condition is nested at most {MAX_DEPTH} levels deep")]
+        group = (
+            next((key for key in ("all", "any", "not") if key in current), None) if isinstance(current, dict) else None
+        )
         if group is None:
             leaves += 1
+            if leaves > MAX_LEAVES:
+                return [*faults, Fault(place, f"a condition has at most {MAX_LEAVES} comparisons")]
             faults += _check_leaf(current, at)
         elif len(current) > 1:
             faults.append(Fault(at, f"`{group}` stands alone in its mapping"))
@@ -159,33 +182,37 @@ def _check_tree(node: Any, place: tuple[str | int, ...]) -> list[Fault]:
         elif not isinstance(current[group], list) or not current[group]:
             faults.append(Fault((*at, group), f"`{group}` needs a list of at least one condition"))
         else:
-            stack.extend((child, (*at, group, i), depth + 1) for i, child in enumerate(current[group]))
-    if len(repr(node)) > MAX_BYTES:
+            children = list(enumerate(current[group][: MAX_LEAVES + 1]))
+            stack.extend((child, (*at, group, i), depth + 1) for i, child in reversed(children))
+    if not faults and len(json.dumps(node, ensure_ascii=False).encode()) > MAX_BYTES:
         faults.append(Fault(place, f"a condition has at most {MAX_BYTES} bytes"))
-    if leaves > MAX_LEAVES:
-        faults.append(Fault(place, f"a condition has at most {MAX_LEAVES} comparisons"))
-    return sorted(faults, key=lambda fault: [str(part) for part in fault.place])
+    return faults
 
 
-def _check_leaf(leaf: dict[str, Any], at: tuple[str | int, ...]) -> list[Fault]:
-    faults = [Fault((*at, key), "unknown key") for key in leaf if key not in ("field", "op", "value", "other")]
+def _check_leaf(leaf: Any, at: tuple[str | int, ...]) -> list[Fault]:
+    if not isinstance(leaf, dict):
+        return [Fault(at, "a condition is a mapping: all, any, not, or field with op")]
+    faults = _unknown_keys(leaf, at, ("field", "op", "value", "other"))
     name, op = leaf.get("field"), leaf.get("op")
     kind = FIELDS.get(name) if isinstance(name, str) else None
     if kind is None:
         known = ", ".join(sorted(FIELDS))
-        return [*faults, Fault((*at, "field"), f"unknown field {name!r}; known are: {known}")]
-    if op not in ALL_OPERATORS:
-        return [*faults, Fault((*at, "op"), f"unknown operator {op!r}")]
+        return [*faults, Fault((*at, "field"), f"unknown field {_shown(name)}; known are: {known}")]
+    if not isinstance(op, str) or op not in ALL_OPERATORS:
+        return [*faults, Fault((*at, "op"), f"unknown operator {_shown(op)}")]
     if op not in OPERATORS[kind]:
         allowed = " ".join(sorted(OPERATORS[kind]))
         return [*faults, Fault((*at, "op"), f"{op!r} does not fit {name} ({kind.value}); allowed are: {allowed}")]
-    if ("value" in leaf) == ("other" in leaf) and op != "exists":
-        return [*faults, Fault(at, "needs either `value` or `other` (another field)")]
-    if "other" in leaf:
+    if op == "exists":
+        if "value" in leaf or "other" in leaf:
+            faults.append(Fault(at, "`exists` takes no value; for the opposite put it under `not`"))
+    elif ("value" in leaf) == ("other" in leaf):
+        faults.append(Fault(at, "needs either `value` or `other` (another field)"))
+    elif "other" in leaf:
         other = leaf["other"]
         if not isinstance(other, str) or FIELDS.get(other) is not kind or op not in {"==", "!=", "<", "<=", ">", ">="}:
             faults.append(Fault((*at, "other"), "must be a field of the same type, compared by == != < <= > >="))
-    elif op != "exists" and (message := _bad_value(kind, str(op), leaf["value"])):
+    elif message := _bad_value(kind, op, leaf["value"]):
         faults.append(Fault((*at, "value"), message))
     return faults
 
@@ -194,30 +221,41 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Text that the database can keep: no NUL, no half of a surrogate pair."""
+    return isinstance(value, str) and "\x00" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
 def _bad_value(kind: Kind, op: str, value: Any) -> str | None:
-    one: Callable[[Any], bool] = {Kind.NUMBER: _is_number, Kind.BOOL: lambda v: isinstance(v, bool)}.get(
-        kind, lambda v: isinstance(v, str)
-    )
+    one: Callable[[Any], bool] = {
+        Kind.NUMBER: lambda v: _is_number(v) and -MAX_NUMBER <= v <= MAX_NUMBER,
+        Kind.BOOL: lambda v: isinstance(v, bool),
+    }.get(kind, _is_text)
+    what = "text" if kind is Kind.LIST else kind.value
     if op in ("in", "not_in", "has_any", "has_all"):
-        return (
-            None
-            if isinstance(value, list) and value and all(map(one, value))
-            else f"`{op}` needs a list of {kind.value}s"
-        )
+        ok = isinstance(value, list) and value and all(map(one, value))
+        return None if ok else f"`{op}` needs a list of {what}s"
     if op == "between":
         ok = isinstance(value, list) and len(value) == 2 and all(map(one, value)) and value[0] <= value[1]
         return None if ok else "`between` needs [low, high]"
     if op == "within_hours":
-        ok = isinstance(value, list) and len(value) == 2 and all(_minutes(v) is not None for v in value)
-        return None if ok else '`within_hours` needs ["HH:MM", "HH:MM"]'
-    return None if one(value) else f"must be a {kind.value if kind is not Kind.LIST else 'text'}"
+        ok = isinstance(value, list) and len(value) == 2 and None not in map(_minutes, value)
+        return None if ok and value[0] != value[1] else '`within_hours` needs ["HH:MM", "HH:MM"], two different times'
+    return None if one(value) else f"must be a {what}"
 
 
 def _minutes(text: Any) -> int | None:
-    if not isinstance(text, str) or len(text) != 5 or text[2] != ":" or not (text[:2] + text[3:]).isdecimal():
+    if not isinstance(text, str) or len(text) != 5 or text[2] != ":":
         return None
-    hours, minutes = int(text[:2]), int(text[3:])
-    return hours * 60 + minutes if hours <= 24 and minutes < 60 and hours * 60 + minutes <= 1440 else None
+    digits = text[:2] + text[3:]
+    if not digits.isdecimal() or not digits.isascii():
+        return None
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    return hours * 60 + minutes if minutes < 60 and hours * 60 + minutes <= 1440 else None
 
 
 def _check_then(then: Any, at: tuple[str | int, ...], queues: frozenset[str], skills: frozenset[str]) -> list[Fault]:
@@ -225,41 +263,51 @@ def _check_then(then: Any, at: tuple[str | int, ...], queues: frozenset[str], sk
         return []
     if not isinstance(then, dict):
         return [Fault(at, "is a mapping with queue, tier, boost_s, steps")]
-    faults = [Fault((*at, key), "unknown key") for key in then if key not in ("queue", "tier", "boost_s", "steps")]
-    if "queue" in then and then["queue"] not in queues:
-        faults.append(Fault((*at, "queue"), f"there is no queue {then['queue']!r}"))
+    faults = _unknown_keys(then, at, ("queue", "tier", "boost_s", "steps"))
+    if "queue" in then and not (isinstance(then["queue"], str) and then["queue"] in queues):
+        faults.append(Fault((*at, "queue"), f"there is no queue {_shown(then['queue'])}"))
     for key, low, high in (("tier", 0, 9), ("boost_s", 0, 86_400)):
-        value = then.get(key, 0)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        if not _is_whole(then.get(key, 0), low, high):
             faults.append(Fault((*at, key), f"must be a whole number from {low} to {high}"))
     steps = then.get("steps", [])
-    if not isinstance(steps, list) or len(steps) > 20:
-        return [*faults, Fault((*at, "steps"), "is a list of at most 20 steps")]
+    if not isinstance(steps, list) or len(steps) > MAX_STEPS:
+        return [*faults, Fault((*at, "steps"), f"is a list of at most {MAX_STEPS} steps")]
     previous = -1.0
     for index, step in enumerate(steps):
         where = (*at, "steps", index)
         if not isinstance(step, dict):
             faults.append(Fault(where, "a step is a mapping with after_s, require, offers"))
             continue
-        faults += [Fault((*where, key), "unknown key") for key in step if key not in ("after_s", "require", "offers")]
+        faults += _unknown_keys(step, where, ("after_s", "require", "offers"))
         after = step.get("after_s")
-        if not _is_number(after) or after <= previous or (index == 0 and after != 0):
+        if not _is_number(after) or not isfinite(after) or after <= previous or (index == 0 and after != 0):
             faults.append(Fault((*where, "after_s"), "starts at 0 and grows from step to step"))
+        elif after > MAX_AFTER_S:
+            faults.append(Fault((*where, "after_s"), f"must be at most {MAX_AFTER_S}"))
         else:
             previous = float(after)
-        offers = step.get("offers", 1)
-        if not isinstance(offers, int) or isinstance(offers, bool) or not 1 <= offers <= 10:
+        if not _is_whole(step.get("offers", 1), 1, 10):
             faults.append(Fault((*where, "offers"), "must be a whole number from 1 to 10"))
-        needs = step.get("require", [])
-        if not isinstance(needs, list):
-            faults.append(Fault((*where, "require"), "is a list of {skill, level}"))
-            continue
-        for n, need in enumerate(needs):
-            spot = (*where, "require", n)
-            if not isinstance(need, dict) or set(need) - {"skill", "level"} or need.get("skill") not in skills:
-                faults.append(Fault(spot, f"needs a known skill; known are: {', '.join(sorted(skills)) or 'none'}"))
-            elif not isinstance(need.get("level", 1), int) or not 0 <= need.get("level", 1) <= 10:
-                faults.append(Fault((*spot, "level"), "must be a whole number from 0 to 10"))
+        faults += _check_needs(step.get("require", []), (*where, "require"), skills)
+    return faults
+
+
+def _check_needs(needs: Any, at: tuple[str | int, ...], skills: frozenset[str]) -> list[Fault]:
+    if not isinstance(needs, list):
+        return [Fault(at, "is a list of {skill, level}")]
+    faults: list[Fault] = []
+    for n, need in enumerate(needs):
+        skill = need.get("skill") if isinstance(need, dict) else None
+        if (
+            not isinstance(need, dict)
+            or set(need) - {"skill", "level"}
+            or not isinstance(skill, str)
+            or skill not in skills
+        ):
+            known = ", ".join(sorted(skills)) or "none"
+            faults.append(Fault((*at, n), f"needs a known skill; known are: {known}"))
+        elif not _is_whole(need.get("level", 1), 0, 10):
+            faults.append(Fault((*at, n, "level"), "must be a whole number from 0 to 10"))
     return faults
 
 
@@ -358,6 +406,8 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class LeafVerdict:
+    """One comparison and how it came out; `value` is what it was compared with, or the name of the other field."""
+
     field: str
     op: str
     value: Any
@@ -370,7 +420,19 @@ def explain_tree(node: Mapping[str, Any], facts: Facts) -> list[LeafVerdict]:
         return [verdict for child in node.get("all") or node["any"] for verdict in explain_tree(child, facts)]
     if "not" in node:
         return explain_tree(node["not"], facts)
-    value = leaf_value = node.get("value", node.get("other"))
-    return [
-        LeafVerdict(node["field"], node["op"], leaf_value if value is not None else None, _compile_leaf(node)(facts))
-    ]
+    compared = node["other"] if "other" in node else node.get("value")
+    return [LeafVerdict(node["field"], node["op"], compared, _compile_leaf(node)(facts))]
+
+
+_FITS: Final[dict[Kind, Callable[[Any], bool]]] = {
+    Kind.TEXT: lambda v: isinstance(v, str),
+    Kind.NUMBER: _is_number,
+    Kind.BOOL: lambda v: isinstance(v, bool),
+    Kind.LIST: lambda v: isinstance(v, list | tuple),
+    Kind.CLOCK: _is_number,
+}
+
+
+def misfits(facts: Facts) -> list[str]:
+    """Declared fields whose value has another type than the catalogue says; comparisons with them are false."""
+    return [n for n, kind in FIELDS.items() if facts.get(n) is not None and not _FITS[kind](facts[n])]
