@@ -7,7 +7,7 @@ A server that cannot run here skips its tests by name; with RINGDESK_REQUIRE_SER
 
 import os
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from redis.asyncio import Redis
@@ -21,6 +21,9 @@ from infra.ratelimit import RateLimiter
 from infra.resources import Resources
 from tests.api import Api, serving
 from tests.servers import DELETE_ALL, Addresses, ServerMissing, Servers, fresh_database
+
+if TYPE_CHECKING:
+    from tests.stack import Stack
 
 SERVERS: Final = pytest.StashKey[Servers]()
 ADDRESSES: Final = "ringdesk_addresses"
@@ -154,3 +157,14 @@ async def api(resources: Resources, clean: None) -> AsyncIterator[Api]:
     """The API of accounts and customers over HTTP. `api.browser()` has its own cookies; `await api.logged_in(...)` a session."""
     async with serving(resources, accounts.ROUTES, customers.ROUTES) as served:
         yield served
+
+
+@pytest.fixture
+async def stack(database_url: str, redis_url: str, clean: None) -> AsyncIterator["Stack"]:
+    """The whole service with the simulator as its provider; see tests/stack.py. The invariants hold when the test is over."""
+    from tests.stack import running_stack  # 0.5 s to import, and most tests need none of it
+
+    async with running_stack(database_url, redis_url) as running:
+        yield running
+        await running.settle_down()
+        assert await running.broken() == {}
