@@ -202,7 +202,7 @@ async def list_agents(conn: Connection, call: Call[Nothing]) -> AgentsLive:
                 email=row["email"],
                 role=row["role"],
                 state=row["interval_state"] or row["presence"],
-                reason=row["presence_reason"],
+                reason=row["presence_reason"] if row["work"] == "idle" else None,
                 since=row["since"],
                 connected=row["connected"],
                 queues=row["queues"],
