@@ -1,6 +1,6 @@
 import createClient from "openapi-fetch";
 
-import type { paths } from "@/api/paths";
+import type { paths } from "@/api/schema";
 import { asProblem, problemOf } from "@/api/problem";
 
 const client = createClient<paths>({

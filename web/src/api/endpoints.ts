@@ -1,8 +1,22 @@
 /** Every request the screens make, one function each: the only place that knows paths and parameter names. */
 import { answer, client } from "@/api/client";
-import type { CustomerChange, NewCustomer, TicketChange, TicketFilter } from "@/api/paths";
 import { asProblem } from "@/api/problem";
-import type { ChosenPresence, Me, Priority } from "@/api/types";
+import type {
+  AgentsLive,
+  ChosenPresence,
+  CustomerChange,
+  Desk,
+  Me,
+  NewCustomer,
+  Page,
+  Presence,
+  Priority,
+  ScreenPop,
+  TicketChange,
+  TicketState,
+  TimelineEntry,
+  VoiceToken,
+} from "@/api/types";
 
 const ROOT = "/api/v1";
 
@@ -21,56 +35,66 @@ export const logOut = () => answer(client.DELETE(`${ROOT}/session`));
 
 export const realtimeTicket = async (): Promise<string> =>
   (await answer(client.POST(`${ROOT}/realtime-ticket`))).ticket;
-export const voiceToken = () => answer(client.POST(`${ROOT}/voice-token`));
+export const voiceToken = () => answer(client.POST(`${ROOT}/voice-token`)) as Promise<VoiceToken>;
 
-export const desk = () => answer(client.GET(`${ROOT}/desk`));
+export const desk = () => answer(client.GET(`${ROOT}/desk`)) as Promise<Desk>;
 export const setPresence = (state: ChosenPresence, reason?: string) =>
-  answer(client.PUT(`${ROOT}/presence`, { body: { state, reason } }));
+  answer(client.PUT(`${ROOT}/presence`, { body: { state, reason } })) as Promise<Presence>;
 
-const id = (value: number) => ({ params: { path: { id: value } } });
+const at = (id: number | string) => ({ params: { path: { id: String(id) } } });
 
-export const acceptOffer = (offer: number) => answer(client.POST(`${ROOT}/offers/{id}/accept`, id(offer)));
+export const acceptOffer = (offer: number) => answer(client.POST(`${ROOT}/offers/{id}/accept`, at(offer)));
 export const rejectOffer = (offer: number) =>
-  answer(client.POST(`${ROOT}/offers/{id}/reject`, { ...id(offer), body: {} }));
+  answer(client.POST(`${ROOT}/offers/{id}/reject`, { ...at(offer), body: {} }));
 
-export const calls = (query: { state?: string; from?: string; limit?: number; cursor?: string }) =>
-  answer(client.GET(`${ROOT}/calls`, { params: { query } }));
-export const hangUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/hangup`, id(call)));
+export const calls = (query: { state?: string; from?: string; limit?: number; cursor?: string }) => {
+  const cursor = query.cursor === undefined ? undefined : Number(query.cursor);
+  return answer(client.GET(`${ROOT}/calls`, { params: { query: { ...query, cursor } } }));
+};
+export const hangUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/hangup`, at(call)));
 export const saveNote = (call: number, body: string, version: number, keepalive = false) =>
-  answer(client.PUT(`${ROOT}/calls/{id}/note`, { ...id(call), body: { body, version }, keepalive }));
+  answer(client.PUT(`${ROOT}/calls/{id}/note`, { ...at(call), body: { body, version }, keepalive }));
 export const finishCall = (call: number, disposition: string | null, note: string | null) =>
-  answer(client.POST(`${ROOT}/calls/{id}/wrap-up`, { ...id(call), body: { disposition, note } }));
+  answer(client.POST(`${ROOT}/calls/{id}/wrap-up`, { ...at(call), body: { disposition, note } }));
 export const chooseCustomer = (call: number, customer_id: number) =>
-  answer(client.POST(`${ROOT}/calls/{id}/customer`, { ...id(call), body: { customer_id } }));
+  answer(client.POST(`${ROOT}/calls/{id}/customer`, { ...at(call), body: { customer_id } })) as Promise<ScreenPop>;
 export const chooseTicket = (call: number, ticket_id: number | null) =>
-  answer(client.POST(`${ROOT}/calls/{id}/ticket`, { ...id(call), body: { ticket_id } }));
+  answer(client.POST(`${ROOT}/calls/{id}/ticket`, { ...at(call), body: { ticket_id } })) as Promise<ScreenPop>;
 
-const ticketPath = (value: number | string) => ({ params: { path: { id: String(value) } } });
-
+export interface TicketFilter {
+  state?: TicketState[];
+  queue?: string;
+  assignee?: string;
+  customer?: number;
+  q?: string;
+  limit?: number;
+  cursor?: string;
+}
 export const tickets = (query: TicketFilter) => answer(client.GET(`${ROOT}/tickets`, { params: { query } }));
-export const ticket = (idOrNumber: number | string) =>
-  answer(client.GET(`${ROOT}/tickets/{id}`, ticketPath(idOrNumber)));
+export const ticket = (idOrNumber: number | string) => answer(client.GET(`${ROOT}/tickets/{id}`, at(idOrNumber)));
 export const createTicket = (body: { subject: string; queue: string; customer_id?: number; priority?: Priority }) =>
   answer(client.POST(`${ROOT}/tickets`, { body }));
-export const changeTicket = (ticketId: number, body: TicketChange) =>
-  answer(client.PATCH(`${ROOT}/tickets/{id}`, { ...ticketPath(ticketId), body }));
-export const addTicketNote = (ticketId: number, body: string) =>
-  answer(client.POST(`${ROOT}/tickets/{id}/notes`, { ...ticketPath(ticketId), body: { body } }));
-export const assignTicket = (ticketId: number, agent_id: number | null, version: number) =>
-  answer(client.POST(`${ROOT}/tickets/{id}/assign`, { ...ticketPath(ticketId), body: { agent_id, version } }));
+export const changeTicket = (id: number, body: TicketChange) =>
+  answer(client.PATCH(`${ROOT}/tickets/{id}`, { ...at(id), body }));
+export const addTicketNote = (id: number, body: string) =>
+  answer(client.POST(`${ROOT}/tickets/{id}/notes`, { ...at(id), body: { body } }));
+export const assignTicket = (id: number, agent_id: number | null, version: number) =>
+  answer(client.POST(`${ROOT}/tickets/{id}/assign`, { ...at(id), body: { agent_id, version } }));
 
 export const customers = (query: { q?: string; phone?: string; limit?: number; cursor?: string }) =>
   answer(client.GET(`${ROOT}/customers`, { params: { query } }));
 export const createCustomer = (body: NewCustomer) => answer(client.POST(`${ROOT}/customers`, { body }));
-export const customer = (customerId: number) => answer(client.GET(`${ROOT}/customers/{id}`, id(customerId)));
-export const changeCustomer = (customerId: number, body: CustomerChange) =>
-  answer(client.PATCH(`${ROOT}/customers/{id}`, { ...id(customerId), body }));
-export const timeline = (customerId: number, query: { limit?: number; cursor?: string }) =>
-  answer(client.GET(`${ROOT}/customers/{id}/timeline`, { params: { path: { id: customerId }, query } }));
+export const customer = (id: number) => answer(client.GET(`${ROOT}/customers/{id}`, at(id)));
+export const changeCustomer = (id: number, body: CustomerChange) =>
+  answer(client.PATCH(`${ROOT}/customers/{id}`, { ...at(id), body }));
+export const timeline = (id: number, query: { limit?: number; cursor?: string }) =>
+  answer(client.GET(`${ROOT}/customers/{id}/timeline`, { params: { path: { id: String(id) }, query } })) as Promise<
+    Page<TimelineEntry>
+  >;
 
 export const queues = () => answer(client.GET(`${ROOT}/queues`));
 export const queuesLive = () => answer(client.GET(`${ROOT}/queues/live`));
-export const agents = () => answer(client.GET(`${ROOT}/agents`));
+export const agents = () => answer(client.GET(`${ROOT}/agents`)) as Promise<AgentsLive>;
 export const setAgentPresence = (agent: number, state: ChosenPresence, reason?: string) =>
-  answer(client.PUT(`${ROOT}/agents/{id}/presence`, { ...id(agent), body: { state, reason } }));
-export const explain = (workItem: number) => answer(client.GET(`${ROOT}/work-items/{id}/explain`, id(workItem)));
+  answer(client.PUT(`${ROOT}/agents/{id}/presence`, { ...at(agent), body: { state, reason } })) as Promise<Presence>;
+export const explain = (workItem: number) => answer(client.GET(`${ROOT}/work-items/{id}/explain`, at(workItem)));

@@ -1,352 +1,80 @@
 /**
- * The shapes the service speaks, by the names its OpenAPI document gives them.
+ * The shapes the service speaks, generated from its OpenAPI document (`npm run types`).
  *
- * Times are ISO-8601 in UTC; ids are numbers; a `Text` has one entry per language.
+ * Where the document says only "string" for a closed set of words, the set is named here, in one place.
  */
-export type Role = "agent" | "supervisor" | "admin" | "auditor" | "integration";
+import type { components } from "@/api/schema";
+
+type Schemas = components["schemas"];
+type With<Base, Narrow> = Omit<Base, keyof Narrow> & Narrow;
+
 export type Language = "en" | "zh-CN";
-export interface Text {
-  en: string;
-  "zh-CN": string;
-}
+/** One entry per language. */
+export type Text = Record<string, string>;
 
-export interface Me {
-  id: number;
-  email: string;
-  name: string;
-  role: Role;
-  language: Language | null;
-}
+export type Role = Schemas["Role"];
+export type Me = Schemas["Me"];
 
-export type PresenceState = "available" | "break" | "offline" | "not_responding" | "reconnecting" | "unreachable";
 export type ChosenPresence = "available" | "break" | "offline";
+export type PresenceState = ChosenPresence | "not_responding" | "reconnecting" | "unreachable";
 export type WorkState = "idle" | "offered" | "in_call" | "wrapping";
-export interface Presence {
-  state: PresenceState;
-  reason: string | null;
-  since: string;
-  work: WorkState;
-  next: string | null;
-  version: number;
-}
+export type Presence = With<Schemas["Presence"], { state: PresenceState; work: WorkState }>;
+export type PresenceChanged = With<Schemas["PresenceChangedData"], { state: PresenceState; work: WorkState }>;
 
-export interface ServiceLevel {
-  numerator: number;
-  denominator: number;
-  within_s: number;
-  target: number;
-}
-export interface QueueStats {
-  key: string;
-  name: Text;
-  waiting: number;
-  longest_wait_s: number | null;
-  agents_signed_in: number;
-  agents_available: number;
-  agents_busy: number;
-  offering: number;
-  in_call: number;
-  answered_today: number;
-  abandoned_today: number;
-  service_level: ServiceLevel;
-}
-export interface QueuesLive {
-  queues: QueueStats[];
-  as_of: string;
-}
+export type QueueStats = Schemas["QueueStats"];
+export type QueuesLive = Schemas["Board"];
+export type QueueDefinition = Schemas["Queue"];
 
-export type TicketState =
-  | "new"
-  | "open"
-  | "pending_customer"
-  | "pending_third_party"
-  | "pending_until"
-  | "resolved"
-  | "closed"
-  | "merged";
-export type Priority = "low" | "normal" | "high" | "urgent";
-export interface Ref {
-  id: number;
-  name: string;
-}
-export interface TicketSummary {
-  id: number;
-  number: string;
-  subject: string;
-  state: TicketState;
-  priority: Priority;
-  queue: string;
-  assignee: Ref | null;
-  customer: Ref | null;
-  tags: string[];
-  version: number;
-  opened_at: string;
-  updated_at: string;
-  closed_at: string | null;
-}
-export interface TicketNote {
-  id: number;
-  body: string;
-  author: Ref | null;
-  created_at: string;
-  call_id: number | null;
-}
-export interface TicketHistoryEntry {
-  at: string;
-  actor: Ref | null;
-  kind: string;
-  data: Record<string, unknown>;
-}
-export interface TicketCall {
-  id: number;
-  from: string;
-  outcome: string | null;
-  created_at: string;
-  talk_s: number | null;
-  disposition: string | null;
-}
-export interface Ticket extends TicketSummary {
-  close_reason: string | null;
-  next_states: TicketState[];
-  notes: TicketNote[];
-  history: TicketHistoryEntry[];
-  calls: TicketCall[];
-}
+export type TicketState = Schemas["TicketState"];
+export type Priority = Schemas["Priority"];
+export type TicketSummary = Schemas["TicketSummary"];
+export type Ticket = Schemas["Ticket"];
+export type TicketNote = Schemas["Note"];
+export type TicketHistoryEntry = Schemas["HistoryEntry"];
+export type TicketCall = Schemas["TicketCall"];
+export type TicketChange = Schemas["TicketChange"];
 
-export interface Evidence {
-  kind: "phone" | "email" | "external";
-  value: string;
-  label: string | null;
-  verified_at: string | null;
-  is_shared: boolean;
-  source: string | null;
-}
-export interface Candidate {
-  id: number;
-  name: string;
-  tier: string | null;
-  company: string | null;
-  evidence: Evidence;
-}
-export interface Identity {
-  kind: "phone" | "email" | "external";
-  value: string;
-  label: string | null;
-  verified_at: string | null;
-  is_shared: boolean;
-}
-export interface LastContact {
-  call_id: number;
-  at: string;
-  direction: string;
-  outcome: string | null;
-  queue: string | null;
-  agent: string | null;
-  disposition: string | null;
-  talk_s: number | null;
-}
-export interface Profile {
-  id: number;
-  name: string;
-  tier: string | null;
-  language: string | null;
-  company: string | null;
-  note: string | null;
-  version: number;
-  identities: Identity[];
-  open_tickets: TicketSummary[];
-  last_contacts: LastContact[];
-}
+export type Tier = Schemas["Tier"];
+export type Evidence = Schemas["Evidence"];
+export type Candidate = Schemas["Candidate"];
+export type Identity = Schemas["IdentityShown"];
+export type LastContact = Schemas["LastContact"];
+export type Profile = Schemas["Profile"];
+export type CustomerSummary = Schemas["CustomerSummary"];
+export type CustomerCard = Schemas["CustomerCard"];
+export type NewCustomer = Schemas["CustomerIn"];
+export type CustomerChange = Schemas["CustomerChange"];
+export type TimelineEntry = With<Schemas["TimelineItem"], { kind: "call" | "ticket" | "note" }>;
 
 export type FromKind = "e164" | "short" | "sip" | "client" | "withheld" | "invalid";
-export type Match = "one" | "many" | "none" | "withheld";
-export interface PopCall {
-  id: number;
-  from: string;
-  from_kind: FromKind;
-  to: string;
-  queue: string;
-  queue_name: Text;
-  waited_s: number;
-  channel: "voice";
-  language: string | null;
-  calls_24h: number;
-}
-export interface PopTicket extends TicketSummary {
-  is_new: boolean;
-  last_note: string | null;
-}
-export interface PopCustomer {
-  match: Match;
-  candidates: Candidate[];
-  profile: Profile | null;
-  chosen_id: number | null;
-}
-export interface ScreenPop {
-  offer_id: number;
-  state: "pending" | "accepted";
-  offered_at: string;
-  deadline: string;
-  version: number;
-  call: PopCall;
-  ticket: PopTicket;
-  other_tickets: TicketSummary[];
-  customer: PopCustomer;
-  reason: { rule: string; step: number; why: Text };
-  work_item_id: number;
-}
+export type PopCall = With<Schemas["PopCall"], { from_kind: FromKind }>;
+export type PopTicket = Schemas["TicketOfCall"];
+export type PopCustomer = Schemas["PopCustomer"];
+export type ScreenPop = With<Schemas["ScreenPop"], { call: PopCall }>;
 
-export interface CallNote {
-  body: string;
-  version: number;
-  saved_at: string | null;
-}
-export interface ActiveCall {
-  pop: ScreenPop;
-  state: "connecting" | "in_call" | "on_hold" | "wrapping";
-  conference: string | null;
-  connected_at: string | null;
-  ended_at: string | null;
-  wrap_up_ends_at: string | null;
-  note: CallNote;
-  disposition: string | null;
-  version: number;
-}
+export type CallNote = Schemas["NoteDraft"];
+export type ActiveCall = With<Schemas["ActiveCall"], { pop: ScreenPop }>;
+export type CallClosed = Schemas["ClosedCall"];
+export type OfferEnded = Schemas["OfferEndedData"];
+export type QueueStatsChanged = Schemas["QueueStatsData"];
+export type Disposition = Schemas["Disposition"];
+export type Desk = With<
+  Schemas["Desk"],
+  { presence: Presence | null; offers: ScreenPop[]; calls: ActiveCall[] }
+>;
 
-export interface Disposition {
-  key: string;
-  name: Text;
-  digit: number | null;
-  queue: string | null;
-}
-export interface Desk {
-  me: Me;
-  presence: Presence;
-  offers: ScreenPop[];
-  calls: ActiveCall[];
-  tickets: TicketSummary[];
-  queues: QueueStats[];
-  dispositions: Disposition[];
-  seq: number;
-  server_time: string;
-}
-
-export interface CallLeg {
-  sid: string;
-  kind: string;
-  state: string;
-  agent_id: number | null;
-}
-export interface CallLogEntry {
-  id: number;
-  sid: string;
-  state: string;
-  outcome: string | null;
-  queue: string | null;
-  from: string;
-  to: string;
-  direction: string;
-  created_at: string;
-  queued_at: string | null;
-  answered_at: string | null;
-  ended_at: string | null;
-  ticket: { id: number; number: string } | null;
-  work_item_id: number | null;
-  legs: CallLeg[];
-  offers: { id: number; agent_id: number; state: string }[];
-}
-export interface Page<Item> {
-  items: Item[];
-  next_cursor: string | null;
-}
-
-export interface CustomerSummary {
-  id: number;
-  name: string;
-  tier: string | null;
-  company: string | null;
-  language: string | null;
-  phones: string[];
-}
-export interface TimelineEntry {
-  at: string;
-  kind: "call" | "ticket" | "note";
-  title: string;
-  data: Record<string, unknown>;
-}
-
-export interface QueueDefinition {
-  key: string;
-  name: Text;
-  service_level: { within_s: number; target: number };
-  offer_timeout_s: number;
-  wrap_up: { mode: string; seconds: number | null };
-}
+export type CallLogEntry = Schemas["CallOut"];
+export type Page<Item> = { items: Item[]; next_cursor: string | null };
 
 export type AgentState =
-  | "available"
+  | PresenceState
   | "reserved"
   | "talking"
-  | "wrapping"
-  | "break"
-  | "offline"
-  | "not_responding"
-  | "reconnecting"
-  | "unreachable";
-export interface AgentRow {
-  id: number;
-  name: string;
-  email: string;
-  role: Role;
-  state: AgentState;
-  reason: string | null;
-  since: string;
-  connected: boolean;
-  queues: string[];
-  skills: Record<string, number>;
-  used_units: number;
-  total_units: number;
-  call: { id: number; queue: string; since: string | null } | null;
-  misses: number;
-  version: number;
-}
-export interface AgentsLive {
-  items: AgentRow[];
-  as_of: string;
-}
+  | "wrapping";
+export type AgentRow = With<Schemas["AgentLive"], { state: AgentState }>;
+export type AgentsLive = With<Schemas["AgentsLive"], { items: AgentRow[] }>;
 
-export interface Verdict {
-  agent_id: number;
-  name: string;
-  verdict: string;
-  reason: string | null;
-}
-export interface Explanation {
-  work_item: {
-    id: number;
-    state: string;
-    queue: string;
-    rule: string;
-    step: number;
-    entered_at: string;
-    waited_s: number;
-  };
-  sentences: Text[];
-  decisions: {
-    at: string;
-    ruleset_version: number;
-    rule: string;
-    step: number;
-    chosen: Ref | null;
-    verdicts: Verdict[];
-    counts: Record<string, number>;
-  }[];
-}
+export type Verdict = Schemas["VerdictOut"];
+export type Explanation = Schemas["Explanation"];
 
-export interface VoiceToken {
-  backend: "twilio" | "simulated";
-  identity: string;
-  token: string;
-  ttl_s: number;
-  connect_url: string | null;
-}
+export type VoiceToken = With<Schemas["VoiceTokenOut"], { backend: "twilio" | "simulated" }>;

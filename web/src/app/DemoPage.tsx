@@ -83,7 +83,7 @@ function AgentPane({ me }: { me: Me }) {
     <section className={classes.desk} aria-label={t("demo.deskOf", { name: me.name })}>
       <header className={classes.paneHead}>
         <h2 className={classes.paneTitle}>{t("demo.deskOf", { name: me.name })}</h2>
-        {desk ? <PresenceControl presence={desk.presence} /> : null}
+        {desk?.presence ? <PresenceControl presence={desk.presence} /> : null}
       </header>
       <ConnectionBanner />
       {desk ? <RingAnnouncer offers={desk.offers} /> : null}
@@ -97,7 +97,7 @@ function AgentPane({ me }: { me: Me }) {
 /** A newcomer's agent starts available; later choices are left alone. */
 function useComeAvailable(me: Me): void {
   const patch = usePatchDesk();
-  const state = useDesk().data?.presence.state;
+  const state = useDesk().data?.presence?.state;
   const { mutate, isIdle } = useMutation({
     mutationFn: () => setPresence("available"),
     onSuccess: (presence) => patch((desk) => withPresence(desk, presence)),

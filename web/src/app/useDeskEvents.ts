@@ -3,11 +3,11 @@ import type { TFunction } from "i18next";
 import { useCallback } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { Desk, Me } from "@/api/types";
+import type { Desk, Me, OfferEnded, PresenceChanged } from "@/api/types";
 import { showToast } from "@/design/toasts";
 import { callerName } from "@/features/call/caller";
 import { addLostOffer, type LostOffer, lostText } from "@/features/call/lostOffers";
-import type { DeskEvent, OfferEnded, PresenceChanged } from "@/live/protocol";
+import type { DeskEvent } from "@/live/protocol";
 
 /** What an event says aloud: calls that went elsewhere, and presence that somebody else changed. */
 export function useDeskEvents(me: Me) {
@@ -44,8 +44,8 @@ function onOfferEnded(
 }
 
 function onPresence(t: TFunction, me: Me, presence: PresenceChanged, before: Desk | undefined): void {
-  if (before?.presence.state === presence.state) return;
-  const isForced = presence.by !== null && presence.by !== me.name && presence.by !== me.email;
+  if (before?.presence?.state === presence.state) return;
+  const isForced = ![null, undefined, "system", me.name].includes(presence.by);
   const state = presence.state;
   if (isForced) {
     const title = t("presence.setBy", { name: presence.by, state: t(`presence.${state}`) });

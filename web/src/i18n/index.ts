@@ -52,8 +52,8 @@ export async function switchLanguage(language: Language): Promise<void> {
 }
 
 /** The language of the account, unless this browser has chosen one. */
-export async function adoptLanguage(language: Language | null): Promise<void> {
-  if (language !== null && localStorage.getItem(STORED) === null && language !== i18next.language) {
+export async function adoptLanguage(language: string | null): Promise<void> {
+  if ((language === "en" || language === "zh-CN") && localStorage.getItem(STORED) === null && language !== i18next.language) {
     await load(language);
     await i18next.changeLanguage(language);
   }
@@ -66,5 +66,5 @@ export function useLanguage(): Language {
 /** Reads a two-language text of the service in the language of the page. */
 export function useText(): (text: Text) => string {
   const language = useLanguage();
-  return (text) => text[language] || text.en;
+  return (text) => text[language] || text.en || Object.values(text)[0] || "";
 }

@@ -27,6 +27,12 @@ export function useDesk() {
   return useQuery(options(queries));
 }
 
+/** The desk if somebody has read it already; never asks for it. */
+export function useDeskIfRead() {
+  const queries = useQueryClient();
+  return useQuery({ ...options(queries), enabled: false });
+}
+
 export function useDeskPart<Part>(select: (desk: Desk) => Part): Part | undefined {
   const queries = useQueryClient();
   return useQuery({ ...options(queries), select }).data;
@@ -49,7 +55,7 @@ export function useReadDeskAgain() {
 }
 
 export function withPresence(desk: Desk, presence: Presence): Desk {
-  return presence.version < desk.presence.version ? desk : { ...desk, presence };
+  return presence.version < (desk.presence?.version ?? 0) ? desk : { ...desk, presence };
 }
 
 export function withPop(desk: Desk, pop: ScreenPop): Desk {

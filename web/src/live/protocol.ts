@@ -1,18 +1,14 @@
 /** What travels on the socket. One argument per event; `type` is the event's name. */
-import type { ActiveCall, Desk, Presence, QueueStats, ScreenPop, TicketSummary } from "@/api/types";
-
-export interface OfferEnded {
-  offer_id: number;
-  call_id: number;
-  outcome: string;
-  reason: string | null;
-  by: string | null;
-}
-export interface CallClosed {
-  call_id: number;
-  state: "closed";
-}
-export type PresenceChanged = Presence & { by: string | null };
+import type {
+  ActiveCall,
+  CallClosed,
+  Desk,
+  OfferEnded,
+  PresenceChanged,
+  QueueStatsChanged,
+  ScreenPop,
+  TicketSummary,
+} from "@/api/types";
 
 export interface EventData {
   snapshot: Desk;
@@ -21,7 +17,7 @@ export interface EventData {
   call_changed: ActiveCall | CallClosed;
   presence_changed: PresenceChanged;
   ticket_changed: TicketSummary;
-  queue_stats: { queues: QueueStats[] };
+  queue_stats: QueueStatsChanged;
   noop: Record<string, never>;
 }
 export type EventType = keyof EventData;

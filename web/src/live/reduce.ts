@@ -5,8 +5,8 @@
  * one that skips a number means that something was lost. Inside an object, an older version never replaces a
  * newer one. The same desk object comes back when nothing changed, so screens do not paint again.
  */
-import type { ActiveCall, Desk, QueueStats, ScreenPop, TicketSummary } from "@/api/types";
-import { type DeskEvent, type EventData, type EventType, isClosed, type PresenceChanged } from "@/live/protocol";
+import type { ActiveCall, Desk, PresenceChanged, QueueStats, ScreenPop, TicketSummary } from "@/api/types";
+import { type DeskEvent, type EventData, type EventType, isClosed } from "@/live/protocol";
 
 type Apply<Type extends EventType> = (desk: Desk, data: EventData[Type]) => Desk;
 
@@ -44,8 +44,8 @@ export function newer(current: Desk | undefined, fetched: Desk): Desk {
   return current && current.seq > fetched.seq ? current : fetched;
 }
 
-function applyPresence(desk: Desk, { state, reason, since, work, next, version }: PresenceChanged): Desk {
-  if (version < desk.presence.version) return desk;
+function applyPresence(desk: Desk, { state, reason, since, work, next = null, version }: PresenceChanged): Desk {
+  if (version < (desk.presence?.version ?? 0)) return desk;
   return { ...desk, presence: { state, reason, since, work, next, version } };
 }
 

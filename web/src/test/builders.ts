@@ -45,7 +45,16 @@ export function anEvidence(change: Partial<Evidence> = {}): Evidence {
 }
 
 export function aCandidate(change: Partial<Candidate> = {}): Candidate {
-  return { id: 11, name: "Anna Krüger", tier: "vip", company: "Nordlicht GmbH", evidence: anEvidence(), ...change };
+  return {
+    id: 11,
+    name: "Anna Krüger",
+    tier: "vip",
+    language: "de",
+    company: "Nordlicht GmbH",
+    evidence: anEvidence(),
+    version: 1,
+    ...change,
+  };
 }
 
 export function aProfile(change: Partial<Profile> = {}): Profile {
@@ -55,8 +64,9 @@ export function aProfile(change: Partial<Profile> = {}): Profile {
     tier: "vip",
     language: "de",
     company: "Nordlicht GmbH",
-    note: null,
+    note: "",
     version: 1,
+    restricted_tickets: 0,
     identities: [anEvidence()],
     open_tickets: [aTicket()],
     last_contacts: [],
@@ -80,11 +90,12 @@ export function aPop(change: Partial<ScreenPop> = {}): ScreenPop {
       queue_name: { en: "Support", "zh-CN": "客服" },
       waited_s: 38,
       channel: "voice",
-      language: null,
+      language: "en",
       calls_24h: 1,
     },
     ticket: { ...aTicket(), is_new: false, last_note: "Refund approved." },
     other_tickets: [],
+    restricted_tickets: 0,
     customer: { match: "one", candidates: [aCandidate()], profile: aProfile(), chosen_id: null },
     reason: { rule: "Everybody", step: 0, why: { en: "You are the longest idle.", "zh-CN": "您空闲时间最长。" } },
     work_item_id: 7,

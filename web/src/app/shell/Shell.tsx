@@ -11,7 +11,7 @@ import { PresenceControl } from "@/features/presence/PresenceControl";
 import { RingAnnouncer } from "@/features/call/RingAnnouncer";
 import { useLogOut, useMe } from "@/features/session/session";
 import { useShortcut } from "@/keys/shortcuts";
-import { useDesk } from "@/live/desk";
+import { useDesk, useDeskIfRead } from "@/live/desk";
 import { LiveProvider } from "@/live/LiveProvider";
 import { PhoneProvider } from "@/phone/PhoneProvider";
 
@@ -51,6 +51,7 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const logOut = useLogOut();
+  const takesCalls = useTakesCalls(me);
   const [isSheetOpen, setSheetOpen] = useState(false);
   useShortcut("help", () => setSheetOpen(true));
   useShortcut("goDesk", () => void navigate({ to: "/desk" }));
@@ -65,7 +66,7 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
       <nav className={classes.rail} aria-label={t("nav.title")}>
         <Logo />
         <ul className={classes.places}>
-          {PLACES.filter(({ roles }) => roles.includes(me.role)).map(({ to, key, icon: Icon }) => (
+          {PLACES.filter(({ key, roles }) => roles.includes(me.role) && (key !== "desk" || takesCalls)).map(({ to, key, icon: Icon }) => (
             <li key={to}>
               <Link to={to} className={classes.place} activeProps={{ "aria-current": "page" }}>
                 <Icon size={20} aria-hidden="true" />
@@ -110,9 +111,15 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
   );
 }
 
+/** Supervisors may have a desk too, if they are agents as well. */
+function useTakesCalls(me: Me): boolean {
+  const presence = useDeskIfRead().data?.presence;
+  return me.role === "agent" || presence != null;
+}
+
 function MyPresence() {
-  const desk = useDesk().data;
-  return desk ? <PresenceControl presence={desk.presence} /> : null;
+  const presence = useDesk().data?.presence;
+  return presence ? <PresenceControl presence={presence} /> : null;
 }
 
 function Ringing() {

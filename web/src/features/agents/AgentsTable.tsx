@@ -158,7 +158,7 @@ function Row({ agent, index, top, queueNames }: {
         {agent.reason ? <span className={classes.reason}>{agent.reason}</span> : null}
       </span>
       <span role="cell" className={classes.time}>
-        {clock(secondsSince(agent.since, now))}
+        {agent.since === null ? "—" : clock(secondsSince(agent.since, now))}
       </span>
       <span role="cell" className="truncate">
         {agent.queues.map((key) => queueNames.get(key) ?? key).join(", ")}

@@ -51,7 +51,8 @@ const RANK: AgentState[] = [
 export function visibleAgents(agents: AgentRow[], { words, state, queue, sort }: AgentFilter): AgentRow[] {
   const needle = words.trim().toLowerCase();
   const byName = (a: AgentRow, b: AgentRow) => a.name.localeCompare(b.name) || a.id - b.id;
-  const bySince = (a: AgentRow, b: AgentRow) => Date.parse(a.since) - Date.parse(b.since) || byName(a, b);
+  const since = (agent: AgentRow) => (agent.since === null ? Infinity : Date.parse(agent.since));
+  const bySince = (a: AgentRow, b: AgentRow) => Math.sign(since(a) - since(b)) || byName(a, b);
   const byState = (a: AgentRow, b: AgentRow) => RANK.indexOf(a.state) - RANK.indexOf(b.state) || bySince(a, b);
   return agents
     .filter((agent) => state === null || agent.state === state)

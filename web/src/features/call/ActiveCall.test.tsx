@@ -13,6 +13,7 @@ const FINISH = "POST /calls/42/wrap-up";
 
 beforeEach(() => {
   localStorage.clear();
+  sessionStorage.clear();
   service = new Service()
     .on("POST /realtime-ticket", { status: 503, body: { code: "unavailable", status: 503 } })
     .on("GET /desk", { body: aDesk() })
@@ -57,13 +58,13 @@ test("in wrap-up Ctrl+Enter saves note and result and finishes", async () => {
 });
 
 test("during the call Ctrl+Enter cuts nobody off: it finishes when the call has ended", async () => {
-  const { queries, unmount } = await show();
-  await userEvent.keyboard("{Control>}{Enter}{/Control}");
+  service.on(FINISH, { body: { call: { id: 42, state: "in_call" } } });
+  await show();
+  await userEvent.keyboard("soon done{Alt>}1{/Alt}{Control>}{Enter}{/Control}");
   expect(await screen.findByText("Will be finished as soon as the call ends.")).toBeTruthy();
   expect(service.bodiesOf("POST /calls/42/hangup")).toEqual([]);
-  expect(service.bodiesOf(FINISH)).toEqual([]);
-  unmount();
-  queries.clear();
+  expect(service.bodiesOf(FINISH)).toEqual([{ disposition: "resolved", note: "soon done" }]);
+  expect(screen.getByTestId("active-call")).toBeTruthy();
 });
 
 test("hanging up by key tells the service", async () => {

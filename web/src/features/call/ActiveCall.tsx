@@ -1,8 +1,9 @@
 import { Button } from "@mantine/core";
 import { CircleCheck, X } from "lucide-react";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { addTicketNote } from "@/api/endpoints";
 import { asProblem } from "@/api/problem";
 import type { ActiveCall as Call, Disposition } from "@/api/types";
 import { Callout } from "@/design/Notice";
@@ -18,6 +19,7 @@ import { Dispositions } from "./Dispositions";
 import { NoteField } from "./NoteField";
 import { PopIdentity } from "./PopIdentity";
 import { TicketChoice } from "./TicketChoice";
+import { useDisposition } from "./useDisposition";
 import { useNote } from "./useNote";
 
 const CreateOrAttach = lazy(async () => ({ default: (await import("./CreateOrAttach")).CreateOrAttach }));
@@ -36,8 +38,9 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
   const isAmbiguous = pop.customer.match === "many" && pop.customer.chosen_id === null;
   const isUnknown = pop.customer.profile === null && !isAmbiguous && pop.customer.match !== "one";
   const fitting = dispositions.filter(({ queue }) => queue === null || queue === pop.call.queue);
-  const note = useNote(agentId, pop.call.id, call.note);
-  const [disposition, setDisposition] = useState(call.disposition);
+  const keepLate = (body: string) => void addTicketNote(pop.ticket.id, body).catch(() => undefined);
+  const note = useNote(agentId, pop.call.id, call.note, keepLate);
+  const [disposition, setDisposition] = useDisposition(agentId, call);
   return (
     <article className={classes.call} data-testid="active-call" data-call={pop.call.id} aria-label={t("call.title")}>
       <CallHead call={call} hasKeys={hasKeys} />
@@ -82,7 +85,7 @@ interface FinishProps {
   hasKeys: boolean;
 }
 
-/** Save and finish. During the call it only arms: the customer is never cut off by a key meant for the note. */
+/** Save and finish. During the call it keeps note and result and waits: nobody is cut off by a key meant for the note. */
 function Finish({ call, note, disposition, hasKeys }: FinishProps) {
   const { t } = useTranslation();
   const problemText = useProblemText();
@@ -90,18 +93,22 @@ function Finish({ call, note, disposition, hasKeys }: FinishProps) {
   const [isArmed, setArmed] = useState(false);
   const isOver = call.state === "wrapping";
   const run = () =>
-    finish.mutate({ disposition, note: note.body === "" ? null : note.body }, { onSuccess: () => note.forget() });
+    finish.mutate(
+      { disposition, note: note.body === "" ? null : note.body },
+      { onSuccess: ({ call: { state } }) => (state === "closed" ? note.forget() : setArmed(true)) },
+    );
   const press = () => {
-    if (finish.isPending || finish.isSuccess) return;
-    if (isOver) run();
-    else {
-      note.save();
-      setArmed(true);
-    }
+    if (!finish.isPending) run();
   };
+  // The call has ended since: what was kept during the call becomes the end of it.
+  const hasEnded = isArmed && isOver;
+  const runLatest = useRef(run);
   useEffect(() => {
-    if (isArmed && isOver && finish.isIdle) run();
+    runLatest.current = run;
   });
+  useEffect(() => {
+    if (hasEnded) runLatest.current();
+  }, [hasEnded]);
   useShortcut("finish", press, hasKeys);
   return (
     <footer className={classes.foot}>

@@ -26,9 +26,9 @@ export function CreateOrAttach({ pop }: { pop: ScreenPop }) {
   const attach = useChooseCustomer(pop.call.id);
   const create = useCreateCustomer(pop.call.id);
   const [name, setName] = useState("");
-  const spoken = pop.call.language ?? page;
+  const spoken = pop.call.language || page;
   const [language, setLanguage] = useState(spoken);
-  const phone = pop.call.from_kind === "e164" ? pop.call.from : undefined;
+  const phone = pop.call.from_kind === "e164" ? (pop.call.from ?? undefined) : undefined;
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (name.trim() !== "") create.mutate({ name: name.trim(), language, phone });
@@ -108,7 +108,7 @@ function CustomerSearch({ onPick, isBusy }: { onPick: (id: number) => void; isBu
               <span className={classes.menuTicket}>
                 <span>{customer.name}</span>
                 <span className={classes.soft}>
-                  {[customer.company, ...customer.phones.map(formatPhone)].filter(Boolean).join(" · ")}
+                  {[customer.company ?? "", ...customer.phones.map(formatPhone)].filter(Boolean).join(" · ")}
                 </span>
               </span>
             </Combobox.Option>

@@ -1,11 +1,12 @@
 import { Button } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
 import { Coffee, Headset, PowerOff, TriangleAlert } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
-import type { Desk, PresenceState } from "@/api/types";
-import { useText } from "@/i18n";
-import { useMutation } from "@tanstack/react-query";
 import { setPresence } from "@/api/endpoints";
+import type { Desk, PresenceState } from "@/api/types";
+import { EmptyState } from "@/design/Notice";
+import { useText } from "@/i18n";
 import { usePatchDesk, withPresence } from "@/live/desk";
 
 import classes from "./IdleDesk.module.css";
@@ -28,6 +29,7 @@ export function IdleDesk({ desk }: { desk: Desk }) {
     mutationFn: () => setPresence("available"),
     onSuccess: (presence) => patch((known) => withPresence(known, presence)),
   });
+  if (desk.presence === null) return <EmptyState icon={<Headset />} title={t("idle.noAgent")} />;
   const { state } = desk.presence;
   const Icon = ICON[state];
   return (

@@ -27,7 +27,7 @@ export function LostOffers() {
               <span className={classes.name}>{nameOf(offer.pop)}</span>
               <span className={classes.soft}>
                 {lostText(t, offer)} · {text(offer.pop.call.queue_name)}
-                {offer.pop.call.from_kind === "e164" ? ` · ${formatPhone(offer.pop.call.from)}` : null}
+                {offer.pop.call.from === null ? null : ` · ${formatPhone(offer.pop.call.from)}`}
               </span>
             </span>
             <time className={classes.soft} dateTime={offer.at}>

@@ -31,7 +31,7 @@ const many: ScreenPop["customer"] = {
   match: "many",
   profile: null,
   chosen_id: null,
-  candidates: [aCandidate({ evidence: shared }), aCandidate({ id: 14, name: "Tom Becker", tier: null, evidence: shared })],
+  candidates: [aCandidate({ evidence: shared }), aCandidate({ id: 14, name: "Tom Becker", tier: "standard", evidence: shared })],
 };
 
 test("identity comes with its evidence, the reason and the suggested ticket", async () => {

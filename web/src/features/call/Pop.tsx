@@ -71,7 +71,7 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
       {isCompact ? null : (
         <>
           <PopReason pop={pop} />
-          <PopTicket ticket={pop.ticket} others={pop.other_tickets.length} />
+          <PopTicket ticket={pop.ticket} others={pop.other_tickets.length} restricted={pop.restricted_tickets} />
         </>
       )}
       {error ? (

@@ -50,7 +50,7 @@ function CallerFacts({ call, language }: { call: ScreenPop["call"]; language: st
   const { t } = useTranslation();
   const page = useLanguage();
   const now = useNow();
-  const zone = call.from_kind === "e164" ? zoneOf(call.from) : null;
+  const zone = call.from === null ? null : zoneOf(call.from);
   return (
     <>
       {language === null ? null : (
@@ -71,7 +71,14 @@ function CallerFacts({ call, language }: { call: ScreenPop["call"]; language: st
 
 function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | null }) {
   const { t } = useTranslation();
-  const { match } = pop.customer;
+  const { match, profile } = pop.customer;
+  const why = () => {
+    // Somebody asked and chose; the number itself says nothing about them.
+    if (profile) return t("pop.chosenByHand");
+    if (match === "withheld") return t("pop.withheldWhy");
+    if (match === "many") return t("pop.manyWhy");
+    return t(pop.call.from_kind === "e164" ? "pop.noneWhy" : `pop.fromKind.${pop.call.from_kind}`);
+  };
   if (candidate) {
     return (
       <p className={classes.evidence}>
@@ -80,15 +87,11 @@ function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | n
       </p>
     );
   }
-  const from = pop.call.from_kind === "e164" ? formatPhone(pop.call.from) : pop.call.from;
+  const from = pop.call.from === null ? null : formatPhone(pop.call.from);
   return (
     <p className={classes.evidence}>
-      {match === "withheld" ? null : <strong className={classes.number}>{from}</strong>}
-      <span className={classes.soft}>
-        {match === "withheld" && t("pop.withheldWhy")}
-        {match === "many" && t("pop.manyWhy")}
-        {match === "none" && t(pop.call.from_kind === "e164" ? "pop.noneWhy" : `pop.fromKind.${pop.call.from_kind}`)}
-      </span>
+      {from === null ? null : <strong className={classes.number}>{from}</strong>}
+      <span className={classes.soft}>{why()}</span>
     </p>
   );
 }

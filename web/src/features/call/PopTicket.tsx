@@ -7,9 +7,11 @@ import { PriorityChip, TicketStateChip } from "@/parts/TicketParts";
 import classes from "./Pop.module.css";
 
 /** The ticket this call goes to, with the last thing that was said in it. */
-export function PopTicket({ ticket, others, isAttached = false }: {
+export function PopTicket({ ticket, others = 0, restricted = 0, isAttached = false }: {
   ticket: PopTicketShape;
-  others: number;
+  others?: number;
+  /** Open tickets that this agent may not see: only their number is told. */
+  restricted?: number;
   isAttached?: boolean;
 }) {
   const { t } = useTranslation();
@@ -25,7 +27,16 @@ export function PopTicket({ ticket, others, isAttached = false }: {
         </p>
         <p className={classes.subject}>{ticket.subject}</p>
         {ticket.last_note === null ? null : <p className={classes.lastNote}>{ticket.last_note}</p>}
-        {others > 0 ? <p className={classes.soft}>{t("pop.otherTickets", { count: others })}</p> : null}
+        {others + restricted > 0 ? (
+          <p className={classes.soft}>
+            {[
+              others > 0 ? t("pop.otherTickets", { count: others }) : "",
+              restricted > 0 ? t("pop.restricted", { count: restricted }) : "",
+            ]
+              .filter(Boolean)
+              .join(" · ")}
+          </p>
+        ) : null}
       </div>
     </div>
   );

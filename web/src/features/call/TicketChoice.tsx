@@ -20,7 +20,7 @@ export function TicketChoice({ pop }: { pop: ScreenPop }) {
   const others = pop.other_tickets.filter((ticket) => ticket.id !== pop.ticket.id);
   return (
     <div className={classes.ticketChoice}>
-      <PopTicket ticket={pop.ticket} others={0} isAttached />
+      <PopTicket ticket={pop.ticket} restricted={pop.restricted_tickets} isAttached />
       <Menu position="bottom-end" width={340}>
         <Menu.Target>
           <Button

@@ -27,9 +27,10 @@ export function useAccept() {
   return useMutation({
     mutationFn: async ({ pop, customerId }: Acceptance) => {
       const { call } = await api.acceptOffer(pop.offer_id);
-      phone.connect(call.id);
+      const callId = call.id ?? pop.call.id;
+      phone.connect(callId);
       if (customerId !== null) {
-        const chosen = await api.chooseCustomer(call.id, customerId);
+        const chosen = await api.chooseCustomer(callId, customerId);
         patch((desk) => withPop(desk, chosen));
       }
     },
@@ -60,8 +61,11 @@ export function useFinish(callId: number) {
   return useMutation({
     mutationFn: ({ disposition, note }: { disposition: string | null; note: string | null }) =>
       api.finishCall(callId, disposition, note),
-    onSuccess: () => {
-      patch((desk) => ({ ...desk, calls: desk.calls.filter((call) => call.pop.call.id !== callId) }));
+    onSuccess: ({ call: { state } }) => {
+      // Still talking: result and note are kept, wrap-up comes later.
+      if (state === "closed") {
+        patch((desk) => ({ ...desk, calls: desk.calls.filter((call) => call.pop.call.id !== callId) }));
+      }
       return settled();
     },
   });

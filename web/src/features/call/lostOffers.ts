@@ -2,8 +2,7 @@
 import { type QueryClient, useQuery } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
 
-import type { ScreenPop } from "@/api/types";
-import type { OfferEnded } from "@/live/protocol";
+import type { OfferEnded, ScreenPop } from "@/api/types";
 
 export interface LostOffer extends OfferEnded {
   at: string;

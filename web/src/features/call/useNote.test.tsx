@@ -9,6 +9,7 @@ import { draftKey, useNote } from "./useNote";
 const SAVE = "PUT /calls/42/note";
 let service: Service;
 let stored: CallNote;
+const late = vi.fn<(body: string) => void>();
 
 beforeEach(() => {
   localStorage.clear();
@@ -28,7 +29,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const open = (note: CallNote = stored) => renderHook(({ note: held }) => useNote(1, 42, held), { initialProps: { note } });
+const open = (note: CallNote = stored) => renderHook(({ note: held }) => useNote(1, 42, held, late), { initialProps: { note } });
 const later = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
 
 test("what was written is saved two seconds after the first stroke, also while typing goes on", async () => {
@@ -91,4 +92,14 @@ test("a newer note from elsewhere is taken only while nothing is unsaved", async
   rerender({ note: { body: "again from there", version: 4, saved_at: null } });
   expect(result.current.body).toBe("mine");
   await later(10);
+});
+
+test("words that came too late for the call are handed on, not lost", async () => {
+  service.on(SAVE, { status: 404, body: { code: "not_found", status: 404 } });
+  const { result, unmount } = open();
+  act(() => result.current.write("and he asked for"));
+  unmount();
+  await later(10);
+  expect(late).toHaveBeenCalledWith("and he asked for");
+  expect(localStorage.getItem(draftKey(1, 42))).toBeNull();
 });

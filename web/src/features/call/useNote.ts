@@ -55,13 +55,23 @@ function open(key: string, note: CallNote): Held {
   return { body: stored.body, state: "conflict", theirs: note, base: note };
 }
 
-export function useNote(agentId: number, callId: number, note: CallNote): NoteDraft {
+/** `onLate` gets the words that came too late for the call: it was closed before they could be saved. */
+export function useNote(
+  agentId: number,
+  callId: number,
+  note: CallNote,
+  onLate: (body: string) => void,
+): NoteDraft {
   const key = draftKey(agentId, callId);
   const [held, setHeld] = useState<Held>(() => open(key, note));
   const ref = useRef(held);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const inFlight = useRef(false);
   const done = useRef(false);
+  const late = useRef(onLate);
+  useEffect(() => {
+    late.current = onLate;
+  });
 
   const set = useCallback((change: Partial<Held>) => {
     ref.current = { ...ref.current, ...change };
@@ -83,7 +93,12 @@ export function useNote(agentId: number, callId: number, note: CallNote): NoteDr
       } catch (cause) {
         const problem = asProblem(cause);
         const current = problem.code === "version_conflict" ? (problem.body.current as CallNote | undefined) : undefined;
-        if (!current) set({ state: "failed" });
+        if (problem.status === 404) {
+          done.current = true;
+          localStorage.removeItem(key);
+          late.current(body);
+        } else if (!current) set({ state: "failed" });
+        else if (current.body === ref.current.body) set({ base: current, state: "saved" });
         else if (current.body === base.body || current.body === body) set({ base: current, state: "dirty" });
         else set({ base: current, theirs: current, state: "conflict" });
       } finally {

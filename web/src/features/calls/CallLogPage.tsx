@@ -11,11 +11,12 @@ import { Chip, type Tone } from "@/design/Chip";
 import { EmptyState, ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import table from "@/design/Table.module.css";
-import { formatPhone, isWithheld } from "@/format/phone";
+import { formatPhone } from "@/format/phone";
 import { clock, dateTime, secondsSince } from "@/format/time";
 import { useLanguage } from "@/i18n";
+import { callerText } from "@/parts/callerText";
 
-const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const;
+const STATES = ["received", "ivr", "queued", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const;
 type KnownState = (typeof STATES)[number];
 
 /** The calls as they came in, the newest first. */
@@ -62,7 +63,7 @@ export function CallLogPage() {
   );
 }
 
-const TONE: Partial<Record<KnownState, Tone>> = { queued: "amber", offering: "blue", connecting: "blue", in_call: "green", on_hold: "amber" };
+const TONE: Partial<Record<KnownState, Tone>> = { queued: "amber", connecting: "blue", in_call: "green", on_hold: "amber" };
 
 function isKnown(state: string): state is KnownState {
   return (STATES as readonly string[]).includes(state);
@@ -100,7 +101,7 @@ function CallTable({ items }: { items: CallLogEntry[] }) {
         <tbody>
           {items.map((call) => (
             <tr key={call.id}>
-              <th scope="row">{isWithheld(call.from) ? t("pop.withheld") : formatPhone(call.from)}</th>
+              <th scope="row">{callerText(t, call.from)}</th>
               <td>{dateTime(call.created_at, language)}</td>
               <td>{formatPhone(call.to)}</td>
               <td>{call.queue ?? <span className={table.none}>—</span>}</td>

@@ -25,7 +25,7 @@ export function CustomerFields({ profile }: { profile: Profile }) {
     name: profile.name,
     company: profile.company ?? "",
     language: profile.language ?? "",
-    note: profile.note ?? "",
+    note: profile.note,
   };
   const [fields, setFields] = useState(before);
   const set = (part: Partial<typeof before>) => setFields({ ...fields, ...part });

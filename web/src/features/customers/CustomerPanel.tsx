@@ -62,6 +62,9 @@ export function CustomerPanel({ profile }: { profile: Profile }) {
           </ul>
         )}
       </Panel>
+      {profile.restricted_tickets > 0 ? (
+        <p className={classes.soft}>{t("pop.restricted", { count: profile.restricted_tickets })}</p>
+      ) : null}
       <Panel title={t("customer.lastContacts")} flush>
         {profile.last_contacts.length === 0 ? (
           <p className={classes.none}>{t("customer.noContacts")}</p>

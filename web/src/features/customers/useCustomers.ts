@@ -1,9 +1,8 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import * as api from "@/api/endpoints";
-import type { CustomerChange } from "@/api/paths";
 import { asProblem } from "@/api/problem";
-import type { Profile } from "@/api/types";
+import type { CustomerChange, Profile } from "@/api/types";
 
 const key = (id: number) => ["customer", id] as const;
 
@@ -35,7 +34,8 @@ export function useChangeCustomer(profile: Profile) {
   return useMutation({
     mutationFn: (change: Omit<CustomerChange, "version">) =>
       api.changeCustomer(profile.id, { ...change, version: profile.version }),
-    onSuccess: (changed) => queries.setQueryData(key(profile.id), changed),
+    // The answer is the card alone; tickets and contacts beside it stay as they are.
+    onSuccess: (card) => queries.setQueryData<Profile>(key(profile.id), (known) => known && { ...known, ...card }),
     onError: (cause) => {
       if (asProblem(cause).status === 409) void queries.invalidateQueries({ queryKey: key(profile.id) });
     },

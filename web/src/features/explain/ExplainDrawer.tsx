@@ -52,6 +52,7 @@ function Explained({ explanation }: { explanation: Explanation }) {
               <strong>{decision.chosen ? t("explain.chosen", { name: decision.chosen.name }) : t("explain.nobody")}</strong>
               <time dateTime={decision.at}>{timeOfDay(decision.at, language)}</time>
             </p>
+            <p>{text(decision.sentence)}</p>
             <p className={classes.soft}>
               {t("explain.rule", { rule: decision.rule, version: decision.ruleset_version })}
             </p>
@@ -59,7 +60,7 @@ function Explained({ explanation }: { explanation: Explanation }) {
               {decision.verdicts.map((verdict) => (
                 <li key={verdict.agent_id}>
                   <span>{verdict.name}</span>
-                  <span className={classes.soft}>{verdict.reason ?? verdict.verdict}</span>
+                  <span className={classes.soft}>{text(verdict.reason) || verdict.verdict}</span>
                 </li>
               ))}
             </ul>

@@ -7,19 +7,18 @@ import { calls } from "@/api/endpoints";
 import type { CallLogEntry } from "@/api/types";
 import { Chip } from "@/design/Chip";
 import table from "@/design/Table.module.css";
-import { formatPhone, isWithheld } from "@/format/phone";
 import { clock, secondsSince, useNow } from "@/format/time";
+import { callerText } from "@/parts/callerText";
 
 import { ExplainDrawer } from "./ExplainDrawer";
 
 async function waitingCalls(): Promise<CallLogEntry[]> {
-  const [queued, offering] = await Promise.all([
-    calls({ state: "queued", limit: 50 }),
-    calls({ state: "offering", limit: 50 }),
-  ]);
+  const { items } = await calls({ state: "queued", limit: 100 });
   const entered = (call: CallLogEntry) => Date.parse(call.queued_at ?? call.created_at);
-  return [...queued.items, ...offering.items].sort((a, b) => entered(a) - entered(b));
+  return items.sort((a, b) => entered(a) - entered(b));
 }
+
+const isRinging = (call: CallLogEntry) => call.offers.some(({ state }) => state === "pending");
 
 /** The calls in line, the longest first, each with its "why is it still waiting?". */
 export function WaitingNow({ queueNames }: { queueNames: ReadonlyMap<string, string> }) {
@@ -49,14 +48,14 @@ export function WaitingNow({ queueNames }: { queueNames: ReadonlyMap<string, str
           <tbody>
             {data.map((call) => (
               <tr key={call.id}>
-                <th scope="row">{isWithheld(call.from) ? t("pop.withheld") : formatPhone(call.from)}</th>
+                <th scope="row">{callerText(t, call.from)}</th>
                 <td>{queueNames.get(call.queue ?? "") ?? call.queue}</td>
                 <td>
                   <strong>{clock(secondsSince(call.queued_at ?? call.created_at, now))}</strong>
                 </td>
                 <td>
-                  <Chip tone={call.state === "offering" ? "blue" : "amber"}>
-                    {t(call.state === "offering" ? "waiting.ringing" : "waiting.waiting")}
+                  <Chip tone={isRinging(call) ? "blue" : "amber"}>
+                    {t(isRinging(call) ? "waiting.ringing" : "waiting.waiting")}
                   </Chip>
                 </td>
                 <td className={table.number}>

@@ -64,7 +64,7 @@ export function PresenceControl({ presence }: { presence: Presence }) {
             <span className="visually-hidden">{t("presence.label")}</span>
             <span className={classes.state}>{label}</span>
             {isShowingWork ? null : <span className={classes.time}>{clock(secondsSince(presence.since, now))}</span>}
-            {next === null ? null : <span className={classes.next}>{t("presence.next", { state: nextText(next) })}</span>}
+            {next == null ? null : <span className={classes.next}>{t("presence.next", { state: nextText(next) })}</span>}
             <ChevronDown size={14} aria-hidden="true" />
           </UnstyledButton>
         </Menu.Target>

@@ -8,9 +8,9 @@ import type { Ticket, TicketCall, TicketHistoryEntry, TicketNote } from "@/api/t
 import { Callout } from "@/design/Notice";
 import { Panel } from "@/design/Panel";
 import { useProblemText } from "@/design/useProblemText";
-import { formatPhone, isWithheld } from "@/format/phone";
 import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
+import { callerText } from "@/parts/callerText";
 import { useDispositionName } from "@/parts/useDispositionName";
 
 import { useHistoryText } from "./useHistoryText";
@@ -101,9 +101,7 @@ function ActivityEntry({ entry }: { entry: Entry }) {
       call.outcome === "answered" ? null : call.outcome,
     ];
     return (
-      <Line kind="call" icon={<PhoneCall />} at={entry.at} who={t("ticket.callFrom", {
-          number: isWithheld(call.from) ? t("pop.withheld") : formatPhone(call.from),
-        })}>
+      <Line kind="call" icon={<PhoneCall />} at={entry.at} who={t("ticket.callFrom", { number: callerText(t, call.from) })}>
         <p className={classes.soft}>{facts.filter(Boolean).join(" · ")}</p>
       </Line>
     );

@@ -90,6 +90,12 @@ export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticke
             <dt>{t("tickets.updated")}</dt>
             <dd>{dateTime(ticket.updated_at, language)}</dd>
           </div>
+          {ticket.due_at == null ? null : (
+            <div className={classes.fact}>
+              <dt>{t("ticket.due")}</dt>
+              <dd>{dateTime(ticket.due_at, language)}</dd>
+            </div>
+          )}
           {ticket.closed_at === null ? null : (
             <div className={classes.fact}>
               <dt>{t("ticket.closed")}</dt>

@@ -126,7 +126,7 @@ function TicketTable({ items, queueNames }: { items: TicketSummary[]; queueNames
                 <PriorityChip priority={ticket.priority} always />
               </td>
               <td>{ticket.customer?.name ?? <span className={table.none}>—</span>}</td>
-              <td>{queueNames.get(ticket.queue) ?? ticket.queue}</td>
+              <td>{ticket.queue === null ? <span className={table.none}>—</span> : (queueNames.get(ticket.queue) ?? ticket.queue)}</td>
               <td>{ticket.assignee?.name ?? <span className={table.none}>{t("tickets.nobody")}</span>}</td>
               <td>
                 <time dateTime={ticket.updated_at} title={dateTime(ticket.updated_at, language)}>

@@ -1,3 +1,5 @@
+import type { TicketFilter } from "@/api/endpoints";
+
 /** The ticket list's filters are its address: a view can be sent to a colleague as a link. */
 export interface TicketSearch {
   view?: View;
@@ -19,7 +21,7 @@ export function parseTicketSearch(search: Record<string, unknown>): TicketSearch
 }
 
 /** What the service is asked for a view. "open" stands for every open category. */
-export function filterOf({ view = "mine", queue, q }: TicketSearch) {
+export function filterOf({ view = "mine", queue, q }: TicketSearch): TicketFilter {
   return {
     state: view === "all" ? undefined : ["open"],
     assignee: view === "mine" ? "me" : view === "unassigned" ? "none" : undefined,

@@ -1,9 +1,8 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import * as api from "@/api/endpoints";
-import type { TicketChange } from "@/api/paths";
 import { asProblem } from "@/api/problem";
-import type { Ticket } from "@/api/types";
+import type { Ticket, TicketChange } from "@/api/types";
 import { TICKETS_KEY, ticketKey } from "@/live/caches";
 
 import { filterOf, type TicketSearch } from "./search";
