@@ -6,7 +6,6 @@ list of URL spellings, from the *configured* public URL and the raw path, never 
 needs `bodySHA256`; tokens are chosen by AccountSid; only known shared keys and HMAC_SHA256 are accepted.
 """
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from multidict import MultiMapping
-from twilio.request_validator import RequestValidator, compare
+from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator, compare
 
 SETTINGS_HEADER: Final = "X-Twilio-Webhooks-Signature-Settings"
 SIGNATURE_HEADER: Final = "X-Twilio-Signature"
@@ -36,25 +35,21 @@ class TwilioAccount:
 def candidate_urls(public_url: str, raw_path: str) -> list[str]:
     """The spellings under which the provider may have known our URL, all for the same place.
 
-    The default port may or may not be named, and a bare trailing `?` may or may not be signed."""
+    Port and credentials may or may not be signed (its library drops any port and adds the default one), and so a bare
+    trailing `?`."""
     parts = urlsplit(public_url)
-    host = parts.netloc.rpartition("@")[2]
-    bare, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-    bare = bare or host
+    credentials, _, host = parts.netloc.rpartition("@")
+    bare, colon, port = host.rpartition(":")
+    if not colon or port.endswith("]"):  # no port, or the colons of an IPv6 address
+        bare, port = host, ""
     default = {"https": "443", "http": "80"}[parts.scheme]
-    hosts = [host]
-    if not port or port == default:
-        hosts = [bare, f"{bare}:{default}"]
-    path = raw_path.partition("#")[0]
-    paths = [path]
-    if path.endswith("?"):
-        paths.append(path[:-1])
-    credentials = parts.netloc.rpartition("@")[0]
-    heads = [f"{parts.scheme}://{h}" for h in hosts]
+    hosts = [f"{bare}:{port or default}", bare]
     if credentials:
-        heads += [f"{parts.scheme}://{credentials}@{h}" for h in hosts]
+        hosts += [f"{credentials}@{host}" for host in hosts]
+    path = raw_path.partition("#")[0]
+    paths = [path, path[:-1]] if path.endswith("?") else [path]
     base = parts.path.rstrip("/")
-    return [f"{head}{base}{p}" for head in heads for p in paths]
+    return [f"{parts.scheme}://{host}{base}{path}" for host in hosts for path in paths]
 
 
 def _text(url: str, form: MultiMapping[str]) -> str:
@@ -84,42 +79,32 @@ def is_valid(
         return False
     if raw_body and not is_form and not _body_matches(raw_path, raw_body):
         return False
-    signature = signatures[0]
-    if settings is not None:
-        secret = _shared_key(account, settings)
-        if secret is None:
-            return False
-        return any(
-            compare(_hmac_sha256(secret, _text(url, form)), signature) for url in candidate_urls(public_url, raw_path)
-        )
-    return any(
-        compare(_hmac_sha1(token, _text(url, form)), signature)
-        for token in account.auth_tokens
-        if token
-        for url in candidate_urls(public_url, raw_path)
-    )
+    keys, algorithm = (account.auth_tokens, HMAC_SHA1) if settings is None else _shared_key(account, settings)
+    texts = [_text(url, form) for url in candidate_urls(public_url, raw_path)]
+    try:
+        return any(compare(_sign(key, text, algorithm), signatures[0]) for key in keys if key for text in texts)
+    except UnicodeEncodeError:  # bytes in the request line that are no text: nobody signs such
+        return False
 
 
-def _hmac_sha1(token: str, text: str) -> str:
+def _sign(key: str, text: str, algorithm: str) -> str:
     # The library's own routine, given the whole text as the "URL" and no fields: one implementation of the hash.
-    signature: str = RequestValidator(token).compute_signature(text, {})
+    signature: str = RequestValidator(key).compute_signature(text, {}, algorithm)
     return signature
 
 
-def _hmac_sha256(secret: str, text: str) -> str:
-    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
-
-
 def _body_matches(raw_path: str, raw_body: bytes) -> bool:
-    given = parse_qs(urlsplit(raw_path).query).get("bodySHA256", [])
+    query = raw_path.partition("#")[0].partition("?")[2]
+    given = parse_qs(query).get("bodySHA256", [])
     return (
         len(given) == 1 and given[0].isascii() and hmac.compare_digest(given[0], hashlib.sha256(raw_body).hexdigest())
     )
 
 
-def _shared_key(account: TwilioAccount, settings: str) -> str | None:
-    """`key=<id>,algorithm=HMAC_SHA256` → the secret; anything else → None."""
-    pairs = dict(part.strip().split("=", 1) for part in settings.split(",") if "=" in part)
-    if set(pairs) != {"key", "algorithm"} or pairs["algorithm"] != "HMAC_SHA256":
-        return None
-    return account.shared_keys.get(pairs["key"])
+def _shared_key(account: TwilioAccount, settings: str) -> tuple[Sequence[str], str]:
+    """`key=<id>,algorithm=HMAC_SHA256`, each once → its secret; anything else → no key at all."""
+    pairs = [part.strip().partition("=") for part in settings.split(",")]
+    known = {name: value for name, _, value in pairs}
+    if len(pairs) != 2 or known.get("algorithm") != HMAC_SHA256 or known.get("key") not in account.shared_keys:
+        return (), HMAC_SHA256
+    return (account.shared_keys[known["key"]],), HMAC_SHA256
