@@ -30,15 +30,21 @@ REASONS: Final[dict[str, Sentence]] = {
 
 
 def why_agent(rule: str, step: int, chosen: AgentVerdict | None, counts: Mapping[str, int]) -> Sentence:
-    """One sentence for the pop: by which rule and step, and against how many others."""
-    eligible = counts.get(Verdict.ELIGIBLE, 0) + counts.get(Verdict.TAKEN, 0)
-    if eligible:
-        en = f"Rule “{rule}”, step {step + 1}: idle longest of {eligible + 1} free and able agents."
-        zh = f"规则“{rule}”，第{step + 1}步：{eligible + 1}位空闲且符合条件的坐席中空闲最久。"
+    """One sentence for the pop: by which rule and step, and against how many others.
+
+    Who got another call in the same pass is not counted: that agent may have been idle longer."""
+    asked = max(1, counts.get(Verdict.CHOSEN, 0))
+    free = asked + counts.get(Verdict.ELIGIBLE, 0)
+    if asked > 1:
+        en = f"one of {asked} asked together, out of {free} free and able agents."
+        zh = f"{free}位空闲且符合条件的坐席中同时询问的{asked}位之一。"
+    elif free > 1:
+        en = f"idle longest of {free} free and able agents."
+        zh = f"{free}位空闲且符合条件的坐席中空闲最久。"
     else:
-        en = f"Rule “{rule}”, step {step + 1}: the only free and able agent."
-        zh = f"规则“{rule}”，第{step + 1}步：唯一空闲且符合条件的坐席。"
-    return {"en": en, "zh-CN": zh}
+        en = "the only free and able agent."
+        zh = "唯一空闲且符合条件的坐席。"
+    return {"en": f"Rule “{rule}”, step {step + 1}: {en}", "zh-CN": f"规则“{rule}”，第{step + 1}步：{zh}"}
 
 
 def _needs(step: Step) -> Sentence:
@@ -95,19 +101,27 @@ def why_waiting(item: WaitingItem, verdicts: Iterable[AgentVerdict], now: dateti
     return sentences
 
 
+_ACCEPTED: Final = {"en": "accepted", "zh-CN": "已接听"}
+_ENDED: Final[dict[str, Sentence]] = {
+    "pending": {"en": "has not answered yet", "zh-CN": "尚未响应"},
+    "accepted": _ACCEPTED,
+    "wrapping": _ACCEPTED,
+    "completed": _ACCEPTED,
+    "rejected": {"en": "declined", "zh-CN": "拒接"},
+    "timeout": {"en": "did not answer in time", "zh-CN": "超时未接"},
+    "rescinded": {"en": "left before answering", "zh-CN": "在响应前离开"},
+    "rescinded:taken": {"en": "was too late: somebody else took it", "zh-CN": "来电已被他人接听"},
+    "canceled": {"en": "was not connected before the caller left", "zh-CN": "接通前来电者已挂断"},
+    "canceled:connect_failed": {"en": "accepted but could not be connected", "zh-CN": "已接听但未能接通"},
+}
+_OFFERED: Final = {"en": "was offered it", "zh-CN": "收到来电"}
+
+
 def decision_sentence(row: Mapping[str, Any]) -> Sentence:
     """One recorded decision: who was offered the item, by which rule, and how that ended."""
     name = row["chosen_name"] or "—"
-    ended = {
-        "pending": {"en": "has not answered yet", "zh-CN": "尚未响应"},
-        "accepted": {"en": "accepted", "zh-CN": "已接听"},
-        "wrapping": {"en": "accepted", "zh-CN": "已接听"},
-        "completed": {"en": "accepted", "zh-CN": "已接听"},
-        "rejected": {"en": "declined", "zh-CN": "拒接"},
-        "timeout": {"en": "did not answer in time", "zh-CN": "超时未接"},
-        "rescinded": {"en": "lost the offer to somebody else or left", "zh-CN": "来电被他人接听或坐席离开"},
-        "canceled": {"en": "could not be connected, or the caller left", "zh-CN": "未能接通或来电者已挂断"},
-    }.get(row["offer_state"] or "", {"en": "was offered it", "zh-CN": "收到来电"})
+    state = row["offer_state"] or ""
+    ended = _ENDED.get(f"{state}:{row['offer_reason']}") or _ENDED.get(state, _OFFERED)
     why = why_agent(row["rule"], row["step"], None, row["counts"])
     return {
         "en": f"Offered to {name}, who {ended['en']}. {why['en']}",

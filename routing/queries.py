@@ -302,7 +302,8 @@ FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
   AND ($2::bigint IS NULL OR EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2))
 """
 DECISIONS_OF_ITEM: Final = """
-SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, a.name AS chosen_name, d.verdicts, d.counts, o.state AS offer_state
+SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, a.name AS chosen_name, d.verdicts, d.counts,
+       o.state AS offer_state, o.reason AS offer_reason
 FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
 WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
 """
