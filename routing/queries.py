@@ -217,7 +217,8 @@ CONNECT: Final = """
 INSERT INTO desk_connections (replica, sid, agent_id, lease_until) VALUES ($1, $2, $3, now() + make_interval(secs => $4))
 ON CONFLICT (replica, sid) DO UPDATE SET lease_until = excluded.lease_until
 """
-DISCONNECT: Final = "DELETE FROM desk_connections WHERE replica = $1 AND sid = $2"
+DISCONNECT: Final = "UPDATE desk_connections SET lease_until = least(lease_until, now()) WHERE replica = $1 AND sid = $2"
+"""The row stays a minute: it says when the desk was last seen."""
 RENEW_LEASES: Final = """
 UPDATE desk_connections SET lease_until = now() + make_interval(secs => $2) WHERE replica = $1 AND sid = ANY($3)
 """
