@@ -7,6 +7,7 @@ lost wake costs seconds, also with the broker gone.
 """
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.events import OfferCreated
 from core.ids import AgentId, CallId, OfferId, WorkItemId
+from infra.bus import BrokerUnavailable
 from infra.outbox import Outbox, Tx, publish
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
 from infra.telemetry import metrics
@@ -51,7 +53,8 @@ class Dispatcher:
                     if pool not in self._flags:
                         self._flags[pool] = asyncio.Event()
                         self._flags[pool].set()
-                        await self._outbox.broker.declare([], [pool])
+                        with contextlib.suppress(BrokerUnavailable):  # it is declared once the broker is back
+                            await self._outbox.broker.declare([], [pool])
                         tasks.create_task(self._serve(pool))
                         tasks.create_task(self._outbox.broker.consume_wakes(pool, self._flags[pool].set))
                 await self._sweep_once()
