@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from core.errors import RingdeskError
+from core.errors import RingdeskError, Unavailable
 
 LOCK: Final = 0x52494E47  # "RING"
 COMPATIBILITY: Final = 1
@@ -26,18 +26,44 @@ class SchemaTooNew(RingdeskError):
     code, title = "schema_too_new", "The database belongs to a newer Ringdesk"
 
 
+class SchemaTooOld(RingdeskError):
+    code, title = "schema_too_old", "The database lacks migrations"
+
+
 async def migrate(url: str, *, timeout_s: float = 120) -> int:
-    """Apply what is missing. Returns the number of applied files; raises MigrationFailed, SchemaTooNew."""
-    conn = await asyncpg.connect(url, timeout=10)
-    try:
+    """Apply what is missing. Returns the number of applied files; raises MigrationFailed, SchemaTooNew, Unavailable."""
+    async with _connected(url) as conn:
         await conn.execute("SET statement_timeout = 0")
-        await asyncio.wait_for(conn.execute("SELECT pg_advisory_lock($1)", LOCK), timeout_s)
-        if await _up_to_date(conn):
-            await _check_compatibility(conn)
-            return 0
-        return await _run_dbmate(url, timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await conn.execute("SELECT pg_advisory_lock($1)", LOCK)
+        except TimeoutError as error:
+            raise MigrationFailed("Another migration has been running for too long.") from error
+        await _check_compatibility(conn)
+        return 0 if await _up_to_date(conn) else await _run_dbmate(url, timeout_s)
+
+
+async def require_schema(url: str) -> None:
+    """For processes that do not migrate themselves. Raises SchemaTooNew, SchemaTooOld, Unavailable."""
+    async with _connected(url) as conn:
+        await _check_compatibility(conn)
+        if not await _up_to_date(conn):
+            raise SchemaTooOld("The database lacks migrations of this Ringdesk. Run: ringdesk migrate")
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    try:
+        conn = await asyncpg.connect(url, timeout=10)
+    except asyncpg.PostgresError as error:
+        raise Unavailable(f"The database refuses: {type(error).__name__}.") from error
+    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+        raise Unavailable("The database does not answer.") from error
+    try:
+        yield conn
     finally:
-        await conn.close(timeout=5)
+        with contextlib.suppress(OSError, TimeoutError):
+            await conn.close(timeout=5)
 
 
 async def _up_to_date(conn: "asyncpg.Connection[asyncpg.Record]") -> bool:
@@ -49,6 +75,8 @@ async def _up_to_date(conn: "asyncpg.Connection[asyncpg.Record]") -> bool:
 
 
 async def _check_compatibility(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+    if await conn.fetchval("SELECT to_regclass('schema_compatibility')") is None:
+        return
     found = await conn.fetchval("SELECT max(version) FROM schema_compatibility")
     if found is not None and found > COMPATIBILITY:
         raise SchemaTooNew(
@@ -93,7 +121,8 @@ async def _run_dbmate(url: str, timeout_s: float) -> int:
     argv = (_dbmate(), "--no-dump-schema", "--migrations-dir", str(MIGRATIONS), "up")
     async with _process(*argv, env={"DATABASE_URL": dbmate_url(url)}) as process:
         try:
-            out, _ = await asyncio.wait_for(process.communicate(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                out, _ = await process.communicate()
         except TimeoutError as error:
             raise MigrationFailed("dbmate did not end in time.") from error
     text = out.decode(errors="replace")

@@ -12,9 +12,10 @@ An error from COMMIT means unknown: callers repeat under an idempotency key, nev
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
 import orjson
@@ -22,6 +23,7 @@ import structlog
 
 from core.errors import RingdeskError, Unavailable
 from core.events import BY_NAME, Event
+from infra.broker_outcome import is_own_cancellation
 from infra.bus import (
     RETRY_DELAYS_S,
     Broker,
@@ -46,6 +48,8 @@ EFFECT_LEASE_S: Final = 15
 EFFECT_TIMEOUT_S: Final = 12
 RELAY_BATCH: Final = 100
 MAX_SENDS: Final = 8
+"""A delivery confirmed so often by the broker and never finished is poison: it is parked."""
+UNSENT_DELAY_S: Final = 5
 
 InlineReaction = Callable[["Tx", Any], Awaitable[object]]
 EffectReaction = Callable[[Any], Awaitable[object]]
@@ -138,6 +142,11 @@ UPDATE deliveries d SET done_at = now(), lease_until = NULL, attempts = greatest
 FROM unnest($1::bigint[], $2::text[]) AS x (event_id, consumer)
 WHERE d.event_id = x.event_id AND d.consumer = x.consumer AND d.done_at IS NULL
 """
+UNSENT: Final = """
+UPDATE deliveries d SET sends = greatest(d.sends - 1, 0), next_at = now() + make_interval(secs => $3)
+FROM unnest($1::bigint[], $2::text[]) AS x (event_id, consumer)
+WHERE d.event_id = x.event_id AND d.consumer = x.consumer AND d.done_at IS NULL
+"""
 DELIVERY_STATE: Final = "SELECT done_at, parked_at, lease_until FROM deliveries WHERE event_id = $1 AND consumer = $2"
 DELIVERY_FAILED: Final = """
 UPDATE deliveries SET last_error = $3, lease_until = NULL, attempts = attempts + $6,
@@ -174,6 +183,25 @@ LAG: Final = """
 SELECT count(*) FILTER (WHERE parked_at IS NULL) AS due, count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked
 FROM (SELECT parked_at FROM deliveries WHERE done_at IS NULL LIMIT 10000) d
 """
+
+
+class StrayCancellation(Exception):
+    """A library raised CancelledError in a task that nobody cancelled (reference L3)."""
+
+
+AWAY: Final = (Unavailable, StrayCancellation, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
+"""Trouble that passes by itself: wait and try again."""
+
+
+@contextlib.contextmanager
+def no_stray_cancellation() -> Iterator[None]:
+    """Inside, a stray CancelledError is an ordinary error: it must end no loop and leave no delivery without a record."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if is_own_cancellation():
+            raise
+        raise StrayCancellation from error
 
 
 class Outbox:
@@ -262,14 +290,14 @@ class Outbox:
 
     def _committed(self, tx: Tx, ids: list[int]) -> None:
         for hook in tx.on_commit:
-            hook()
+            try:
+                hook()
+            except Exception:  # it is committed: an error now would say the opposite
+                log.exception("after-commit hook failed")
         pools: set[str] = set()
         messages: list[Outgoing] = []
         for event_id, event in zip(ids, tx.events, strict=True):
-            for reaction in self._wakes.get(type(event), ()):
-                pool = reaction.run(event)
-                if pool:
-                    pools.add(pool)
+            pools |= {pool for reaction in self._wakes.get(type(event), ()) if (pool := reaction.run(event))}
             later = self._later.get(type(event), ())
             if any(reaction.kind == "state" for reaction in later):
                 body = event.model_dump_json().encode()
@@ -278,17 +306,17 @@ class Outbox:
                 )
             for reaction in later:
                 if reaction.kind == "effect":
-                    self._enqueue(lambda r=reaction, i=event_id, e=event: self._first_effect(r, i, e))  # type: ignore[misc]
+                    self._enqueue(partial(self._first_effect, reaction, event_id, event, tx.request_id))
         for pool in pools:
-            self._enqueue(lambda pool=pool: self._wake(pool))  # type: ignore[misc]
+            self._enqueue(partial(self._wake, pool))
         if messages:
-            self._enqueue(lambda: self._publish(messages))
+            self._enqueue(partial(self._publish, messages))
 
     def _enqueue(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
             self._queue.put_nowait(job)
         except asyncio.QueueFull:
-            metrics.after_commit_overflow.inc()  # the relay and the sweep do it a second later
+            metrics.after_commit_overflow.inc()  # the relay does it when its time has come (effects: when the lease is over)
 
     async def _wake(self, pool: str) -> None:
         with contextlib.suppress(BrokerUnavailable):
@@ -298,17 +326,23 @@ class Outbox:
         with contextlib.suppress(BrokerUnavailable):
             await self.broker.publish(messages)
 
-    async def _first_effect(self, reaction: Reaction, event_id: int, event: Event) -> None:
-        """The row was leased at commit. If this fails, the lease runs out and the relay repeats through the broker."""
-        structlog.contextvars.bind_contextvars(correlation_id=event.correlation_id)
+    async def _first_effect(self, reaction: Reaction, event_id: int, event: Event, request_id: str | None) -> None:
+        """The row was leased at commit. If this fails, the lease is given up and the relay repeats through the broker."""
+        structlog.contextvars.bind_contextvars(
+            consumer=reaction.name, correlation_id=event.correlation_id, request_id=request_id
+        )
         try:
-            async with asyncio.timeout(EFFECT_TIMEOUT_S):
-                await reaction.run(event)
+            await self._run_effect(reaction, event)
         except Exception as error:
-            await self._record_failure(event_id, reaction.name, error, attempts=0)
+            await self._failed_at_first(event_id, reaction.name, error)
         else:
             self._done.append((event_id, reaction.name))
             self._nudge.set()
+
+    async def _run_effect(self, reaction: Reaction, event: Event) -> None:
+        with no_stray_cancellation():
+            async with asyncio.timeout(EFFECT_TIMEOUT_S):
+                await reaction.run(event)
 
     async def run(self, *, workers: int = 8) -> None:
         """Run for ever: after-commit jobs, completion marks, and (unless another process does it) the relay."""
@@ -323,8 +357,9 @@ class Outbox:
         while True:
             job = await self._queue.get()
             try:
-                async with asyncio.timeout(EFFECT_TIMEOUT_S + 3):
-                    await job()
+                with no_stray_cancellation():
+                    async with asyncio.timeout(EFFECT_TIMEOUT_S + 3):
+                        await job()
             except Exception:
                 log.exception("after-commit job failed; the relay repeats it")
             finally:
@@ -343,9 +378,10 @@ class Outbox:
         if not done:
             return
         try:
-            async with self.database.acquire() as conn:
-                await conn.execute(EFFECTS_DONE, [event_id for event_id, _ in done], [name for _, name in done])
-        except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
+            with no_stray_cancellation():
+                async with self.database.acquire() as conn:
+                    await conn.execute(EFFECTS_DONE, [event_id for event_id, _ in done], [name for _, name in done])
+        except AWAY:
             log.warning("effects not marked done; they will be repeated", count=len(done))
 
     async def drain(self, timeout_s: float = 5) -> None:
@@ -360,20 +396,17 @@ class Outbox:
     async def _run_relay(self) -> None:
         while True:
             try:
-                sent = await self.relay_once()
-            except (
-                Unavailable,
-                BrokerUnavailable,
-                TimeoutError,
-                *CONNECTION_ERRORS,
-                *RETRYABLE_ERRORS,
-            ) as error:
+                with no_stray_cancellation():
+                    sent = await self.relay_once()
+            except AWAY as error:
                 log.warning("relay could not run", error=type(error).__name__)
                 sent = 0
             await asyncio.sleep(0.05 if sent == RELAY_BATCH else 0.5)
 
     async def relay_once(self) -> int:
-        """Send one batch of undone deliveries to their consumers' queues by name. Returns how many."""
+        """Send one batch of undone deliveries to their consumers' queues by name. Returns how many.
+
+        Only what the broker confirmed counts as sent: an outage, however long, parks nothing."""
         if not self.broker.health().is_up:
             return 0
         async with self.database.acquire() as conn:
@@ -393,9 +426,21 @@ class Outbox:
             if row["parked_at"] is not None:
                 log.error("delivery parked", consumer=row["consumer"], event_id=row["id"], event_name=row["name"])
         if batch:
-            metrics.relay_sent.inc(len(batch))
-            await self.broker.publish(batch)
+            await self._send_again(batch)
         return len(rows)
+
+    async def _send_again(self, batch: list[Outgoing]) -> None:
+        confirmed = [False] * len(batch)
+        try:
+            confirmed = await self.broker.publish(batch)
+        except BrokerUnavailable:
+            log.warning("relay could not send", count=len(batch))
+        metrics.relay_sent.inc(sum(confirmed))
+        unsent = [outgoing for outgoing, is_confirmed in zip(batch, confirmed, strict=True) if not is_confirmed]
+        if unsent:
+            async with self.database.acquire() as conn:
+                events, consumers = [o.message.event_id for o in unsent], [o.consumer for o in unsent]
+                await conn.execute(UNSENT, events, consumers, UNSENT_DELAY_S)
 
     # --- consumers -------------------------------------------------------------------------------------------------
 
@@ -428,13 +473,16 @@ class Outbox:
             event = kind.model_validate_json(message.body)
         except ValueError:
             return await self._park(message.event_id, consumer, "the body does not fit the event's model")
+        # An effect's attempt was counted when it was claimed; a state reaction's claim was rolled back with its effect.
+        attempts = 1 if reaction.kind == "state" else 0
         try:
-            async with asyncio.timeout(30):
-                if reaction.kind == "state":
-                    return await self._state(reaction, message, event)
-                return await self._effect(reaction, message, event)
+            with no_stray_cancellation():
+                async with asyncio.timeout(30):
+                    if reaction.kind == "state":
+                        return await self._state(reaction, message, event)
+                    return await self._effect(reaction, message, event)
         except Exception as error:
-            return await self._record_failure(message.event_id, consumer, error, attempts=1)
+            return await self._failed(message.event_id, consumer, error, attempts=attempts)
 
     async def _state(self, reaction: Reaction, message: Message, event: Event) -> Outcome:
         async with self.transaction(request_id=message.request_id) as tx:
@@ -447,8 +495,7 @@ class Outbox:
         async with self.database.acquire() as conn:
             if await conn.fetchval(CLAIM_EFFECT, message.event_id, reaction.name, EFFECT_LEASE_S) is None:
                 return await self._missing(conn, message, reaction.name)
-        async with asyncio.timeout(EFFECT_TIMEOUT_S):
-            await reaction.run(event)
+        await self._run_effect(reaction, event)
         async with self.database.acquire() as conn:
             await conn.execute(EFFECTS_DONE, [message.event_id], [reaction.name])
         return Done()
@@ -460,42 +507,46 @@ class Outbox:
             return RetryLater(RETRY_DELAYS_S[1])
         return Done()
 
-    async def _park(self, event_id: int, consumer: str, reason: str) -> Outcome:
-        async with self.database.acquire() as conn:
-            await conn.fetchval(DELIVERY_FAILED, event_id, consumer, reason, 0, True, 1)
-        log.error("delivery parked", reason=reason)
-        return Park(reason)
-
-    async def _record_failure(self, event_id: int, consumer: str, error: Exception, *, attempts: int) -> Outcome:
-        """Count the attempt where it survives a crash. Exception texts may hold personal data: only the kind is kept."""
-        reason = type(error).__name__ if not isinstance(error, RingdeskError) else error.code
-        is_final = isinstance(error, RingdeskError) and not error.retryable
-        expected = isinstance(error, (RingdeskError, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS))
-        log.warning(
-            "delivery failed",
-            consumer=consumer,
-            event_id=event_id,
-            reason=reason,
-            exc_info=None if expected else error,
-        )
+    async def _park(self, event_id: int, consumer: str, reason: str, *, attempts: int = 1) -> Outcome:
         try:
             async with self.database.acquire() as conn:
-                tried = await conn.fetchval(
-                    DELIVERY_FAILED, event_id, consumer, reason, 1, is_final and attempts > 0, attempts
-                )
+                await conn.fetchval(DELIVERY_FAILED, event_id, consumer, reason, 0, True, attempts)
+        except AWAY:
+            return RetryLater(RETRY_DELAYS_S[0])
+        log.error("delivery parked", consumer=consumer, event_id=event_id, reason=reason)
+        return Park(reason)
+
+    async def _failed_at_first(self, event_id: int, consumer: str, error: Exception) -> None:
+        """Nobody waits for an answer here: the relay sends the delivery a second later, and the repeat is judged."""
+        reason = _tell_failure(event_id, consumer, error)
+        with contextlib.suppress(*AWAY):  # then the lease runs out
+            async with self.database.acquire() as conn:
+                await conn.fetchval(DELIVERY_FAILED, event_id, consumer, reason, 1, False, 0)
+
+    async def _failed(self, event_id: int, consumer: str, error: Exception, *, attempts: int) -> Outcome:
+        """Count the attempt where it survives a crash, then wait or park."""
+        reason = _tell_failure(event_id, consumer, error)
+        try:
+            async with self.database.acquire() as conn:
+                tried = await conn.fetchval(DELIVERY_FAILED, event_id, consumer, reason, 1, False, attempts)
                 if tried is None:
-                    return Done()
-                if attempts == 0:
-                    return Done()  # the first try ran in the committing process: no message to answer for
+                    return Done()  # by somebody else, or by the transaction whose answer was lost
+                is_final = isinstance(error, RingdeskError) and not error.retryable
                 if is_final or tried > len(RETRY_DELAYS_S):
-                    await conn.fetchval(DELIVERY_FAILED, event_id, consumer, reason, 0, True, 0)
-                    log.error("delivery parked", consumer=consumer, event_id=event_id, reason=reason)
-                    return Park(reason)
-                delay = RETRY_DELAYS_S[tried - 1]
+                    return await self._park(event_id, consumer, reason, attempts=0)
+                delay = RETRY_DELAYS_S[max(tried, 1) - 1]
                 await conn.fetchval(DELIVERY_FAILED, event_id, consumer, reason, delay + 10, False, 0)
                 return RetryLater(delay)
-        except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
+        except AWAY:
             return RetryLater(RETRY_DELAYS_S[0])
+
+
+def _tell_failure(event_id: int, consumer: str, error: Exception) -> str:
+    """Log it and return the reason to keep. Exception texts may hold personal data: only the kind is kept."""
+    reason = error.code if isinstance(error, RingdeskError) else type(error).__name__
+    unexpected = None if isinstance(error, (RingdeskError, *AWAY)) else error
+    log.warning("delivery failed", consumer=consumer, event_id=event_id, reason=reason, exc_info=unexpected)
+    return reason
 
 
 async def parked(conn: Connection, *, limit: int = 100) -> list[dict[str, Any]]:

@@ -38,13 +38,12 @@ CONNECTION_ERRORS = (
     OSError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,  # shut down, starting up, statement over its time
+    asyncpg.InsufficientResourcesError,  # disk or memory full, too many connections
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-"""The database is away or read-only. After a commit these mean *unknown*."""
+"""The database is away, read-only, full or too slow. After a commit these mean *unknown*."""
 
 RETRYABLE_ERRORS = (
     asyncpg.SerializationError,
@@ -114,7 +113,8 @@ class Database:
     @contextlib.asynccontextmanager
     async def acquire(self, timeout_s: float = ACQUIRE_TIMEOUT_S) -> AsyncIterator[Connection]:
         try:
-            await asyncio.wait_for(self._gate.acquire(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._gate.acquire()
         except TimeoutError as error:
             raise Unavailable("All database connections are busy.") from error
         try:
@@ -135,7 +135,15 @@ class Database:
     async def _release(self, conn: Connection) -> None:
         if conn.is_in_transaction() and not conn.is_closed():
             conn.terminate()  # left open by a cancelled task; never hand it to somebody else
-        await asyncio.shield(self.pool.release(conn, timeout=2))  # type: ignore[arg-type]
+        await asyncio.shield(self._give_back(conn))
+
+    async def _give_back(self, conn: Connection) -> None:
+        """Whatever goes wrong here must not turn a finished transaction into an error; the pool replaces the connection."""
+        try:
+            await self.pool.release(conn, timeout=2)  # type: ignore[arg-type]
+        except (TimeoutError, *CONNECTION_ERRORS) as error:
+            log.warning("connection not given back", error=type(error).__name__)
+            conn.terminate()
 
     @property
     def in_use(self) -> int:
@@ -170,20 +178,25 @@ async def open_database(url: str, *, size: int = 10, application: str = "ringdes
             reset=_no_reset,
             server_settings=settings,
         )
+    except asyncpg.PostgresError as error:
+        raise Unavailable(f"The database refuses: {type(error).__name__}.") from error
     except (TimeoutError, *CONNECTION_ERRORS) as error:
         raise Unavailable("The database does not answer.") from error
-    database = Database(pool, DatabaseClock(), asyncio.Semaphore(size), size)
-    async with database.acquire(10) as conn:
-        await database.clock.sync(conn)
-    keeper = asyncio.create_task(database.keep_clock(), name="database clock")
     try:
-        yield database
-    finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        database = Database(pool, DatabaseClock(), asyncio.Semaphore(size), size)
+        async with database.acquire(10) as conn:
+            await database.clock.sync(conn)
+        keeper = asyncio.create_task(database.keep_clock(), name="database clock")
         try:
-            await asyncio.wait_for(pool.close(), 5)
+            yield database
+        finally:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+    finally:
+        try:
+            async with asyncio.timeout(5):
+                await pool.close()
         except TimeoutError:
             pool.terminate()
 

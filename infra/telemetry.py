@@ -98,13 +98,16 @@ def _mask_personal_data(_: Any, __: str, event: Any) -> Any:
 
 
 _TELLING = (TypeError, AttributeError, NameError, AssertionError, RuntimeError, ImportError, NotImplementedError)
+_TELLING_SQLSTATES = ("08", "25", "40", "42", "53", "55", "57", "XX")
+"""Their messages speak of statements, locks and servers. Others quote what people sent: `invalid input syntax …: "+1415…"`."""
 
 
 def describe_error(error: BaseException) -> str:
-    """Kind, place and, where it cannot hold personal data, the message. A database error's DETAIL quotes rows: left out."""
-    message = getattr(error, "message", "") if hasattr(error, "sqlstate") else ""
-    if isinstance(error, _TELLING) and not message:
-        message = str(error)
+    """Kind, place and, where it cannot hold personal data, the message."""
+    if isinstance(state := getattr(error, "sqlstate", None), str):
+        message = _describe_database_error(error, state)
+    else:
+        message = str(error) if isinstance(error, _TELLING) else ""
     frames = traceback.extract_tb(error.__traceback__)[-12:]
     places = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
     text = f"{type(error).__name__}{f': {message}' if message else ''} at {places}"
@@ -113,12 +116,30 @@ def describe_error(error: BaseException) -> str:
     return text
 
 
+def _describe_database_error(error: BaseException, sqlstate: str) -> str:
+    """A database error's DETAIL quotes rows and parameters: names of constraints and columns only."""
+    if sqlstate.startswith(_TELLING_SQLSTATES):
+        return str(getattr(error, "message", None) or sqlstate)
+    names = (getattr(error, f"{kind}_name", None) for kind in ("table", "column", "constraint", "datatype"))
+    return " ".join([sqlstate, *(name for name in names if name)])
+
+
 def _format_error(_: Any, __: str, event: Any) -> Any:
     info = event.pop("exc_info", None)
     error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
         event["error"] = describe_error(error)
     return event
+
+
+class _LibraryFormatter(logging.Formatter):
+    """For what libraries log: one line, errors described as ours are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        error = record.exc_info[1] if record.exc_info else None
+        tail = "" if error is None else f" [{describe_error(error)}]"
+        return f"{record.levelname} {record.name} {message[:1000]}{tail}"
 
 
 def configure_logging(*, level: str = "INFO", json: bool = True) -> None:
@@ -139,9 +160,9 @@ def configure_logging(*, level: str = "INFO", json: bool = True) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LibraryFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("aio_pika").setLevel(logging.ERROR)
     logging.getLogger("aiormq").setLevel(logging.ERROR)
 

@@ -5,15 +5,15 @@ when the object has moved on; so running one twice, or late, is harmless.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 
 import structlog
 
-from core.errors import RingdeskError, Unavailable
-from infra.outbox import Outbox, Tx
-from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
+from core.errors import RingdeskError
+from infra.outbox import AWAY, Outbox, Tx, no_stray_cancellation
 
 log = structlog.get_logger()
 
@@ -22,12 +22,19 @@ TimerHandler = Callable[[Tx, int, int], Awaitable[None]]
 
 POLL_S: Final = 0.25
 BATCH: Final = 50
+SIDE_BY_SIDE: Final = 4
+"""So many at once, so that one that waits for a lock does not keep the others from their time."""
 
 SET_TIMER: Final = """
 INSERT INTO timers (kind, object_id, object_version, due_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (kind, object_id) DO UPDATE SET object_version = $3, due_at = $4, attempts = 0, last_error = NULL
 """
-CANCEL_TIMER: Final = "DELETE FROM timers WHERE kind = $1 AND object_id = $2"
+# Never waits: whoever cancels holds the object that a runner of this timer is waiting for. That runner then finds the object moved on.
+CANCEL_TIMER: Final = """
+DELETE FROM timers WHERE (kind, object_id) IN (
+    SELECT kind, object_id FROM timers WHERE kind = $1 AND object_id = $2 FOR UPDATE SKIP LOCKED
+)
+"""
 DUE_TIMERS: Final = """
 SELECT kind, object_id FROM timers WHERE due_at <= clock_timestamp() AND kind = ANY($1) ORDER BY due_at LIMIT $2
 """
@@ -38,8 +45,8 @@ DELETE FROM timers WHERE (kind, object_id) IN (
 ) RETURNING object_version
 """
 TIMER_FAILED: Final = """
-UPDATE timers SET attempts = attempts + 1, last_error = $3,
-       due_at = clock_timestamp() + make_interval(secs => least(60, power(2, attempts)))
+UPDATE timers SET attempts = least(attempts + 1, 1000), last_error = $3,
+       due_at = clock_timestamp() + make_interval(secs => power(2, least(attempts, 6)))
 WHERE kind = $1 AND object_id = $2
 """
 
@@ -63,31 +70,45 @@ class TimerRunner:
         """Run until cancelled."""
         while True:
             try:
-                count = await self.run_due()
-            except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
+                with no_stray_cancellation():
+                    count = await self.run_due()
+            except AWAY:
                 count = 0
             await asyncio.sleep(0 if count == BATCH else POLL_S)
 
     async def run_due(self) -> int:
+        """Run what is due now, up to BATCH. Returns how many of them this runner took."""
         async with self._outbox.database.acquire() as conn:
             due = await conn.fetch(DUE_TIMERS, list(self._handlers), BATCH)
-        for row in due:
-            await self._run_one(row["kind"], row["object_id"])
-        return len(due)
+        gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def _run_one(self, kind: str, object_id: int) -> None:
-        async def body(tx: Tx) -> None:
+        async def one(kind: str, object_id: int) -> bool:
+            async with gate:
+                return await self._run_one(kind, object_id)
+
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(one(row["kind"], row["object_id"])) for row in due]
+        return sum(task.result() for task in running)
+
+    async def _run_one(self, kind: str, object_id: int) -> bool:
+        """False when another runner has it, or the database has no time: then it stays due."""
+
+        async def body(tx: Tx) -> bool:
             version = await tx.conn.fetchval(TAKE_TIMER, kind, object_id)
             if version is not None:
                 await self._handlers[kind](tx, object_id, version)
+            return version is not None
 
         try:
-            async with asyncio.timeout(10):
-                await self._outbox.transact(body)
-        except (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS):
+            with no_stray_cancellation():
+                async with asyncio.timeout(10):
+                    return await self._outbox.transact(body)
+        except AWAY:
             log.debug("timer waits for the database", kind=kind)
         except Exception as error:
             reason = error.code if isinstance(error, RingdeskError) else type(error).__name__
             log.exception("timer failed", kind=kind, object_id=object_id)
-            async with self._outbox.database.acquire() as conn:
-                await conn.execute(TIMER_FAILED, kind, object_id, reason)
+            with contextlib.suppress(*AWAY):
+                async with self._outbox.database.acquire() as conn:
+                    await conn.execute(TIMER_FAILED, kind, object_id, reason)
+        return False
