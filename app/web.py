@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp_remotes import XForwardedStrict, setup
+from aiohttp.typedefs import Middleware
+from aiohttp_remotes import XForwardedStrict
 
 from accounts import http as accounts
 from accounts.middleware import authenticate
@@ -15,14 +16,7 @@ from app.operations import add_operations
 from app.parts import Parts
 from cti.http import TELEPHONY, webhooks
 from customers import http as customers
-from infra.http import (
-    HttpProblem,
-    json_response,
-    origin_middleware,
-    problem_middleware,
-    request_id_middleware,
-    security_headers_middleware,
-)
+from infra.http import HttpProblem, edge, json_response
 from infra.openapi import MAX_BODY, Operation, document, mount
 from infra.resources import RESOURCES
 from realtime import http as desk
@@ -50,13 +44,7 @@ def openapi_document(version: str) -> dict[str, Any]:
 async def build_app(parts: Parts, *, demo: web.Application | None = None) -> web.Application:
     public_url = parts.resources.public_url
     app = web.Application(
-        middlewares=[
-            request_id_middleware,
-            problem_middleware,
-            security_headers_middleware(public_url),
-            origin_middleware(public_url),
-            authenticate,
-        ],
+        middlewares=[*edge(public_url, proxies=_proxies(parts.settings.trusted_proxies)), authenticate],
         client_max_size=MAX_BODY,
     )
     app[RESOURCES] = parts.resources
@@ -64,9 +52,6 @@ async def build_app(parts: Parts, *, demo: web.Application | None = None) -> web
     app[desk.PHONE_BACKEND] = (
         {"backend": "simulated", "connect_url": "/demo/phone/connect"} if demo is not None else {"backend": "twilio"}
     )
-    proxies = [address.strip() for address in parts.settings.trusted_proxies.split(",") if address.strip()]
-    if proxies:
-        await setup(app, XForwardedStrict([proxies]))
     add_operations(app)
     mount(app, OPERATIONS)
     _add_document(app, parts.resources.version)
@@ -76,6 +61,12 @@ async def build_app(parts: Parts, *, demo: web.Application | None = None) -> web
     if demo is not None:
         app.add_subapp("/demo", demo)
     return app
+
+
+def _proxies(trusted: str) -> list[Middleware]:
+    """The library's own `setup` would put it innermost, where the session's cookie is lost with the request it was set on."""
+    addresses = [address.strip() for address in trusted.split(",") if address.strip()]
+    return [XForwardedStrict([addresses]).middleware] if addresses else []
 
 
 def _add_document(app: web.Application, version: str) -> None:
@@ -88,12 +79,8 @@ def _add_document(app: web.Application, version: str) -> None:
     async def docs(_: web.Request) -> web.Response:
         return web.Response(text=page, content_type="text/html")
 
-    async def unknown(_: web.Request) -> web.Response:
-        raise HttpProblem(404, "There is no such API path; see /api/docs.")
-
     app.router.add_get("/api/v1/openapi.json", openapi)
     app.router.add_get("/api/docs", docs)
-    app.router.add_route("*", "/api/{rest:.*}", unknown)
 
 
 def _docs_page(body: dict[str, Any]) -> str:

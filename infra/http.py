@@ -1,20 +1,22 @@
 """The HTTP edge shared by webhooks and API: request ids, problems (RFC 9457), security headers, the origin check.
 
-Order of the middlewares, outermost first: request id and measuring · errors to problems · security headers · origin.
+Order of the middlewares, outermost first: request id and measuring · security headers · errors to problems · origin.
 Authentication is added by app (accounts knows users); API limits and roles are checked per operation in `infra/openapi.py`.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import asyncpg
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from core.errors import Invalid, RateLimited, RingdeskError, Unavailable
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
@@ -26,6 +28,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST_ID: Final = "request_id"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+KNOWN_METHODS: Final = UNSAFE_METHODS | {"GET", "HEAD", "OPTIONS"}
+
+
+def edge(public_url: str, *, proxies: Sequence[Middleware] = ()) -> list[Middleware]:
+    """The middlewares of every application of ours, outermost first. `proxies` put the client's address in its place."""
+    return [
+        request_id_middleware,
+        security_headers_middleware(public_url),
+        problem_middleware,
+        *proxies,
+        origin_middleware(public_url),
+    ]
 
 
 def json_response(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -53,13 +67,17 @@ def problem_response(error: RingdeskError, request: web.Request) -> web.Response
     )
 
 
+_CODES: Final = {413: "too_large", 414: "too_large", 422: "invalid", 431: "too_large"}
+"""Where the phrase of the status differs between Python versions: codes are stable."""
+
+
 class HttpProblem(RingdeskError):
     """An error of the HTTP layer itself (404, 405, 413, 415) in the same shape."""
 
     def __init__(self, status: int, detail: str = "") -> None:
         phrase = HTTPStatus(status).phrase
         self.status = status  # type: ignore[misc]
-        self.code = phrase.lower().replace(" ", "_").replace("'", "")  # type: ignore[misc]
+        self.code = _CODES.get(status) or phrase.lower().replace(" ", "_").replace("'", "")  # type: ignore[misc]
         self.title = phrase  # type: ignore[misc]
         super().__init__(detail or f"{phrase}.")
 
@@ -81,11 +99,14 @@ async def request_id_middleware(request: web.Request, handler: Handler) -> web.S
             response.headers["X-Request-Id"] = request_id
         return response
     finally:
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "unknown"
-        metrics.http_seconds.labels(route, request.method if len(request.method) < 8 else "other", str(status)).observe(
-            monotonic() - start
-        )
+        method = request.method if request.method in KNOWN_METHODS else "other"
+        metrics.http_seconds.labels(_route(request), method, str(status)).observe(monotonic() - start)
+
+
+def _route(request: web.Request) -> str:
+    """For logs and metrics: the pattern, never the path itself, which holds what callers put there."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
 
 
 @web.middleware
@@ -94,26 +115,36 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         return await handler(request)
     except RingdeskError as error:
         if error.status >= 500:
-            log.warning("request failed", code=error.code, path=request.path)
+            log.warning("request failed", code=error.code, route=_route(request))
         return problem_response(error, request)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        detail = "The request body is too large." if error.status == 413 else ""
-        response = problem_response(HttpProblem(error.status, detail), request)
+        response = problem_response(HttpProblem(error.status, _detail(error.status, request)), request)
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except (TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS) as error:
-        log.warning("request failed", error=type(error).__name__, path=request.path)
+        log.warning("request failed", error=type(error).__name__, route=_route(request))
         return problem_response(Unavailable("The service is busy or its database is away; try again."), request)
+    except asyncpg.DataError as error:  # a value that no model's limit has caught and no column can hold
+        log.warning("request holds a value out of range", exc_info=error, route=_route(request))
+        return problem_response(Invalid("A value is out of its range."), request)
     except Exception:
-        log.exception("request failed unexpectedly", path=request.path)
+        log.exception("request failed unexpectedly", route=_route(request))
         return problem_response(RingdeskError("An unexpected error; the request id finds it in the log."), request)
 
 
-def security_headers_middleware(public_url: str) -> Any:
-    """Headers by our own preset: strict sources, but the microphone and Mantine's inline styles stay possible."""
+def _detail(status: int, request: web.Request) -> str:
+    if status == 404 and request.path.startswith("/api/"):
+        return "There is no such API path; see /api/docs."
+    return "The request body is too large." if status == 413 else ""
+
+
+def security_headers_middleware(public_url: str) -> Middleware:
+    """Headers by our own preset: strict sources, but the microphone and Mantine's inline styles stay possible.
+
+    Outside `problem_middleware`, so that errors have them too."""
     https = public_url.startswith("https:")
     sources = (
         "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -149,16 +180,17 @@ LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
 def allowed_origins(public_url: str) -> frozenset[str]:
-    """PUBLIC_URL's origin; for a loopback one also its other loopback spellings (same machine, same port)."""
-    parts = urlsplit(public_url)
-    origin = f"{parts.scheme}://{parts.netloc}"
-    host = parts.netloc.rsplit(":", 1)[0] if not parts.netloc.endswith("]") else parts.netloc
-    if parts.scheme == "http" and host in LOCAL_HOSTS and parts.port:
-        return frozenset({origin, *(f"http://{name}:{parts.port}" for name in LOCAL_HOSTS)})
-    return frozenset({origin})
+    """PUBLIC_URL's origin as browsers spell it (lower case, default port left out); for a loopback one also its other
+    loopback spellings (same machine, same port)."""
+    parts = urlsplit(public_url.lower())
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    is_default = parts.port in (None, 443 if parts.scheme == "https" else 80)
+    port = "" if is_default else f":{parts.port}"
+    hosts = LOCAL_HOSTS if parts.scheme == "http" and host in LOCAL_HOSTS else (host,)
+    return frozenset(f"{parts.scheme}://{name}{port}" for name in hosts)
 
 
-def origin_middleware(public_url: str) -> Any:
+def origin_middleware(public_url: str) -> Middleware:
     """Cross-site requests with the cookie are refused (no token needed with SameSite=Lax and this check).
 
     Unsafe methods under /api: a present Origin must be ours, a present Sec-Fetch-Site same-origin; with neither (not a

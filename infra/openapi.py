@@ -47,16 +47,19 @@ class ApiModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _only_storable_text(cls, values: Any) -> Any:
-        """Postgres stores no NUL, and half a surrogate pair has no UTF-8 form: the caller's error, never a failure of ours."""
+    def _only_storable(cls, values: Any) -> Any:
+        """Postgres stores no NUL and no number beyond 64 bits, JSON has no NaN, and half a surrogate pair has no UTF-8 form:
+        the caller's error, never a failure of ours."""
         if not _is_storable(values):
-            raise ValueError("text may not hold NUL or unpaired surrogates")
+            raise ValueError("text may not hold NUL or unpaired surrogates, numbers must be finite and below 2^63")
         return values
 
 
 def _is_storable(value: Any) -> bool:
     if isinstance(value, str):
         return "\x00" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, (int, float)):
+        return -(2.0**63) <= value < 2.0**63  # false for NaN
     if isinstance(value, dict):
         return all(_is_storable(part) for pair in value.items() for part in pair)
     return all(_is_storable(part) for part in value) if isinstance(value, list) else True
@@ -270,8 +273,8 @@ def _encode(adapter: TypeAdapter[Any] | None, result: Any) -> Any:
 
 async def _command(operation: Operation, adapter: TypeAdapter[Any] | None, call: Call[Any]) -> tuple[int, Any]:
     key = call.request.headers.get("Idempotency-Key")
-    if key is not None and not 1 <= len(key) <= 200:
-        raise Invalid("Idempotency-Key must have 1 to 200 characters.")
+    if key is not None and not (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
+        raise Invalid("Idempotency-Key must have 1 to 200 printable ASCII characters.")
     request = call.request
     if key is not None:
         raw = f"{request.method} {request.path_qs}\n".encode() + await request.read()

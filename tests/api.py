@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from accounts.middleware import authenticate
 from core.principal import Role
-from infra.http import origin_middleware, problem_middleware, request_id_middleware, security_headers_middleware
+from infra.http import edge
 from infra.openapi import Operation, Routes, mount
 from infra.resources import RESOURCES, Resources
 from tests import builders
@@ -42,15 +42,7 @@ async def serving(resources: Resources, *routes: Routes, public_url: str | None 
     port = unused_port()
     url = f"http://127.0.0.1:{port}"
     resources = replace(resources, public_url=public_url or url)
-    app = web.Application(
-        middlewares=[
-            request_id_middleware,
-            problem_middleware,
-            security_headers_middleware(resources.public_url),
-            origin_middleware(resources.public_url),
-            authenticate,
-        ]
-    )
+    app = web.Application(middlewares=[*edge(resources.public_url), authenticate])
     app[RESOURCES] = resources
     operations = [operation for package in routes for operation in package.operations]
     mount(app, operations)
