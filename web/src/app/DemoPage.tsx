@@ -1,10 +1,10 @@
 import { Button, Skeleton } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect } from "react";
+import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
-import { logIn, setPresence } from "@/api/endpoints";
+import { logIn } from "@/api/endpoints";
 import type { Me } from "@/api/types";
 import { ErrorState } from "@/design/Notice";
 import { Panel } from "@/design/Panel";
@@ -17,7 +17,8 @@ import { QueueBoard } from "@/features/queues/QueueBoard";
 import { useQueuesLive } from "@/features/queues/useQueuesLive";
 import { SESSION_KEY, sessionOf } from "@/features/session/session";
 import { serverNow } from "@/live/clock";
-import { useDesk, usePatchDesk, withPresence } from "@/live/desk";
+import { useDesk, workOf } from "@/live/desk";
+import { useSetPresence } from "@/parts/useSetPresence";
 
 import classes from "./DemoPage.module.css";
 import { DeskView } from "./DeskView";
@@ -66,8 +67,10 @@ export function DemoPage() {
         {entered.error ? <ErrorState error={entered.error} retry={() => void entered.refetch()} /> : null}
         {me && hasDesk(me.role) ? (
           <Connected me={me}>
-            <AgentPane me={me} />
-            <BoardPane />
+            <div className={classes.right}>
+              <BoardPane />
+              <AgentPane me={me} />
+            </div>
           </Connected>
         ) : null}
       </main>
@@ -83,7 +86,7 @@ function AgentPane({ me }: { me: Me }) {
     <section className={classes.desk} aria-label={t("demo.deskOf", { name: me.name })}>
       <header className={classes.paneHead}>
         <h2 className={classes.paneTitle}>{t("demo.deskOf", { name: me.name })}</h2>
-        {desk?.presence ? <PresenceControl presence={desk.presence} /> : null}
+        {desk?.presence ? <PresenceControl presence={desk.presence} work={workOf(desk)} /> : null}
       </header>
       <ConnectionBanner />
       {desk ? <RingAnnouncer offers={desk.offers} /> : null}
@@ -94,18 +97,17 @@ function AgentPane({ me }: { me: Me }) {
   );
 }
 
-/** A newcomer's agent starts available; later choices are left alone. */
+/** Whoever opens the demo finds its agent available; what happens later is left to them. */
 function useComeAvailable(me: Me): void {
-  const patch = usePatchDesk();
   const state = useDesk().data?.presence?.state;
-  const { mutate, isIdle } = useMutation({
-    mutationFn: () => setPresence("available"),
-    onSuccess: (presence) => patch((desk) => withPresence(desk, presence)),
-  });
+  const { mutate } = useSetPresence();
+  const hasEntered = useRef(false);
   useEffect(() => {
+    if (state === undefined || hasEntered.current) return;
+    hasEntered.current = true;
     const isAway = state === "offline" || state === "unreachable" || state === "not_responding";
-    if (isAway && isIdle && me.email === AGENT) mutate();
-  }, [state, isIdle, me.email, mutate]);
+    if (isAway && me.email === AGENT) mutate({ state: "available" });
+  }, [state, me.email, mutate]);
 }
 
 function BoardPane() {
@@ -116,10 +118,8 @@ function BoardPane() {
   const queues = live.data?.queues ?? desk?.queues;
   const asOf = live.data?.as_of ?? new Date(serverNow()).toISOString();
   return (
-    <div className={classes.board}>
-      <Panel title={t("nav.queues")} flush>
-        {queues ? <QueueBoard queues={queues} asOf={asOf} isCompact /> : <Skeleton height={160} />}
-      </Panel>
-    </div>
+    <Panel title={t("nav.queues")} flush>
+      {queues ? <QueueBoard queues={queues} asOf={asOf} isDense /> : <Skeleton height={150} />}
+    </Panel>
   );
 }

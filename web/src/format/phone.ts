@@ -85,8 +85,12 @@ export function formatPhone(number: string): string {
   if (country === "1" && rest.length === 10) {
     return `+1 (${rest.slice(0, 3)}) ${rest.slice(3, 6)}-${rest.slice(6)}`;
   }
-  if (country === "86" && rest.length === 11) return `+86 ${rest.slice(0, 3)} ${rest.slice(3, 7)} ${rest.slice(7)}`;
+  if (country === "86" && /^1[3-9]\d{9}$/.test(rest)) return `+86 ${rest.slice(0, 3)} ${rest.slice(3, 7)} ${rest.slice(7)}`;
   if (country === "49" && /^(30|40|69|89)/.test(rest)) return `+49 ${rest.slice(0, 2)} ${groups(rest.slice(2))}`;
+  if (country === "86") {
+    const area = /^(10|2\d)/.test(rest) ? 2 : 3;
+    return `+86 ${rest.slice(0, area)} ${rest.slice(area, -4)} ${rest.slice(-4)}`;
+  }
   return `+${country} ${groups(rest)}`;
 }
 

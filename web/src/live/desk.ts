@@ -2,7 +2,7 @@ import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useCallback } from "react";
 
 import { desk as fetchDesk } from "@/api/endpoints";
-import type { ActiveCall, Desk, Presence, ScreenPop } from "@/api/types";
+import type { ActiveCall, Desk, Presence, ScreenPop, WorkState } from "@/api/types";
 import { observeServerTime } from "@/live/clock";
 import { newer } from "@/live/reduce";
 
@@ -52,6 +52,13 @@ export function usePatchDesk() {
 export function useReadDeskAgain() {
   const queries = useQueryClient();
   return useCallback(() => queries.invalidateQueries({ queryKey: DESK_KEY }), [queries]);
+}
+
+/** What the agent is doing, as the desk shows it. */
+export function workOf({ calls, offers }: Desk): WorkState {
+  if (calls.some(({ state }) => state !== "wrapping")) return "in_call";
+  if (calls.length > 0) return "wrapping";
+  return offers.length > 0 ? "offered" : "idle";
 }
 
 export function withPresence(desk: Desk, presence: Presence): Desk {

@@ -5,6 +5,18 @@ import type { PhoneBackend, Report } from "@/phone/phone";
 const POLL_MS = 2000;
 const OVER = new Set(["completed", "failed", "busy", "no-answer", "canceled"]);
 
+/** The leg lives in the simulator, so a reload of the page finds it again. */
+export interface KeptLeg {
+  sid: string;
+  callId: number;
+  connectUrl: string;
+}
+const KEPT = "ringdesk.phone.leg";
+
+export function keptLeg(): KeptLeg | null {
+  return JSON.parse(sessionStorage.getItem(KEPT) ?? "null") as KeptLeg | null;
+}
+
 export class SimulatedPhone implements PhoneBackend {
   private sid: string | null = null;
   private timer: ReturnType<typeof setInterval> | undefined;
@@ -19,10 +31,15 @@ export class SimulatedPhone implements PhoneBackend {
     const { token, connect_url } = await this.fetchToken();
     if (connect_url !== null) this.connectUrl = connect_url;
     const leg = (await this.request(this.connectUrl, { token, params: { CallId: String(callId) } })) as { sid: string };
+    this.resume({ sid: leg.sid, callId, connectUrl: this.connectUrl });
+  }
+
+  resume(leg: KeptLeg): void {
     this.sid = leg.sid;
-    this.report({ leg: "open" });
+    sessionStorage.setItem(KEPT, JSON.stringify(leg));
+    this.report({ backend: "simulated", callId: leg.callId, leg: "open" });
     clearInterval(this.timer);
-    this.timer = setInterval(() => void this.check(leg.sid), POLL_MS);
+    this.timer = setInterval(() => void this.check(leg.sid).catch(() => undefined), POLL_MS);
   }
 
   async hangUp(): Promise<void> {
@@ -48,6 +65,7 @@ export class SimulatedPhone implements PhoneBackend {
   private end(): void {
     clearInterval(this.timer);
     this.sid = null;
+    sessionStorage.removeItem(KEPT);
     this.report({ leg: "ended" });
   }
 

@@ -16,6 +16,7 @@ let service: Service;
 let phone: Softphone;
 
 beforeEach(() => {
+  sessionStorage.clear();
   service = new Service()
     .on("POST /demo/phone/connect", { status: 201, body: { sid: "CA1" } })
     .on("GET /demo/phone/CA1", { body: { sid: "CA1", status: "in-progress" } })
@@ -50,4 +51,15 @@ test("a phone that cannot join says why, and can be asked again", async () => {
   service.on("POST /demo/phone/connect", { status: 201, body: { sid: "CA1" } });
   phone.connect(42);
   await vi.waitFor(() => expect(phone.status).toMatchObject({ leg: "open", error: null }));
+});
+
+test("after a reload the leg is found again, not dialled a second time", async () => {
+  phone.connect(42);
+  await vi.waitFor(() => expect(phone.status.leg).toBe("open"));
+  phone.stop();
+  phone = new Softphone(1, () => Promise.resolve(token));
+  phone.start();
+  expect(phone.status).toMatchObject({ callId: 42, leg: "open" });
+  phone.connect(42);
+  expect(service.bodiesOf("POST /demo/phone/connect")).toHaveLength(1);
 });

@@ -6,7 +6,7 @@
  */
 import type { VoiceToken } from "@/api/types";
 import { IDLE, type PhoneBackend, type PhoneStatus } from "@/phone/phone";
-import { SimulatedPhone } from "@/phone/simulated";
+import { keptLeg, SimulatedPhone } from "@/phone/simulated";
 
 type Wish = { kind: "connect"; callId: number } | { kind: "hangUp" } | { kind: "mute"; muted: boolean } | { kind: "hello" };
 type Message = Wish | { kind: "status"; status: PhoneStatus };
@@ -28,7 +28,7 @@ export class Softphone {
     const name = `ringdesk-phone-${this.agentId}`;
     const locks = globalThis.navigator.locks as LockManager | undefined;
     if (!locks || typeof BroadcastChannel === "undefined") {
-      this.isLeader = true;
+      this.lead();
       return;
     }
     this.channel = new BroadcastChannel(name);
@@ -42,7 +42,7 @@ export class Softphone {
       };
     });
     const lead = () => {
-      this.isLeader = true;
+      this.lead();
       return held;
     };
     // Aborted while still waiting for the lock: this tab closed before it was its turn.
@@ -75,6 +75,15 @@ export class Softphone {
 
   mute(muted: boolean): void {
     this.wish({ kind: "mute", muted });
+  }
+
+  private lead(): void {
+    this.isLeader = true;
+    const leg = keptLeg();
+    if (!leg) return;
+    const phone = new SimulatedPhone(this.fetchToken, this.report, leg.connectUrl);
+    this.backend = phone;
+    phone.resume(leg);
   }
 
   private wish(wish: Wish): void {

@@ -9,7 +9,7 @@ import { useShortcut } from "@/keys/shortcuts";
 
 import classes from "./Shell.module.css";
 
-const TICKET_NUMBER = /^t?-?\d{4}-?\d{6}-?\d$/i;
+const TICKET_NUMBER = /^t?-?20\d{2}-?\d{6}-?\d$/i;
 
 /** A ticket number opens the ticket; a phone number or a name looks for customers. */
 export function QuickSearch() {
@@ -21,9 +21,10 @@ export function QuickSearch() {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const q = text.trim();
+    const number = q.replaceAll(" ", "");
     if (q === "") return;
-    if (TICKET_NUMBER.test(q)) {
-      void navigate({ to: "/tickets/$ticketId", params: { ticketId: q } });
+    if (TICKET_NUMBER.test(number)) {
+      void navigate({ to: "/tickets/$ticketId", params: { ticketId: number } });
     } else {
       void navigate({ to: "/customers", search: { q } });
     }

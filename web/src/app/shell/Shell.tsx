@@ -11,7 +11,7 @@ import { PresenceControl } from "@/features/presence/PresenceControl";
 import { RingAnnouncer } from "@/features/call/RingAnnouncer";
 import { useLogOut, useMe } from "@/features/session/session";
 import { useShortcut } from "@/keys/shortcuts";
-import { useDesk, useDeskIfRead } from "@/live/desk";
+import { useDesk, useDeskIfRead, workOf } from "@/live/desk";
 import { LiveProvider } from "@/live/LiveProvider";
 import { PhoneProvider } from "@/phone/PhoneProvider";
 
@@ -118,8 +118,8 @@ function useTakesCalls(me: Me): boolean {
 }
 
 function MyPresence() {
-  const presence = useDesk().data?.presence;
-  return presence ? <PresenceControl presence={presence} /> : null;
+  const desk = useDesk().data;
+  return desk?.presence ? <PresenceControl presence={desk.presence} work={workOf(desk)} /> : null;
 }
 
 function Ringing() {

@@ -1,13 +1,11 @@
 import { Button } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
 import { Coffee, Headset, PowerOff, TriangleAlert } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
-import { setPresence } from "@/api/endpoints";
 import type { Desk, PresenceState } from "@/api/types";
 import { EmptyState } from "@/design/Notice";
 import { useText } from "@/i18n";
-import { usePatchDesk, withPresence } from "@/live/desk";
+import { useSetPresence } from "@/parts/useSetPresence";
 
 import classes from "./IdleDesk.module.css";
 
@@ -24,11 +22,7 @@ const ICON: Record<PresenceState, typeof Headset> = {
 export function IdleDesk({ desk }: { desk: Desk }) {
   const { t } = useTranslation();
   const text = useText();
-  const patch = usePatchDesk();
-  const back = useMutation({
-    mutationFn: () => setPresence("available"),
-    onSuccess: (presence) => patch((known) => withPresence(known, presence)),
-  });
+  const choose = useSetPresence();
   if (desk.presence === null) return <EmptyState icon={<Headset />} title={t("idle.noAgent")} />;
   const { state } = desk.presence;
   const Icon = ICON[state];
@@ -40,7 +34,7 @@ export function IdleDesk({ desk }: { desk: Desk }) {
       <h2 className={classes.title}>{t(`idle.${state}.title`)}</h2>
       <p className={classes.text}>{t(`idle.${state}.text`)}</p>
       {state === "available" || state === "reconnecting" ? null : (
-        <Button size="md" loading={back.isPending} onClick={() => back.mutate()}>
+        <Button size="md" loading={choose.isPending} onClick={() => choose.mutate({ state: "available" })}>
           {t("idle.goAvailable")}
         </Button>
       )}

@@ -22,8 +22,7 @@ export function PopReason({ pop }: { pop: ScreenPop }) {
       <p className={classes.reasonLine}>
         <Route aria-hidden="true" />
         <span>
-          <span className={classes.label}>{t("pop.whyYou")}</span> {text(reason.why)}{" "}
-          <span className={classes.soft}>{t("pop.rule", { rule: reason.rule })}</span>
+          <span className={classes.label}>{t("pop.whyYou")}</span> {text(reason.why)}
         </span>
       </p>
     </div>

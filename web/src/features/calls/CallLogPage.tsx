@@ -15,6 +15,7 @@ import { formatPhone } from "@/format/phone";
 import { clock, dateTime, secondsSince } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { callerText } from "@/parts/callerText";
+import { useQueueNames } from "@/parts/useQueueNames";
 
 const STATES = ["received", "ivr", "queued", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const;
 type KnownState = (typeof STATES)[number];
@@ -72,6 +73,7 @@ function isKnown(state: string): state is KnownState {
 function CallTable({ items }: { items: CallLogEntry[] }) {
   const { t, i18n } = useTranslation();
   const language = useLanguage();
+  const queues = useQueueNames();
   const stateText = (call: CallLogEntry): string => {
     const key = `calls.outcomes.${call.outcome}`;
     if (call.outcome !== null && i18n.exists(key)) return t(key as "calls.outcomes.answered");
@@ -104,7 +106,9 @@ function CallTable({ items }: { items: CallLogEntry[] }) {
               <th scope="row">{callerText(t, call.from)}</th>
               <td>{dateTime(call.created_at, language)}</td>
               <td>{formatPhone(call.to)}</td>
-              <td>{call.queue ?? <span className={table.none}>—</span>}</td>
+              <td>
+                {call.queue === null ? <span className={table.none}>—</span> : (queues.get(call.queue) ?? call.queue)}
+              </td>
               <td>
                 <Chip tone={(isKnown(call.state) && TONE[call.state]) || "grey"}>{stateText(call)}</Chip>
               </td>

@@ -6,10 +6,11 @@ import type { Profile, TimelineEntry } from "@/api/types";
 import { ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import { Panel } from "@/design/Panel";
-import { dateTime } from "@/format/time";
+import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { EvidenceLine, TierChip } from "@/parts/CustomerParts";
 import { TicketLine } from "@/parts/TicketParts";
+import { useDispositionName } from "@/parts/useDispositionName";
 
 import { CustomerFields } from "./CustomerFields";
 import classes from "./CustomerPage.module.css";
@@ -106,6 +107,21 @@ function Timeline({ id }: { id: number }) {
   );
 }
 
+function TimelineFacts({ entry: { kind, data } }: { entry: TimelineEntry }) {
+  const { t } = useTranslation();
+  const dispositionName = useDispositionName();
+  const word = (name: string) => (typeof data[name] === "string" ? data[name] : null);
+  const talked = typeof data.talk_s === "number" ? t("ticket.talked", { time: clock(data.talk_s) }) : null;
+  const facts =
+    kind === "call"
+      ? [word("number"), word("agent"), talked, dispositionName(word("disposition"))]
+      : kind === "note"
+        ? [word("number"), word("author")]
+        : [word("number")];
+  const line = facts.filter(Boolean).join(" · ");
+  return line === "" ? null : <span className={classes.facts}>{line}</span>;
+}
+
 function TimelineLine({ entry }: { entry: TimelineEntry }) {
   const { t } = useTranslation();
   const language = useLanguage();
@@ -123,6 +139,7 @@ function TimelineLine({ entry }: { entry: TimelineEntry }) {
         ) : (
           entry.title
         )}
+        <TimelineFacts entry={entry} />
       </span>
       <time className={classes.soft} dateTime={entry.at}>
         {dateTime(entry.at, language)}

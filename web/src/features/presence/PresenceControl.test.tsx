@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 
 test("a break is taken with its reason", async () => {
-  const { container } = await draw(<PresenceControl presence={aPresence()} />, aDesk());
+  const { container } = await draw(<PresenceControl presence={aPresence()} work="idle" />, aDesk());
   await userEvent.click(screen.getByTestId("presence"));
   await userEvent.click(await screen.findByRole("menuitem", { name: "Lunch" }));
   await waitFor(() => expect(service.bodiesOf("PUT /presence")).toEqual([{ state: "break", reason: "lunch" }]));
@@ -26,12 +26,12 @@ test("a break is taken with its reason", async () => {
 });
 
 test("a state set by the service comes with the way back", async () => {
-  await draw(<PresenceControl presence={aPresence({ state: "not_responding" })} />, aDesk());
+  await draw(<PresenceControl presence={aPresence({ state: "not_responding" })} work="idle" />, aDesk());
   await userEvent.click(screen.getByRole("button", { name: "Back to available" }));
   await waitFor(() => expect(service.bodiesOf("PUT /presence")).toEqual([{ state: "available" }]));
 });
 
 test("what the agent does is shown before that they are available", async () => {
-  await draw(<PresenceControl presence={aPresence({ work: "wrapping" })} />, aDesk());
+  await draw(<PresenceControl presence={aPresence()} work="wrapping" />, aDesk());
   expect(screen.getByTestId("presence").textContent).toContain("Wrap-up");
 });

@@ -9,9 +9,9 @@ import { StateDot, type Tone } from "@/design/Chip";
 import { useProblemText } from "@/design/useProblemText";
 import { clock, secondsSince, useNow } from "@/format/time";
 import { useShortcut } from "@/keys/shortcuts";
+import { useSetPresence } from "@/parts/useSetPresence";
 
 import classes from "./PresenceControl.module.css";
-import { useSetPresence } from "./usePresence";
 
 const TONE: Record<PresenceState, Tone> = {
   available: "green",
@@ -30,13 +30,13 @@ function isBreakReason(reason: string | null): reason is BreakReason {
 }
 
 /** Where I stand: chosen by me, or set by the service with a way back. */
-export function PresenceControl({ presence }: { presence: Presence }) {
+export function PresenceControl({ presence, work }: { presence: Presence; work: WorkState }) {
   const { t } = useTranslation();
   const problemText = useProblemText();
   const [isOpen, setOpen] = useState(false);
   const now = useNow();
   const choose = useSetPresence();
-  const { state, reason, work, next } = presence;
+  const { state, reason, next } = presence;
   const isSetByService = state === "not_responding" || state === "unreachable";
   useShortcut("presence", () => setOpen(true));
 

@@ -12,11 +12,12 @@ interface Props {
   queues: QueueStats[];
   /** When these numbers were true, by the server's clock. */
   asOf: string;
-  isCompact?: boolean;
+  /** Lower rows, beside other things. */
+  isDense?: boolean;
 }
 
 /** The queues as they are now. Numbers older than five seconds turn grey and say so. */
-export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
+export function QueueBoard({ queues, asOf, isDense = false }: Props) {
   const { t } = useTranslation();
   const text = useText();
   const now = useNow();
@@ -26,7 +27,7 @@ export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
     <div
       className={classes.board}
       data-stale={isStale || undefined}
-      data-compact={isCompact || undefined}
+      data-dense={isDense || undefined}
       data-testid="queue-board"
     >
       {/* A narrow window scrolls the table sideways, also by keyboard. */}
@@ -37,11 +38,11 @@ export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
             <th scope="col">{t("queue.name")}</th>
             <th scope="col">{t("queue.waiting")}</th>
             <th scope="col">{t("queue.longest")}</th>
-            {isCompact ? null : <th scope="col">{t("queue.offering")}</th>}
+            <th scope="col">{t("queue.offering")}</th>
             <th scope="col">{t("queue.inCall")}</th>
             <th scope="col">{t("queue.free")}</th>
-            {isCompact ? null : <th scope="col">{t("queue.answered")}</th>}
-            {isCompact ? null : <th scope="col">{t("queue.abandoned")}</th>}
+            <th scope="col">{t("queue.answered")}</th>
+            <th scope="col">{t("queue.abandoned")}</th>
             <th scope="col">{t("queue.serviceLevel")}</th>
           </tr>
         </thead>
@@ -55,14 +56,14 @@ export function QueueBoard({ queues, asOf, isCompact = false }: Props) {
               <td>
                 <Longest queue={queue} age={isStale ? 0 : age} />
               </td>
-              {isCompact ? null : <td>{queue.offering}</td>}
+              <td>{queue.offering}</td>
               <td>{queue.in_call}</td>
               <td>
                 {queue.agents_available}
                 <span className={classes.of}>/{queue.agents_signed_in}</span>
               </td>
-              {isCompact ? null : <td>{queue.answered_today}</td>}
-              {isCompact ? null : <td>{queue.abandoned_today}</td>}
+              <td>{queue.answered_today}</td>
+              <td>{queue.abandoned_today}</td>
               <td>
                 <Level queue={queue} />
               </td>

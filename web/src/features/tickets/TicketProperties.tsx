@@ -8,17 +8,17 @@ import { Callout } from "@/design/Notice";
 import { Panel } from "@/design/Panel";
 import { useProblemText } from "@/design/useProblemText";
 import { dateTime } from "@/format/time";
-import { useLanguage, useText } from "@/i18n";
+import { useLanguage } from "@/i18n";
+import { useQueueNames } from "@/parts/useQueueNames";
 
 import classes from "./TicketPage.module.css";
-import { useAssignable, useAssignTicket, useChangeTicket, useQueueNames } from "./useTickets";
+import { useAssignable, useAssignTicket, useChangeTicket } from "./useTickets";
 
 const PRIORITIES: Priority[] = ["low", "normal", "high", "urgent"];
 
 /** What the ticket is now. Every field saves by itself; only legal next states are offered. */
 export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticket; me: Me }) {
   const { t } = useTranslation();
-  const text = useText();
   const language = useLanguage();
   const problemText = useProblemText();
   const queues = useQueueNames();
@@ -56,7 +56,7 @@ export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticke
         <Assignee ticket={ticket} me={me} isBusy={isBusy} onAssign={(agent) => assign.mutate(agent)} />
         <Select
           label={t("tickets.queue")}
-          data={queues.map((queue) => ({ value: queue.key, label: text(queue.name) }))}
+          data={[...queues].map(([value, label]) => ({ value, label }))}
           value={ticket.queue}
           allowDeselect={false}
           disabled={isBusy}

@@ -9,11 +9,12 @@ import { EmptyState, ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import table from "@/design/Table.module.css";
 import { ago, dateTime, useNow } from "@/format/time";
-import { useLanguage, useText } from "@/i18n";
+import { useLanguage } from "@/i18n";
 import { PriorityChip, TicketStateChip } from "@/parts/TicketParts";
+import { useQueueNames } from "@/parts/useQueueNames";
 
 import { type TicketSearch, VIEWS } from "./search";
-import { useQueueNames, useTickets } from "./useTickets";
+import { useTickets } from "./useTickets";
 
 interface Props {
   search: TicketSearch;
@@ -23,11 +24,9 @@ interface Props {
 /** Tickets by view, queue and words. */
 export function TicketsPage({ search, onSearch }: Props) {
   const { t } = useTranslation();
-  const text = useText();
   const queues = useQueueNames();
   const found = useTickets(search);
   const items = found.data?.pages.flatMap((page) => page.items) ?? [];
-  const names = new Map(queues.map((queue) => [queue.key, text(queue.name)]));
   return (
     <Page name={t("nav.tickets")}>
       <div className={table.toolbar}>
@@ -43,7 +42,7 @@ export function TicketsPage({ search, onSearch }: Props) {
           placeholder={t("tickets.everyQueue")}
           clearable
           clearButtonProps={{ "aria-label": t("tickets.everyQueue") }}
-          data={queues.map((queue) => ({ value: queue.key, label: text(queue.name) }))}
+          data={[...queues].map(([value, label]) => ({ value, label }))}
           value={search.queue ?? null}
           onChange={(queue) => onSearch({ ...search, queue: queue ?? undefined })}
         />
@@ -58,7 +57,7 @@ export function TicketsPage({ search, onSearch }: Props) {
           </EmptyState>
         </div>
       ) : null}
-      {items.length > 0 ? <TicketTable items={items} queueNames={names} /> : null}
+      {items.length > 0 ? <TicketTable items={items} queueNames={queues} /> : null}
       {found.hasNextPage ? (
         <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
           {t("action.loadMore")}

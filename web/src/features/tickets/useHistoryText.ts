@@ -2,6 +2,7 @@ import { useTranslation } from "react-i18next";
 
 import type { TicketHistoryEntry } from "@/api/types";
 import type en from "@/i18n/en.json";
+import { useQueueNames } from "@/parts/useQueueNames";
 
 type Known = keyof typeof en.history;
 
@@ -14,11 +15,13 @@ function wordOf(value: unknown): string | null {
 /** One change as a sentence: who, what, from where to where. */
 export function useHistoryText(): (entry: TicketHistoryEntry) => string {
   const { t, i18n } = useTranslation();
+  const queues = useQueueNames();
   const named = (value: unknown): string | null => {
     const word = wordOf(value);
     if (word === null) return null;
     if (i18n.exists(`ticketState.${word}`)) return t(`ticketState.${word as "new"}`);
-    return i18n.exists(`priority.${word}`) ? t(`priority.${word as "normal"}`) : word;
+    if (i18n.exists(`priority.${word}`)) return t(`priority.${word as "normal"}`);
+    return queues.get(word) ?? word;
   };
   return ({ actor, kind, data }) => {
     const what = i18n.exists(`history.${kind}`) ? t(`history.${kind as Known}`) : kind.replaceAll(/[._]/g, " ");

@@ -19,10 +19,6 @@ export function useTickets(search: TicketSearch) {
   });
 }
 
-export function useQueueNames() {
-  return useQuery({ queryKey: ["queues", "definitions"], queryFn: api.queues, staleTime: 300_000 }).data?.items ?? [];
-}
-
 export function useTicket(id: string) {
   return useQuery({ queryKey: ticketKey(id), queryFn: () => api.ticket(id) });
 }
