@@ -39,7 +39,7 @@ CREATE TABLE agents (
     version         integer NOT NULL DEFAULT 1,
     CONSTRAINT agents_capacity CHECK (used_units >= 0 AND used_units <= total_units + over_by)
 ) WITH (fillfactor = 50);
-CREATE INDEX agents_free ON agents (pool_id, idle_since) WHERE presence = 'available';
+CREATE INDEX agents_pool ON agents (pool_id);
 
 CREATE TABLE agent_queues (
     agent_id  bigint NOT NULL REFERENCES agents ON DELETE CASCADE,
@@ -55,6 +55,7 @@ CREATE TABLE desk_connections (
     agent_id     bigint NOT NULL,
     connected_at timestamptz NOT NULL DEFAULT now(),
     lease_until  timestamptz NOT NULL,
+    closed_at    timestamptz,
     PRIMARY KEY (replica, sid)
 );
 CREATE INDEX desk_connections_agent ON desk_connections (agent_id, lease_until);
@@ -91,7 +92,7 @@ CREATE TABLE work_items (
     end_reason      text,
     CHECK ((state IN ('done', 'abandoned', 'diverted')) = (ended_at IS NOT NULL AND end_reason IS NOT NULL))
 ) WITH (fillfactor = 60);
-CREATE INDEX work_items_waiting ON work_items (pool_id, tier DESC, virtual_start, entered_at, id) WHERE state = 'queued';
+CREATE INDEX work_items_waiting ON work_items (queue, tier DESC, virtual_start, entered_at, id) WHERE state = 'queued';
 CREATE INDEX work_items_live ON work_items (queue) WHERE state IN ('queued', 'offering', 'assigned', 'wrapping');
 CREATE INDEX work_items_ticket ON work_items (ticket_id);
 

@@ -38,21 +38,24 @@ def decide(state: PoolState, now: datetime) -> Decision:
     proposals: list[Proposal] = []
     free = free_agents(state.agents, now)
     taken: set[AgentId] = set()
+    is_full = not free
     for item in sorted(state.items, key=lambda item: item.key):
-        if len(taken) == len(free):
+        if is_full:
             break
         index = current_step(item, now)
         step = item.steps[index]
         able = [a for a in free if a.id not in taken and _may_serve(item, step, a)]
         group = able[: min(step.offers, state.max_offers)]
         if len(proposals) + len(group) > state.max_offers:
-            break  # the next pass begins with this item: a group is never asked in part
+            is_full = True  # the next pass begins with this item: a group is never asked in part
+            break
         asked = frozenset(agent.id for agent in group)
         for agent in group:
             verdicts = tuple(explain(item, state.agents, now, chosen=asked, taken=taken))
             proposals.append(Proposal(item, agent.id, index, verdicts))
         taken |= asked
-    return Decision(tuple(proposals))
+        is_full = len(proposals) == state.max_offers or len(taken) == len(free)
+    return Decision(tuple(proposals), is_full)
 
 
 def free_agents(agents: Iterable[AgentView], now: datetime) -> list[AgentView]:

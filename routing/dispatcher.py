@@ -1,9 +1,12 @@
 """The active matcher: woken by the broker, guarded by an advisory lock, repeated by a sweep.
 
-A pass over a pool: take the pool's lock (or leave it to who has it), read the head of the line and the agents, decide, lock the agents in
-id order, re-check, write offers and decisions, commit. At most 8 offers a transaction, then again until nothing more
-fits. Single active consumer gives speed and fail-over; the lock gives truth. The sweep re-derives everything every 2 s, so a
-lost wake costs seconds, also with the broker gone.
+A pass over a pool: take the pool's lock (or leave it to who has it), read the agents and the heads of the lines that the free
+ones serve, decide, lock calls, agents and items in id order, re-check, write offers and decisions, commit. At most 8 offers a
+transaction, then again until nothing more fits. Single active consumer gives speed and fail-over, the lock gives truth. The sweep
+re-derives everything every 2 s, so a lost wake costs seconds, also with the broker gone.
+
+What grows and what does not. With nobody waiting or nobody free no item is read; a long line costs its heads. Only when free
+agents are left over and the heads fit none of them are more read, up to MOST_HEADS: an item nobody can serve holds back nobody.
 """
 
 import asyncio
@@ -11,6 +14,9 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from time import monotonic
 from typing import Any, Final
 
@@ -21,20 +27,35 @@ from core.events import OfferCreated
 from core.ids import AgentId, CallId, OfferId, WorkItemId
 from infra.bus import BrokerUnavailable
 from infra.outbox import Outbox, Tx, publish
-from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
+from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS, Connection
 from infra.telemetry import metrics
 from routing import queries as sql
 from routing import service
-from routing.decide import decide
-from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, PoolState, Proposal
+from routing.decide import decide, free_agents
+from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, AgentView, PoolState, Proposal
 
 log = structlog.get_logger()
 
 HEADS: Final = 50
+MOST_HEADS: Final = 3200
 MAX_OFFERS: Final = 8
 SWEEP_S: Final = 2.0
+SWEEP_TIMEOUT_S: Final = 10
+BUSY_S: Final = 0.05
 VERDICTS_IN_FULL: Final = 20
 AWAY: Final = (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """`made` offers. `again_in_s`: there may be more to do then; None when only a wake or the sweep can bring more."""
+
+    made: int
+    again_in_s: float | None
+
+
+NOTHING: Final = Pass(0, None)
+BUSY: Final = Pass(0, BUSY_S)
 
 
 class Dispatcher:
@@ -77,9 +98,7 @@ class Dispatcher:
             await flag.wait()
             flag.clear()
             try:
-                async with asyncio.timeout(self._pass_timeout_s):
-                    while await self.dispatch(pool):
-                        pass
+                await self._serve_once(pool)
             except AWAY as error:
                 log.warning("pass not finished; the sweep repeats it", pool=pool, error=type(error).__name__)
             except RingdeskError as error:
@@ -87,17 +106,31 @@ class Dispatcher:
             except Exception:
                 log.exception("pass failed; the sweep tries again", pool=pool)
 
+    async def _serve_once(self, pool: str) -> None:
+        """Passes until nothing more fits."""
+        while True:
+            async with asyncio.timeout(self._pass_timeout_s):
+                done = await self._pass(pool)
+            if done.again_in_s is None:
+                return
+            await asyncio.sleep(done.again_in_s)
+
     async def dispatch(self, pool: str) -> bool:
         """One pass. True when it made offers, so that another pass may find more."""
+        return (await self._pass(pool)).made > 0
+
+    async def _pass(self, pool: str) -> Pass:
         start = monotonic()
-        made = await self._outbox.transact(lambda tx: one_pass(tx, pool))
+        done = await self._outbox.transact(lambda tx: one_pass(tx, pool))
         metrics.decisions_seconds.observe(monotonic() - start)
-        return made > 0
+        return done
+
+    # --- the sweep -------------------------------------------------------------------------------------------------------
 
     async def _sweep_once(self) -> None:
         for job in (self._end_overdue, self._find_lost_agents):
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(SWEEP_TIMEOUT_S):
                     await job()
             except AWAY as error:
                 log.debug("sweep waits", error=type(error).__name__)
@@ -110,53 +143,80 @@ class Dispatcher:
             offers = await conn.fetch(sql.OVERDUE_OFFERS)
             wraps = await conn.fetch(sql.OVERDUE_WRAP_UPS)
         for row in offers:
-            await self._transact(service.offer_timed_out, row["id"], row["version"])
+            await self._mend(service.offer_timed_out, row["id"], row["version"])
         for row in wraps:
-            await self._transact(service.wrap_up_timed_out, row["id"], row["version"])
-
-    async def _transact(
-        self, use_case: Callable[[Tx, int, int], Awaitable[None]], object_id: int, version: int
-    ) -> None:
-        await self._outbox.transact(lambda tx: use_case(tx, object_id, version))
+            await self._mend(service.wrap_up_timed_out, row["id"], row["version"])
 
     async def _find_lost_agents(self) -> None:
         async with self._outbox.database.acquire() as conn:
             rows = await conn.fetch(sql.LOST_AGENTS)
             await conn.execute(sql.DROP_DEAD_CONNECTIONS)
         for row in rows:
-            agent_id = row["id"]
-            await self._outbox.transact(
-                lambda tx, agent_id=agent_id: service.agent_is_lost(  # type: ignore[misc]
-                    tx, agent_id=agent_id, offer_grace_s=OFFER_GRACE_S, reconnect_grace_s=RECONNECT_GRACE_S
-                )
-            )
+            await self._mend(_agent_is_lost, row["id"], row["version"])
+
+    async def _mend(self, use_case: Callable[[Tx, int, int], Awaitable[None]], object_id: int, version: int) -> None:
+        """One object that cannot be mended keeps no other from it."""
+        try:
+            await self._outbox.transact(lambda tx: use_case(tx, object_id, version))
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("the sweep could not mend this", what=use_case.__name__, object_id=object_id)
 
 
-async def one_pass(tx: Tx, pool: str) -> int:
-    """The pass inside its transaction. Returns the number of offers made."""
-    if not await tx.conn.fetchval(sql.TRY_POOL_LOCK, pool):
-        return 0
-    items = await sql.waiting_items(tx.conn, pool=pool, now=tx.now, limit=HEADS)
-    if not items:
-        return 0
+async def _agent_is_lost(tx: Tx, agent_id: int, _: int) -> None:
+    await service.agent_is_lost(tx, agent_id=agent_id, offer_grace_s=OFFER_GRACE_S, reconnect_grace_s=RECONNECT_GRACE_S)
+
+
+# --- one pass -----------------------------------------------------------------------------------------------------------
+
+
+async def one_pass(tx: Tx, pool: str) -> Pass:
+    """The pass inside its transaction."""
+    lock = await tx.conn.fetchrow(sql.TRY_POOL_LOCK, pool)
+    if lock is None or not lock["has_work"]:
+        return NOTHING
+    if not lock["is_mine"]:
+        return BUSY  # its holder may have read the line before our news came
     agents = await sql.pool_agents(tx.conn, pool=pool)
-    decision = decide(PoolState(items, agents, MAX_OFFERS), tx.now)
-    if not decision.proposals:
-        return 0
-    return await apply_decision(tx, decision.proposals)
+    proposals = await _decide(tx.conn, pool, agents, tx.now)
+    return await apply_decision(tx, proposals) if proposals else NOTHING
 
 
-async def apply_decision(tx: Tx, proposals: tuple[Proposal, ...]) -> int:
-    """Lock, re-check, write. What changed since it was read is left for the next pass."""
-    wanted = [p.agent_id for p in proposals]
-    free = {row["id"] for row in await tx.conn.fetch(sql.LOCK_FREE_AGENTS, wanted)}
-    queued = {row["id"] for row in await tx.conn.fetch(sql.LOCK_QUEUED_ITEMS, sorted({p.item.id for p in proposals}))}
-    kept = [p for p in proposals if p.agent_id in free and p.item.id in queued]
+async def _decide(conn: Connection, pool: str, agents: tuple[AgentView, ...], now: datetime) -> tuple[Proposal, ...]:
+    """Over the heads of the lines; over more of them while they leave agents free whom others behind may need."""
+    free = free_agents(agents, now)
+    queues = sorted(frozenset().union(*(agent.queues for agent in free)))
+    limit = HEADS
+    while queues:
+        items = await sql.waiting_items(conn, pool=pool, queues=queues, now=now, limit=limit)
+        decision = decide(PoolState(items, agents, MAX_OFFERS), now)
+        if decision.is_full or len(items) < limit or limit >= MOST_HEADS:
+            return decision.proposals
+        limit *= 4
+    return ()
+
+
+async def apply_decision(tx: Tx, proposals: tuple[Proposal, ...]) -> Pass:
+    """Lock, re-check, write. Items that somebody else holds just now are left out. An agent who is no longer free ends the list:
+    an item behind may have got whom this item needs now, so the rest is decided anew."""
+    calls = {p.item.call_id for p in proposals if p.item.call_id is not None}
+    items = {p.item.id for p in proposals}
+    live = {row["id"] for row in await tx.conn.fetch(sql.LOCK_LIVE_CALLS, sorted(calls))}
+    free = {row["id"] for row in await tx.conn.fetch(sql.LOCK_FREE_AGENTS, [p.agent_id for p in proposals])}
+    queued = {row["id"] for row in await tx.conn.fetch(sql.LOCK_QUEUED_ITEMS, sorted(items))}
+    kept: list[Proposal] = []
+    for item, group in groupby(proposals, key=lambda p: p.item):
+        asked = list(group)
+        if not all(p.agent_id in free for p in asked):
+            break
+        if item.id in queued and (item.call_id is None or item.call_id in live):
+            kept += asked
     if not kept:
-        return 0
+        return BUSY
     rows = await sql.make_offers(tx.conn, kept, now=tx.now)
     by_pair = {(row["work_item_id"], row["agent_id"]): row for row in rows}
-    written = [(p, by_pair[(p.item.id, p.agent_id)]) for p in kept if (p.item.id, p.agent_id) in by_pair]
+    written = [(p, by_pair[(p.item.id, p.agent_id)]) for p in kept]
     await _keep_decisions(tx, written)
     await tx.conn.execute(sql.REFRESH_INTERVALS, [p.agent_id for p, _ in written], tx.now)
     for _, row in written:
@@ -172,7 +232,7 @@ async def apply_decision(tx: Tx, proposals: tuple[Proposal, ...]) -> int:
             ),
         )
         log.info("offer created", offer=row["id"], agent=row["agent_id"])
-    return len(written)
+    return Pass(len(written), 0)
 
 
 async def _keep_decisions(tx: Tx, written: list[tuple[Proposal, Any]]) -> None:

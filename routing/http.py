@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from accounts.audit import audit
-from core.errors import Invalid, NotFound
+from core.errors import NotFound
 from core.events import RulesetPublished
 from core.ids import conference_name
 from core.principal import ADMINS, LEADS, READERS, STAFF, actor_of
@@ -21,7 +21,6 @@ from routing.decide import explain as verdicts_of
 from routing.live import board, presence_of
 from routing.messages import Presence, QueueStats
 from routing.model import OfferRow
-from routing.rules import check
 
 ROUTES = Routes("routing")
 
@@ -373,12 +372,7 @@ async def published_rule_set(conn: Connection, call: Call[Nothing]) -> RuleSetOu
 @ROUTES.command("POST", "/api/v1/rulesets", roles=ADMINS, body=RuleSetIn, returns=RuleSetOut, status=201)
 async def add_rule_set(tx: Tx, call: Call[RuleSetIn]) -> RuleSetOut:
     """Check a list of rules and keep it as the next version. It is not in force before it is published."""
-    queues = frozenset(row["key"] for row in await tx.conn.fetch(sql.QUEUES))
-    skills = frozenset(row["key"] for row in await tx.conn.fetch("SELECT key FROM skills"))
-    faults = check(call.data.rules, queues=queues, skills=skills)
-    if faults:
-        errors = [{"field": ".".join(map(str, fault.place)), "message": fault.message} for fault in faults[:50]]
-        raise Invalid(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)
+    await service.check_rules(tx, call.data.rules)
     version = await service.add_rule_set(tx, call.data.rules, origin="api", by=call.who.email)
     await audit(tx, actor_of(call.who), "ruleset.add", "ruleset", version, after={"rules": len(call.data.rules)})
     return RuleSetOut(**dict(await tx.conn.fetchrow(sql.RULE_SET, version) or {}))

@@ -184,7 +184,10 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
+    """`is_full`: nothing more can be given away in this pass, whatever waits behind the items that were looked at."""
+
     proposals: tuple[Proposal, ...]
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,27 @@ from routing.model import (
     steps_of,
 )
 
-TRY_POOL_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('pool:' || $1, 0))"
+# The pool's lock, and whether anybody waits there at all: most passes end here.
+TRY_POOL_LOCK: Final = """
+SELECT pg_try_advisory_xact_lock(hashtextextended('pool:' || $1, 0)) AS is_mine,
+       EXISTS (SELECT 1 FROM queues q JOIN work_items i ON i.queue = q.key AND i.state = 'queued' WHERE q.pool_id = $1) AS has_work
+"""
 POOLS: Final = "SELECT DISTINCT pool_id FROM queues WHERE is_active ORDER BY pool_id"
 
 PUBLISHED_RULES: Final = "SELECT version, rules FROM rule_sets WHERE is_published"
+# Which rules are in force, and what time it is in the zone of the dialled queue: what rules may ask about.
+RULES_IN_FORCE: Final = """
+SELECT r.version, r.created_at, extract(isodow FROM l.at)::integer AS weekday,
+       (extract(hour FROM l.at) * 60 + extract(minute FROM l.at))::integer AS clock
+FROM (SELECT $2::timestamptz AT TIME ZONE coalesce((SELECT q.zone FROM queues q WHERE q.key = $1), 'UTC') AS at) l
+LEFT JOIN rule_sets r ON r.is_published
+"""
 RULE_SET: Final = "SELECT version, rules, origin, created_by, created_at, published_at, is_published FROM rule_sets WHERE version = $1"
 RULE_SETS: Final = """
 SELECT version, origin, created_by, created_at, published_at, is_published FROM rule_sets ORDER BY version DESC LIMIT $1
 """
+# Versions are numbered without gaps and one is published: whoever adds or publishes goes alone.
+LOCK_RULE_SETS: Final = "SELECT pg_advisory_xact_lock(hashtextextended('rule_sets', 0))"
 ADD_RULE_SET: Final = """
 INSERT INTO rule_sets (version, rules, origin, created_by) SELECT coalesce(max(version), 0) + 1, $1, $2, $3 FROM rule_sets
 RETURNING version
@@ -36,10 +49,13 @@ UPDATE rule_sets SET is_published = true, published_at = coalesce(published_at, 
 QUEUE_SETTINGS: Final = """
 SELECT key, pool_id, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, zone FROM queues WHERE key = $1
 """
-FIRST_QUEUE: Final = "SELECT key FROM queues WHERE is_active ORDER BY position, key LIMIT 1"
+# Held until the item is in: a queue that `apply` takes away meanwhile is not found, or waits for this transaction.
+LOCK_QUEUE: Final = "SELECT key FROM queues WHERE key = $1 AND is_active FOR KEY SHARE"
+FIRST_QUEUE: Final = "SELECT key FROM queues WHERE is_active ORDER BY position, key LIMIT 1 FOR KEY SHARE"
 QUEUES: Final = """
 SELECT key, name, within_s, target, offer_timeout_s, wrap_mode, wrap_s, pool_id FROM queues WHERE is_active ORDER BY position, key
 """
+SKILLS: Final = "SELECT key FROM skills ORDER BY key"
 
 # Item and its first stint in one round trip; a second delivery of the same call changes nothing.
 ADD_ITEM: Final = """
@@ -71,13 +87,30 @@ UPDATE stints SET outcome = $2, left_at = greatest($3, entered_at), connected_at
 WHERE work_item_id = $1 AND left_at IS NULL
 """
 
+# The heads of these queues in the order of the line. Others' queues cannot hold them back, however long they are.
 WAITING_ITEMS: Final = """
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version,
        q.offer_timeout_s,
-       ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $2) AS excluded
-FROM work_items i JOIN queues q ON q.key = i.queue
-WHERE i.pool_id = $1 AND i.state = 'queued'
-ORDER BY i.tier DESC, i.virtual_start, i.entered_at, i.id LIMIT $3
+       ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $3) AS excluded
+FROM unnest($2::text[]) AS w (queue)
+CROSS JOIN LATERAL (
+    SELECT * FROM work_items h WHERE h.queue = w.queue AND h.pool_id = $1 AND h.state = 'queued'
+    ORDER BY h.tier DESC, h.virtual_start, h.entered_at, h.id LIMIT $4
+) i
+JOIN queues q ON q.key = i.queue
+ORDER BY i.tier DESC, i.virtual_start, i.entered_at, i.id LIMIT $4
+"""
+# The next moment at which this item may find somebody without anything else happening: a step opens, an exclusion ends.
+SET_NEXT_LOOK: Final = """
+INSERT INTO timers (kind, object_id, object_version, due_at)
+SELECT 'routing.step', i.id, 0, d.due FROM work_items i
+CROSS JOIN LATERAL (SELECT least(
+    (SELECT min(i.entered_at + make_interval(secs => (s ->> 'after_s')::float8)) FROM jsonb_array_elements(i.steps) s
+     WHERE i.entered_at + make_interval(secs => (s ->> 'after_s')::float8) > $2),
+    (SELECT min(x.until) FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $2)
+) AS due) d
+WHERE i.id = $1 AND d.due IS NOT NULL
+ON CONFLICT (kind, object_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0, last_error = NULL
 """
 WORK_OF_AGENT: Final = """
 CASE WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'wrapping') THEN 'wrapping'
@@ -91,7 +124,11 @@ SELECT a.id, a.name, a.skills, a.presence, a.total_units + a.over_by - a.used_un
        {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work,
        ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id) AS queues
 FROM agents a WHERE a.pool_id = $1 AND a.is_active
-ORDER BY (a.presence = 'available') DESC, a.idle_since LIMIT $2
+ORDER BY (a.presence = 'available' AND a.used_units < a.total_units + a.over_by) DESC, a.idle_since, a.id LIMIT $2
+"""
+# Who ends a call holds its row: no offer is made of a call that is just ending, and none is missed by its end.
+LOCK_LIVE_CALLS: Final = """
+SELECT id FROM calls WHERE id = ANY($1) AND outcome IS NULL ORDER BY id FOR SHARE SKIP LOCKED
 """
 LOCK_FREE_AGENTS: Final = f"""
 SELECT a.id FROM agents a
@@ -131,7 +168,6 @@ FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::te
 
 OFFER_COLUMNS: Final = "id, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at"
 OFFER: Final = f"SELECT {OFFER_COLUMNS} FROM offers WHERE id = $1"
-LOCK_OFFER: Final = f"SELECT {OFFER_COLUMNS} FROM offers WHERE id = $1 FOR UPDATE"
 OPEN_OFFERS_OF_ITEM: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers WHERE work_item_id = $1 AND state IN ('pending', 'accepted', 'wrapping') ORDER BY id
 """
@@ -172,7 +208,9 @@ FREE_AGENTS: Final = """
 UPDATE agents a SET used_units = a.used_units - f.units, version = a.version + 1,
        idle_since = CASE WHEN f.resets_idle THEN $4 ELSE a.idle_since END,
        misses = CASE WHEN f.resets_idle THEN 0 ELSE a.misses END
-FROM unnest($1::bigint[], $2::integer[], $3::boolean[]) AS f (id, units, resets_idle) WHERE a.id = f.id
+FROM (SELECT id, sum(units) AS units, bool_or(resets_idle) AS resets_idle
+      FROM unnest($1::bigint[], $2::integer[], $3::boolean[]) AS u (id, units, resets_idle) GROUP BY id) f
+WHERE a.id = f.id
 """
 EXCLUDE: Final = """
 INSERT INTO exclusions (work_item_id, agent_id, until, reason) VALUES ($1, $2, $3, $4)
@@ -215,25 +253,27 @@ ADD_MISS: Final = "UPDATE agents SET misses = misses + 1 WHERE id = $1 RETURNING
 
 CONNECT: Final = """
 INSERT INTO desk_connections (replica, sid, agent_id, lease_until) VALUES ($1, $2, $3, now() + make_interval(secs => $4))
-ON CONFLICT (replica, sid) DO UPDATE SET lease_until = excluded.lease_until
+ON CONFLICT (replica, sid) DO UPDATE SET lease_until = excluded.lease_until, closed_at = NULL
 """
-DISCONNECT: Final = "UPDATE desk_connections SET lease_until = least(lease_until, now()) WHERE replica = $1 AND sid = $2"
-"""The row stays a minute: it says when the desk was last seen."""
+# The row stays for a minute: it says when the desk was last seen.
+DISCONNECT: Final = """
+UPDATE desk_connections SET closed_at = now(), lease_until = least(lease_until, now()) WHERE replica = $1 AND sid = $2
+"""
 RENEW_LEASES: Final = """
-UPDATE desk_connections SET lease_until = now() + make_interval(secs => $2) WHERE replica = $1 AND sid = ANY($3)
+UPDATE desk_connections SET lease_until = now() + make_interval(secs => $2)
+WHERE replica = $1 AND sid = ANY($3) AND closed_at IS NULL
 """
 GRANT_LEASES: Final = """
 UPDATE desk_connections SET lease_until = greatest(lease_until, now() + make_interval(secs => $1))
-WHERE lease_until > now() - interval '10 minutes'
+WHERE lease_until > now() - interval '10 minutes' AND closed_at IS NULL
 """
 DROP_DEAD_CONNECTIONS: Final = "DELETE FROM desk_connections WHERE lease_until < now() - interval '1 minute'"
-LIVE_CONNECTIONS: Final = "SELECT count(*) FROM desk_connections WHERE agent_id = $1 AND lease_until > now()"
 # Who should be here and is not: no live socket, but present or being offered something.
 LOST_AGENTS: Final = """
-SELECT a.id, a.presence FROM agents a
+SELECT a.id, a.version FROM agents a
 WHERE a.presence IN ('available', 'reconnecting', 'not_responding', 'break')
   AND NOT EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())
-LIMIT 500
+ORDER BY a.presence_since LIMIT 500
 """
 LAST_SEEN: Final = "SELECT max(lease_until) FROM desk_connections WHERE agent_id = $1"
 
@@ -360,8 +400,10 @@ def agent_of(row: Any) -> AgentView:
     )
 
 
-async def waiting_items(conn: Connection, *, pool: str, now: datetime, limit: int) -> tuple[WaitingItem, ...]:
-    return tuple(item_of(row) for row in await conn.fetch(WAITING_ITEMS, pool, now, limit))
+async def waiting_items(
+    conn: Connection, *, pool: str, queues: Sequence[str], now: datetime, limit: int
+) -> tuple[WaitingItem, ...]:
+    return tuple(item_of(row) for row in await conn.fetch(WAITING_ITEMS, pool, list(queues), now, limit))
 
 
 async def pool_agents(conn: Connection, *, pool: str, limit: int = 2000) -> tuple[AgentView, ...]:

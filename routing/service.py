@@ -6,7 +6,7 @@ database's clock); the unique index on accepted offers is the last word. Agent i
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -49,7 +49,7 @@ from routing.model import (
     OfferTaken,
     PresenceState,
 )
-from routing.rules import RuleSet, compile_rules
+from routing.rules import RuleSet, check, compile_rules, misfits
 from ticketing import service as tickets
 
 log = structlog.get_logger()
@@ -58,18 +58,22 @@ OFFER_TIMER: Final = "routing.offer"
 STEP_TIMER: Final = "routing.step"
 WRAP_TIMER: Final = "routing.wrap_up"
 
-_compiled: dict[int, RuleSet] = {}
+COMPILED_KEPT: Final = 8
+_compiled: dict[tuple[int, datetime], RuleSet] = {}
 
 
-async def published_rules(tx: Tx) -> RuleSet:
-    """The published rule set. Versions are immutable, so compiled ones are kept."""
-    row = await tx.conn.fetchrow(sql.PUBLISHED_RULES)
-    if row is None:
+async def _rules_in_force(tx: Tx, version: int | None, created_at: datetime | None) -> RuleSet:
+    """Versions are immutable, so compiled ones are kept. The time tells a version from one that was rolled back."""
+    if version is None or created_at is None:
         return compile_rules(0, [{"name": "default", "then": {}}])
-    version = row["version"]
-    if version not in _compiled:
-        _compiled[version] = compile_rules(version, row["rules"])
-    return _compiled[version]
+    found = _compiled.get((version, created_at))
+    if found is None:
+        row = await tx.conn.fetchrow(sql.RULE_SET, version)
+        found = compile_rules(version, [] if row is None else row["rules"])
+        if len(_compiled) >= COMPILED_KEPT:
+            _compiled.clear()
+        _compiled[(version, created_at)] = found
+    return found
 
 
 # --- into the line ----------------------------------------------------------------------------------------------------
@@ -79,18 +83,17 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     """Inline reaction: the rules see call, ticket, customer and time; the item takes its place in the resulting queue.
 
     A new ticket takes that queue too, an attached one keeps its own."""
-    rules = await published_rules(tx)
+    now = await tx.conn.fetchrow(sql.RULES_IN_FORCE, event.queue, event.entered_at)
+    assert now is not None
+    rules = await _rules_in_force(tx, now["version"], now["created_at"])
     facts = _flatten(event.facts)
     facts["customer.match"] = event.match
     facts["call.queue"] = event.queue
-    facts["time.weekday"] = event.entered_at.isoweekday()
-    facts["time.clock"] = event.entered_at.hour * 60 + event.entered_at.minute
+    facts["time.weekday"], facts["time.clock"] = now["weekday"], now["clock"]
+    for name in misfits(facts):
+        log.warning("a fact has another type than rules expect", field=name)
     rule = rules.first_match(facts)
-    queue = rule.then.queue or event.queue
-    if not queue or await tx.conn.fetchrow(sql.QUEUE_SETTINGS, queue) is None:
-        queue = await tx.conn.fetchval(sql.FIRST_QUEUE)
-        if queue is None:
-            raise Conflict("There is no queue; apply an org.yaml first.")
+    queue = await _lock_queue(tx, rule.then.queue, event.queue)
     steps = list(rule.then.steps)
     kept = {name: facts[name] for name in ("customer.tier", "customer.language", "call.language") if facts.get(name)}
     row = await tx.conn.fetchrow(
@@ -113,18 +116,27 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     )
 
 
+async def _lock_queue(tx: Tx, *wanted: str | None) -> str:
+    """The first of these that exists, else the first queue there is: rules may outlive a queue, a caller is never turned away."""
+    for key in wanted:
+        if key and await tx.conn.fetchval(sql.LOCK_QUEUE, key) is not None:
+            return key
+    first: str | None = await tx.conn.fetchval(sql.FIRST_QUEUE)
+    if first is None:
+        raise Conflict("There is no queue; apply an org.yaml first.")
+    return first
+
+
 def _flatten(facts: dict[str, Any]) -> dict[str, Any]:
     return {f"{group}.{name}": value for group, fields in facts.items() for name, value in (fields or {}).items()}
 
 
 async def step_opened(tx: Tx, work_item_id: int, _: int) -> None:
-    """Timer: a wider step is in force. Wake the pool and set the next one."""
+    """Timer: a wider step is in force, or somebody may be asked again. Wake the pool and set the next one."""
     row = await tx.conn.fetchrow(sql.ITEM_DETAIL, work_item_id, None)
     if row is None or row["state"] not in (ItemState.QUEUED, ItemState.OFFERING):
         return
-    due = sql.next_step_at(row["entered_at"], row["steps"], tx.now)
-    if due is not None:
-        await set_timer(tx, STEP_TIMER, work_item_id, version=0, due_at=due)
+    await tx.conn.execute(sql.SET_NEXT_LOOK, work_item_id, tx.now)
     if row["state"] == ItemState.QUEUED:
         await _tell_queued(tx, WorkItemId(row["id"]), 0, row["pool_id"], row["queue"], row["call_id"])
 
@@ -148,7 +160,7 @@ async def accept(tx: Tx, *, offer_id: int, who: Principal) -> OfferRow:
     await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id, *(o.agent_id for o in rivals)])
     item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
     offer = await _my_offer(tx, offer_id, who)
-    if offer.state in (OfferState.ACCEPTED, OfferState.WRAPPING):
+    if offer.state in (OfferState.ACCEPTED, OfferState.WRAPPING, OfferState.COMPLETED):
         return offer
     await _refuse_late(tx, offer, item)
     version = await tx.conn.fetchval(sql.ACCEPT_OFFER, offer.id, tx.now)
@@ -213,18 +225,23 @@ async def reject(tx: Tx, *, offer_id: int, who: Principal, reason: str | None = 
     await tx.conn.execute(sql.EXCLUDE, offer.work_item_id, offer.agent_id, until, "rejected")
     await _end_offers(tx, [offer], OfferState.REJECTED, reason or "rejected")
     await _back_in_line(tx, offer)
-    await set_timer(tx, STEP_TIMER, offer.work_item_id, version=0, due_at=until)
     return (await sql.offer_by_id(tx.conn, offer_id=offer.id)) or offer
 
 
 async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
-    """Timer: nobody answered. A miss; after the threshold the agent is not responding until a person says otherwise."""
+    """Timer: nobody answered. A miss; after the threshold the agent is not responding until a person says otherwise.
+
+    Who has no connection just then has not missed anything: the offer could not be seen."""
     offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
     if offer is None or offer.state is not OfferState.PENDING:
         return
     await _lock(tx, [offer])
     offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
     if offer is None or offer.state is not OfferState.PENDING:
+        return
+    agent = await tx.conn.fetchrow(sql.AGENT, offer.agent_id)
+    if agent is not None and agent["presence"] == PresenceState.RECONNECTING:
+        await _give_back(tx, [offer])
         return
     await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
     misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
@@ -272,16 +289,25 @@ async def _end_offers(
 
 
 async def _back_in_line(tx: Tx, offer: OfferRow) -> None:
-    """The item waits again, in its old place, once none of its offers is open."""
-    if any(
-        o.state is OfferState.PENDING for o in await sql.open_offers_of_item(tx.conn, work_item_id=offer.work_item_id)
-    ):
+    """The item waits again, in its old place, once nobody is being asked for it and nobody has it."""
+    taken = (OfferState.PENDING, OfferState.ACCEPTED)
+    if any(o.state in taken for o in await sql.open_offers_of_item(tx.conn, work_item_id=offer.work_item_id)):
         return
     item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
     if item is None or item["state"] not in (ItemState.OFFERING, ItemState.ASSIGNED):
         return
     version = await tx.conn.fetchval(sql.SET_ITEM, offer.work_item_id, ItemState.QUEUED, None, None)
-    await _tell_queued(tx, offer.work_item_id, version, offer.pool_id, offer.queue, offer.call_id)
+    await tx.conn.execute(sql.SET_NEXT_LOOK, offer.work_item_id, tx.now)
+    await _tell_queued(tx, offer.work_item_id, version, item["pool_id"], item["queue"], offer.call_id)
+
+
+async def _give_back(tx: Tx, offers: Sequence[OfferRow]) -> None:
+    """The agent is gone: what still rang there goes to others, without a miss. The agent is locked, `offers` was read since."""
+    pending = [offer for offer in offers if offer.state is OfferState.PENDING]
+    for offer in pending:
+        await _lock(tx, [offer])
+        await _end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
+        await _back_in_line(tx, offer)
 
 
 # --- what telephony says --------------------------------------------------------------------------------------------------
@@ -301,14 +327,13 @@ async def on_call_answered(tx: Tx, event: CallAnswered) -> None:
 async def on_connect_failed(tx: Tx, event: CallConnectFailed) -> None:
     """Inline: the accepted offer is over, the item back in its place; the agent is not asked again at once."""
     offer = await sql.offer_by_id(tx.conn, offer_id=event.offer_id)
-    if offer is None:
+    if offer is None or offer.state is not OfferState.ACCEPTED:
         return
     await _lock(tx, [offer])
     until = tx.now + timedelta(seconds=BUSY_COOLDOWN_S)
     await tx.conn.execute(sql.EXCLUDE, offer.work_item_id, offer.agent_id, until, "connect_failed")
     await _end_offers(tx, [offer], OfferState.CANCELED, "connect_failed")
     await _back_in_line(tx, offer)
-    await set_timer(tx, STEP_TIMER, offer.work_item_id, version=0, due_at=until)
 
 
 async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
@@ -320,8 +345,10 @@ async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
         if offer.state is OfferState.ACCEPTED:
             await _lock(tx, [offer])
             await _start_wrap_up(tx, offer)
+            await _complete_if_no_wrap_up(tx, offer)
     version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.QUEUED, None, None)
     await tx.conn.execute(sql.ADD_STINT, item["id"], tx.now)
+    await tx.conn.execute(sql.SET_NEXT_LOOK, item["id"], tx.now)
     await _tell_queued(tx, WorkItemId(item["id"]), version, item["pool_id"], item["queue"], event.call_id)
 
 
@@ -430,7 +457,8 @@ async def _complete(tx: Tx, offer_id: OfferId, *, disposition: str | None, by: s
     await cancel_timer(tx, WRAP_TIMER, offer.id)
     await tx.conn.execute(sql.FREE_AGENTS, [offer.agent_id], [offer.units], [True], tx.now)
     item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
-    if item is not None and item["state"] == ItemState.WRAPPING:
+    others = await sql.open_offers_of_item(tx.conn, work_item_id=offer.work_item_id)
+    if item is not None and item["state"] == ItemState.WRAPPING and not others:
         await tx.conn.execute(sql.SET_ITEM, offer.work_item_id, ItemState.DONE, "answered", tx.now)
     await tx.conn.execute(sql.REFRESH_INTERVALS, [offer.agent_id], tx.now)
     await publish(
@@ -466,13 +494,9 @@ async def set_presence(tx: Tx, *, agent_id: int, state: str, reason: str | None,
         wanted = PresenceState.UNREACHABLE
     if wanted not in CHOOSABLE:
         raise Invalid("Choose available, break or offline.", errors=[{"field": "state", "message": "not choosable"}])
-    pending = [o for o in await sql.live_offers_of_agent(tx.conn, agent_id=agent_id) if o.state is OfferState.PENDING]
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
     if wanted is not PresenceState.AVAILABLE:
-        for offer in pending:
-            await _lock(tx, [offer])
-            await _end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
-            await _back_in_line(tx, offer)
+        await _give_back(tx, await sql.live_offers_of_agent(tx.conn, agent_id=agent_id))
     await _change_presence(
         tx, AgentId(agent_id), wanted, reason if wanted is not PresenceState.AVAILABLE else None, by=by
     )
@@ -536,11 +560,7 @@ async def agent_is_lost(tx: Tx, *, agent_id: int, offer_grace_s: float, reconnec
     gone_s = (tx.now - agent["presence_since"]).total_seconds()
     if state is PresenceState.RECONNECTING:
         if gone_s >= offer_grace_s:
-            for offer in await sql.live_offers_of_agent(tx.conn, agent_id=agent_id):
-                if offer.state is OfferState.PENDING:
-                    await _lock(tx, [offer])
-                    await _end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
-                    await _back_in_line(tx, offer)
+            await _give_back(tx, await sql.live_offers_of_agent(tx.conn, agent_id=agent_id))
         if gone_s >= reconnect_grace_s:
             await _change_presence(tx, AgentId(agent_id), PresenceState.UNREACHABLE, "connection_lost", by="system")
     elif gone_s >= reconnect_grace_s:
@@ -552,13 +572,30 @@ async def agent_is_lost(tx: Tx, *, agent_id: int, offer_grace_s: float, reconnec
 # --- rules ------------------------------------------------------------------------------------------------------------------
 
 
+async def check_rules(tx: Tx, documents: Any) -> None:
+    """Raises Invalid with every fault, by the queues and skills there are now."""
+    queues = frozenset(row["key"] for row in await tx.conn.fetch(sql.QUEUES))
+    skills = frozenset(row["key"] for row in await tx.conn.fetch(sql.SKILLS))
+    faults = check(documents, queues=queues, skills=skills)
+    if faults:
+        errors = [{"field": ".".join(map(str, fault.place)), "message": fault.message} for fault in faults[:50]]
+        raise Invalid(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)
+
+
 async def add_rule_set(tx: Tx, documents: list[dict[str, Any]], *, origin: str, by: str) -> int:
     """Keep a checked list of rules as the next version. Not published yet."""
+    await tx.conn.execute(sql.LOCK_RULE_SETS)
     return int(await tx.conn.fetchval(sql.ADD_RULE_SET, documents, origin, by))
 
 
 async def publish_rule_set(tx: Tx, version: int) -> None:
-    """Make a version the one in force. Items in line keep the version they entered with."""
-    await tx.conn.execute(sql.UNPUBLISH)
-    if await tx.conn.fetchval(sql.PUBLISH, version, tx.now) is None:
+    """Make a version the one in force. Items in line keep the version they entered with.
+
+    An older version may name what is no longer there: raises Invalid."""
+    await tx.conn.execute(sql.LOCK_RULE_SETS)
+    row = await tx.conn.fetchrow(sql.RULE_SET, version)
+    if row is None:
         raise NotFound("There is no such rule set.")
+    await check_rules(tx, row["rules"])
+    await tx.conn.execute(sql.UNPUBLISH)
+    await tx.conn.execute(sql.PUBLISH, version, tx.now)

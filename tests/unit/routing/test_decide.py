@@ -150,8 +150,20 @@ def test_the_longest_idle_gets_it_and_ties_go_by_id() -> None:
 
 
 def test_nobody_free_is_an_empty_decision() -> None:
-    assert decide(PoolState((an_item(),), ()), NOW) == Decision(())
+    assert decide(PoolState((an_item(),), ()), NOW) == Decision((), is_full=True)
     assert decide(PoolState((), (an_agent(),)), NOW) == Decision(())
+
+
+def test_a_decision_says_whether_more_items_could_change_it() -> None:
+    def is_full(items: list[WaitingItem], agents: list[AgentView], **more: Any) -> bool:
+        return decide(PoolState(tuple(items), tuple(agents), **more), NOW).is_full
+
+    assert is_full([an_item()], [an_agent(**busy("in_call"))])
+    assert is_full([an_item()], [an_agent()])
+    assert is_full([an_item(1), an_item(2)], [an_agent(1), an_agent(2), an_agent(3)], max_offers=2)
+    assert is_full([an_item(1), an_item(2, steps=(Step(0.0, (), 2),))], [an_agent(n) for n in (1, 2, 3)], max_offers=2)
+    assert not is_full([an_item()], [an_agent(1), an_agent(2)])
+    assert not is_full([an_item(queue="sales")], [an_agent()])
 
 
 def test_an_item_that_nobody_can_serve_holds_nobody_back() -> None:
