@@ -5,9 +5,9 @@ object to reactions in the same transaction and are never serialised.
 """
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from core.ids import AgentId, CallId, CustomerId, OfferId, TicketId, WorkItemId
 from core.phone import Number
@@ -15,6 +15,31 @@ from core.phone import Number
 
 def inline_only(default: Any = None) -> Any:
     return Field(default=default, exclude=True, repr=False)
+
+
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,80}$")]
+"""A name from our own vocabulary or the organisation file: a queue, a pool, a state, an outcome."""
+
+REASONS: Final = (
+    "agent_left", "caller_left", "connect_failed", "connection_lost", "missed_offer", "no_answer", "rejected", "taken",
+    "answered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "failed", "",
+)  # fmt: skip
+
+
+def _without_text(reason: Any) -> Any:
+    return reason if reason is None or reason in REASONS else "other"
+
+
+def _without_name(by: Any) -> Any:
+    is_id = isinstance(by, str) and by.startswith("user:") and by.removeprefix("user:").isdecimal()
+    return by if is_id or by in (None, "system", "agent", "provider", "cli") else "agent"
+
+
+Reason = Annotated[str, BeforeValidator(_without_text), Field(json_schema_extra={"enum": [*REASONS, "other"]})]
+"""Why, in our own words. What a person typed stays in the row; on the wire it is `other`."""
+
+By = Annotated[str, BeforeValidator(_without_name), Field(pattern=r"^(user:[0-9]+|system|agent|provider|cli)$")]
+"""Who: `user:7`, or a kind of actor. Never a name; whoever is named acted for themselves and is `agent`."""
 
 
 class Event(BaseModel):
@@ -36,7 +61,7 @@ class CallQueued(Event):
     name = "call.queued"
     call_id: CallId
     version: int
-    queue: str
+    queue: Key
     entered_at: datetime
     caller: Number | None = inline_only()
     to_number: str = inline_only("")
@@ -60,7 +85,7 @@ class CallConnectFailed(Event):
     call_id: CallId
     version: int
     offer_id: OfferId
-    reason: str
+    reason: Reason
 
 
 class CallAgentLeft(Event):
@@ -89,7 +114,7 @@ class CallEnded(Event):
     name = "call.ended"
     call_id: CallId
     version: int
-    outcome: str
+    outcome: Key
     at: datetime
     talk_started_at: datetime | None = None
     wait_s: float | None = None
@@ -100,8 +125,8 @@ class ProviderCommandIntended(Event):
 
     name = "provider_command.intended"
     call_id: CallId
-    object: str
-    kind: str
+    object: Key
+    kind: Key
 
 
 class TicketBound(Event):
@@ -112,10 +137,10 @@ class TicketBound(Event):
     ticket_id: TicketId
     version: int
     is_new: bool
-    queue: str
+    queue: Key
     entered_at: datetime
     customer_id: CustomerId | None
-    match: str
+    match: Key
     facts: dict[str, Any] = inline_only({})
 
 
@@ -132,8 +157,8 @@ class WorkQueued(Event):
     name = "work.queued"
     work_item_id: WorkItemId
     version: int
-    pool: str
-    queue: str
+    pool: Key
+    queue: Key
     call_id: CallId | None = None
 
 
@@ -143,9 +168,9 @@ class WorkWithdrawn(Event):
     name = "work.withdrawn"
     work_item_id: WorkItemId
     version: int
-    pool: str
-    queue: str
-    reason: str
+    pool: Key
+    queue: Key
+    reason: Reason
     call_id: CallId | None = None
 
 
@@ -154,7 +179,7 @@ class OfferCreated(Event):
     offer_id: OfferId
     work_item_id: WorkItemId
     agent_id: AgentId
-    queue: str
+    queue: Key
     version: int
     call_id: CallId | None = None
 
@@ -164,7 +189,7 @@ class OfferAccepted(Event):
     offer_id: OfferId
     work_item_id: WorkItemId
     agent_id: AgentId
-    queue: str
+    queue: Key
     version: int
     call_id: CallId | None = None
 
@@ -176,10 +201,10 @@ class OfferEnded(Event):
     offer_id: OfferId
     work_item_id: WorkItemId
     agent_id: AgentId
-    queue: str
-    pool: str
-    outcome: str
-    reason: str
+    queue: Key
+    pool: Key
+    outcome: Key
+    reason: Reason
     version: int
     by_agent_id: AgentId | None = None
     call_id: CallId | None = None
@@ -199,8 +224,8 @@ class WrapUpEnded(Event):
     offer_id: OfferId
     agent_id: AgentId
     version: int
-    disposition: str | None
-    by: str
+    disposition: Key | None
+    by: By
     call_id: CallId | None = None
 
 
@@ -208,10 +233,10 @@ class AgentPresenceChanged(Event):
     name = "agent.presence_changed"
     agent_id: AgentId
     version: int
-    state: str
-    reason: str | None
-    pool: str | None
-    by: str | None = None
+    state: Key
+    reason: Reason | None
+    pool: Key | None
+    by: By | None = None
 
 
 class AgentFreed(Event):
@@ -220,7 +245,7 @@ class AgentFreed(Event):
     name = "agent.freed"
     agent_id: AgentId
     version: int
-    pool: str
+    pool: Key
 
 
 class CustomerChanged(Event):
