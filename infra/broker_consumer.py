@@ -16,8 +16,8 @@ from typing import Final
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
-from infra.broker_link import Link, Pause, as_unavailable, close_quietly, describe
-from infra.broker_outcome import InHand, OneByOne, outcome_of, rung_for
+from infra.broker_link import Link, Pause, as_unavailable, close_quietly, describe, quietly
+from infra.broker_outcome import InHand, OneByOne, heed_cancellation, outcome_of, rung_for
 from infra.broker_publisher import Letter, Publisher
 from infra.broker_topology import PARKING, Topology, dispatch_name, retry_name
 from infra.broker_wire import foreign_to_wire, from_wire, park_marks, to_wire
@@ -58,9 +58,10 @@ class Session:
     async def stop(self) -> None:
         """Ask for no more messages; those in hand can still be acknowledged."""
         self.is_ending = True
-        with suppress(BrokerUnavailable), as_unavailable():
+        with quietly():
             queue = await self.channel.get_queue(self.queue, ensure=False)
-            await queue.cancel(self.tag, timeout=RPC_TIMEOUT_S)
+            async with asyncio.timeout(RPC_TIMEOUT_S):
+                await queue.cancel(self.tag)
 
 
 async def keep_consuming(link: Link, name: str, once: Callable[[], Awaitable[None]]) -> None:
@@ -100,14 +101,16 @@ async def session(
         channel.close_callbacks.add(lambda *_: here.lost.set())
         underlay.on_consumer_cancel_callbacks.add(lambda _: here.lost.set())
         try:
-            # Per consumer: a global limit on a quorum queue closes the whole connection.
-            await channel.set_qos(prefetch_count=prefetch, global_=False, timeout=RPC_TIMEOUT_S)
             consumed = await channel.get_queue(queue, ensure=False)
             try:
-                here.tag = await consumed.consume(receive, timeout=RPC_TIMEOUT_S)
+                async with asyncio.timeout(RPC_TIMEOUT_S):
+                    # Per consumer: a global limit on a quorum queue closes the whole connection.
+                    await channel.set_qos(prefetch_count=prefetch, global_=False)
+                    here.tag = await consumed.consume(receive)
             except TimeoutError:
                 # Seen on 3.10 for a queue declared in the last second before a kill -9: it gets no leader again.
                 raise BrokerUnavailable("the queue does not answer; if that stays, delete it: it comes back") from None
+            heed_cancellation()
             yield here
         finally:
             here.is_ending = True
@@ -125,7 +128,8 @@ async def watch(here: Session) -> None:
                 return
         underlay = await here.channel.get_underlay_channel()
         try:
-            found = await underlay.queue_declare(here.queue, passive=True, timeout=RPC_TIMEOUT_S)
+            async with asyncio.timeout(RPC_TIMEOUT_S):
+                found = await underlay.queue_declare(here.queue, passive=True)
         except TimeoutError:
             here.link.drop(BrokerUnavailable("a queue did not answer in time"))
             raise

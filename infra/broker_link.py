@@ -3,12 +3,15 @@
 aio-pika's robust connection is not used: it reconnects at a fixed interval for ever, also into a topology that will never
 fit, restores entities out of our sight, and looks alive meanwhile. Here a lost connection ends everything that stood on
 it, and the next one is set up from the start by the same few lines; the pause between two attempts grows, with jitter.
+
+Time-outs around the client library are `asyncio.timeout` blocks and never its own `timeout=` arguments: those end in
+`asyncio.wait_for`, which on Python 3.11 swallows a cancellation that comes together with the answer.
 """
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeAlias
 
 import aio_pika
@@ -17,7 +20,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from yarl import URL
 
-from infra.broker_outcome import is_own_cancellation
+from infra.broker_outcome import heed_cancellation, is_own_cancellation
 from infra.bus import BrokerUnavailable, TopologyMismatch
 
 FIRST_PAUSE_S: Final = 0.2
@@ -28,21 +31,39 @@ Serve: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
 
+BREAKS: Final = (*CONNECTION_EXCEPTIONS, TimeoutError, EOFError)
+"""What aiormq raises when a connection or channel breaks; a RuntimeError is a closed channel."""
+
+
 @contextmanager
 def as_unavailable() -> Iterator[None]:
     """Every way in which aiormq says that a connection or channel broke becomes BrokerUnavailable.
 
-    That includes a cancellation nobody asked for and a RuntimeError (a closed channel), so wrap calls of the client
-    library only. TopologyMismatch passes.
+    That includes a cancellation nobody asked for. One that somebody asked for gets through, also when the library turned
+    it into something else or into nothing. Wrap calls of the library only. TopologyMismatch passes.
     """
     try:
         yield
+        heed_cancellation()
     except asyncio.CancelledError as error:
         if is_own_cancellation():
             raise
         raise BrokerUnavailable("a wait on the connection was cancelled") from error
-    except (*CONNECTION_EXCEPTIONS, TimeoutError, EOFError) as error:
+    except BREAKS as error:
+        heed_cancellation()
         raise BrokerUnavailable(describe(error)) from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """For cleaning up what may be half dead: what breaks now does not matter."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if is_own_cancellation():
+            raise
+    except BREAKS:
+        pass
 
 
 class Pause:
@@ -216,6 +237,6 @@ def describe(error: Exception) -> str:
 
 async def close_quietly(closable: AbstractConnection | AbstractChannel) -> None:
     """Close what may be half dead already, within CLOSE_TIMEOUT_S."""
-    with suppress(BrokerUnavailable), as_unavailable():
+    with quietly():
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await closable.close()

@@ -27,6 +27,13 @@ def is_own_cancellation() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def heed_cancellation() -> None:
+    """Say again what the client library may have swallowed: aiormq suppresses errors while it closes a channel, and there
+    a cancellation of ours can look like one. Called before a long wait that follows calls of the library."""
+    if is_own_cancellation():
+        raise asyncio.CancelledError
+
+
 async def outcome_of(handler: Handler, message: Message, *, consumer: str) -> Outcome:
     """Run the handler. Only a cancellation of this very task gets through."""
     try:

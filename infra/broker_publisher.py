@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
 
 from infra.broker_link import Link, as_unavailable
-from infra.broker_outcome import OneByOne
+from infra.broker_outcome import OneByOne, heed_cancellation
 from infra.broker_topology import DECLARE_TIMEOUT_S, EVENTS, Topology, dispatch_name
 from infra.broker_wire import to_wire
 from infra.bus import BrokerUnavailable, Outgoing, TopologyMismatch
@@ -163,6 +163,7 @@ class Publisher:
         await self._topology.declare(connection)
         for channel in (confirmed, plain):
             channel.close_callbacks.add(lambda *_: self._closed(connection))
+        heed_cancellation()
         self._open = _Open(connection, confirmed, plain)
         self.link.works()
         try:
@@ -185,6 +186,7 @@ class Publisher:
             if self._needs_repair and not self.is_blocked and now - repaired_at > REPAIR_AT_MOST_EVERY_S:
                 self._needs_repair, repaired_at = False, now
                 await self._topology.declare(connection)
+                heed_cancellation()
 
     def _note_blocked(self, is_blocked: bool) -> None:
         if is_blocked != self.is_blocked:

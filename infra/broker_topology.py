@@ -32,6 +32,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ChannelPreconditionFailed
 from pamqp.common import FieldValue
 
+from infra.broker_link import close_quietly
 from infra.bus import RETRY_DELAYS_S, Consumer, TopologyMismatch
 
 EVENTS: Final = "ringdesk.events"
@@ -133,14 +134,13 @@ class Topology:
             for pool in list(self.pools):
                 await _queue(channel, dispatch_name(pool), DISPATCH_QUEUE, bind_to=[])
         finally:
-            if not channel.is_closed:
-                async with asyncio.timeout(DECLARE_TIMEOUT_S):
-                    await channel.close()
+            await close_quietly(channel)
 
 
 async def _exchange(channel: AbstractChannel, name: str, kind: str, arguments: Arguments | None = None) -> None:
     try:
-        await channel.declare_exchange(name, kind, durable=True, arguments=arguments, timeout=DECLARE_TIMEOUT_S)
+        async with asyncio.timeout(DECLARE_TIMEOUT_S):
+            await channel.declare_exchange(name, kind, durable=True, arguments=arguments)
     except REFUSALS as error:
         raise TopologyMismatch(f"exchange {name}: {error}") from error
 
@@ -149,8 +149,9 @@ async def _queue(
     channel: AbstractChannel, name: str, arguments: Arguments, *, bind_to: Iterable[tuple[str, str]]
 ) -> None:
     try:
-        queue = await channel.declare_queue(name, durable=True, arguments=arguments, timeout=DECLARE_TIMEOUT_S)
-        for exchange, key in bind_to:
-            await queue.bind(exchange, key, timeout=DECLARE_TIMEOUT_S)
+        async with asyncio.timeout(DECLARE_TIMEOUT_S):
+            queue = await channel.declare_queue(name, durable=True, arguments=arguments)
+            for exchange, key in bind_to:
+                await queue.bind(exchange, key)
     except REFUSALS as error:
         raise TopologyMismatch(f"queue {name}: {error}") from error

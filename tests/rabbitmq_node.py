@@ -64,6 +64,10 @@ class RabbitNode:
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
+    @property
+    def is_running(self) -> bool:
+        return self._node is not None and self._node.returncode is None
+
     async def start(self) -> None:
         if self._epmd is None:
             epmd = shutil.which("epmd")

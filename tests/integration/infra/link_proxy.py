@@ -94,7 +94,7 @@ async def link_proxy(upstream: str) -> AsyncIterator[LinkProxy]:
         yield proxy
     finally:
         proxy._server.close()
+        proxy.heal()
         proxy.cut()
-        for link in list(proxy._links):
-            link.cancel()
-        await asyncio.gather(*proxy._links, return_exceptions=True)
+        if proxy._links:
+            await asyncio.wait(proxy._links, timeout=5)

@@ -1,6 +1,7 @@
 """The promises of `infra/bus.py`, held by both brokers."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -203,6 +204,20 @@ class TestConsuming:
         async with running(bench.broker.consume(consumer, successor)):
             await until(lambda: successor.finished == 1)
         assert successor.messages == [message]
+
+    async def test_a_cancellation_at_any_moment_is_heeded(self, bench: Bench) -> None:
+        """Also one that falls into setting up or closing, where the client library loses some."""
+        consumer, pool, dice = await bench.consumer("fleeting"), bench.pool(), random.Random(5)
+        for _ in range(30):
+            consuming = [
+                asyncio.create_task(bench.broker.consume(consumer, Recorder())),
+                asyncio.create_task(bench.broker.consume_wakes(pool, lambda: None)),
+            ]
+            await asyncio.sleep(dice.uniform(0, 0.1))
+            for task in consuming:
+                task.cancel()
+            _, deaf = await asyncio.wait(consuming, timeout=8)
+            assert not deaf
 
 
 class TestWakes:

@@ -74,6 +74,33 @@ async def test_a_cut_in_mid_handler_repeats_the_message_after_the_first_run_has_
     assert (await bench.broker.depths())[consumer.name] == 0
 
 
+async def test_handlers_that_outlive_their_link_still_count_as_in_hand(bench: RabbitBench, proxy: LinkProxy) -> None:
+    consumer, may_end = await bench.consumer("counted", prefetch=2), asyncio.Event()
+
+    async def work(_: Message) -> None:
+        await may_end.wait()
+
+    handler = Recorder(work=work)
+    async with running(bench.broker.consume(consumer, handler)):
+        await bench.broker.publish([Outgoing(a_message(), consumer.name) for _ in range(2)])
+        await until(lambda: handler.at_once == 2)
+        proxy.is_refusing = True
+        proxy.cut()
+        async with bench.channel() as channel:  # somebody else gets the repeats
+            queue = await channel.get_queue(consumer.name)
+            async with asyncio.timeout(5), queue.iterator() as repeats:
+                for _ in range(2):
+                    await (await anext(repeats)).ack()
+        proxy.heal()
+        await until(lambda: bench.broker.health().is_up and "not consuming" not in bench.broker.health().detail)
+        await bench.broker.publish([Outgoing(a_message(), consumer.name) for _ in range(2)])
+        await asyncio.sleep(0.3)
+        assert handler.at_once == 2
+        may_end.set()
+        await until(lambda: handler.finished == 4)
+    assert handler.most_at_once == 2
+
+
 async def test_publishing_fails_at_once_while_disconnected_and_works_again_after(
     bench: RabbitBench, proxy: LinkProxy
 ) -> None:
@@ -111,7 +138,7 @@ async def test_a_black_hole_ends_in_unknown_and_kills_no_task(bench: RabbitBench
         message = a_message(event)
         assert await bench.broker.publish([Outgoing(message)] * 3) == [False] * 3
         assert time.monotonic() - began < 1.5
-        await until(lambda: not bench.broker.health().is_up)
+        await until(lambda: not bench.broker.health().is_up, within_s=2)
         await asyncio.sleep(HOLE_S)
         assert not any(task.done() for task in tasks)
         proxy.heal()

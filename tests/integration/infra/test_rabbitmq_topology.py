@@ -12,7 +12,16 @@ from aio_pika.abc import AbstractIncomingMessage
 from infra import broker_consumer
 from infra.broker_topology import CONSUMER_QUEUE, DELIVERY_LIMIT, EVENTS, retry_name
 from infra.bus import Consumer, Outgoing, RetryLater, TopologyMismatch
-from tests.integration.infra.bench import RabbitBench, Recorder, a_message, publish_until, rabbit_bench, running, until
+from tests.integration.infra.bench import (
+    RabbitBench,
+    Recorder,
+    a_message,
+    publish_until,
+    rabbit_bench,
+    running,
+    until,
+    wake_until,
+)
 from tests.rabbitmq_node import RabbitNode
 
 
@@ -74,11 +83,10 @@ async def test_a_deleted_queue_comes_back_under_its_consumer(bench: RabbitBench)
         async with bench.channel() as channel:
             for name in bench.names:
                 await channel.queue_delete(name)
-        message = a_message(event)
-        await publish_until(bench.broker, Outgoing(message), lambda: message.event_id in handler.ids)
-        while not wakes:
-            await bench.broker.wake(pool)
-            await asyncio.sleep(0.05)
+        message, seen = a_message(event), wakes
+        async with asyncio.timeout(5):  # sooner than the probe would find it
+            await publish_until(bench.broker, Outgoing(message), lambda: message.event_id in handler.ids)
+            await wake_until(bench.broker, pool, lambda: wakes > seen)
 
 
 async def test_a_consumer_that_went_missing_unnoticed_is_found_by_the_probe(
