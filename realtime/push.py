@@ -2,11 +2,13 @@
 
 The log is the truth, the socket a hint. Every send carries all unacknowledged rows of the agent in order (clients drop what they
 have), so two sends that overtake each other leave no gap. Each replica repeats the unacknowledged rows of its own sockets
-each second; the board is computed once a second and sent to those who may see it, when it changed.
+each second; the board is computed once a second and sent to those who may see it, when it changed. Redis only carries a send
+to the other replicas: it gets PUBLISH_S, and after a failure it is left alone for OPEN_S, so that a hanging one holds up nobody.
 """
 
 import asyncio
 from datetime import datetime
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 
 MAX_REPLAY: Final = 200
 BOARD_S: Final = 1.0
+PUBLISH_S: Final = 0.5
+OPEN_S: Final = 3.0
 
 
 def envelope(seq: int | None, type_: str, at: datetime, data: Any) -> dict[str, Any]:
@@ -40,6 +44,7 @@ class Push:
         self._redis = redis
         self._database = server.outbox.database
         self._locks: dict[int, asyncio.Lock] = {}
+        self._redis_again_at = 0.0
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
@@ -66,11 +71,13 @@ class Push:
 
     # --- the log -----------------------------------------------------------------------------------------------------
 
-    async def send(self, agent_id: int) -> None:
-        async with self._locks.setdefault(agent_id, asyncio.Lock()), self._database.acquire() as conn:
-            _, acked = await sql.head(conn, agent_id=agent_id)
-            for message in await self._messages(conn, agent_id, acked):
-                await self._emit(message["type"], message, f"agent:{agent_id}")
+    async def send(self, agent_id: int, *, here_only: bool = False) -> None:
+        async with self._locks.setdefault(agent_id, asyncio.Lock()):
+            async with self._database.acquire() as conn:
+                _, acked = await sql.head(conn, agent_id=agent_id)
+                messages = await self._messages(conn, agent_id, acked)
+            for message in messages:
+                await self._emit(message["type"], message, f"agent:{agent_id}", here_only=here_only)
 
     async def _messages(self, conn: Connection, agent_id: int, after: int) -> list[dict[str, Any]]:
         messages = []
@@ -79,8 +86,15 @@ class Push:
             messages.append(envelope(row["seq"], type_, row["created_at"], data))
         return messages
 
-    async def _emit(self, type_: str, message: dict[str, Any], room: str, **how: Any) -> None:
-        await self._server.emit(type_, message, room=room, namespace=NAMESPACE, **how)
+    async def _emit(self, type_: str, message: dict[str, Any], room: str, *, here_only: bool = False) -> None:
+        """To the sockets of this replica, then, if Redis answers in time, to those of the others."""
+        here_only = here_only or monotonic() < self._redis_again_at
+        try:
+            async with asyncio.timeout(PUBLISH_S):
+                await self._server.emit(type_, message, room=room, namespace=NAMESPACE, ignore_queue=here_only)
+        except TimeoutError:
+            self._redis_again_at = monotonic() + OPEN_S
+            log.warning("not published to other replicas; they repeat what is not acknowledged")
 
     # --- loops ---------------------------------------------------------------------------------------------------------
 
@@ -119,12 +133,14 @@ class Push:
             is_resumable = not messages or messages[0]["seq"] == last_seq + 1  # purged rows: too old to resume
             if is_resumable:
                 for message in messages:
-                    await self._emit(message["type"], message, desk.sid)
+                    await self._emit(message["type"], message, desk.sid, here_only=True)
                 return
         snapshot = await pop.desk(
             conn, self._redis, me=await me_of(conn, agent_id), principal=desk.principal, now=self._database.clock.now()
         )
-        await self._emit("snapshot", envelope(None, "snapshot", snapshot.server_time, snapshot), desk.sid)
+        await self._emit(
+            "snapshot", envelope(None, "snapshot", snapshot.server_time, snapshot), desk.sid, here_only=True
+        )
 
     async def _repeat(self) -> None:
         while True:
@@ -139,7 +155,7 @@ class Push:
                     async with self._database.acquire() as conn:
                         waiting = [row["agent_id"] for row in await conn.fetch(sql.UNACKED_AGENTS, list(local))]
                     for agent_id in waiting:
-                        await self.send(agent_id)
+                        await self.send(agent_id, here_only=True)
             except AWAY:
                 log.debug("unacknowledged rows wait for the database")
 
@@ -161,7 +177,7 @@ class Push:
             for room, queues in rooms.items():
                 shown = [q for q in stats if queues is None or q["key"] in queues]
                 message = envelope(None, "queue_stats", now, {"queues": shown})
-                await self._emit("queue_stats", message, room, ignore_queue=True)
+                await self._emit("queue_stats", message, room, here_only=True)
 
 
 async def me_of(conn: Connection, user_id: int) -> Me:
