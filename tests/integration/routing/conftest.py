@@ -1,0 +1,31 @@
+"""A floor per test, which holds every invariant when the test is over; and routing's API."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from accounts import http as accounts
+from infra.outbox import Outbox
+from infra.postgres import Database
+from infra.resources import Resources
+from routing import http as routing
+from tests.api import Api, serving
+from tests.integration.routing.floor import Floor, choreographed
+from tests.invariants import broken
+
+
+@pytest.fixture
+async def floor(database: Database, outbox: Outbox, redis: Redis, clean: None) -> AsyncIterator[Floor]:
+    choreographed(outbox, redis)
+    opened = Floor(outbox, database)
+    yield opened
+    await opened.settle()
+    async with database.acquire() as conn:
+        assert await broken(conn) == {}
+
+
+@pytest.fixture
+async def api(floor: Floor, resources: Resources) -> AsyncIterator[Api]:
+    async with serving(resources, accounts.ROUTES, routing.ROUTES) as served:
+        yield served
