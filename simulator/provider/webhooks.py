@@ -6,6 +6,7 @@ sent nor signed. An answer is 2xx; everything else raises WebhookFailed with the
 
 import asyncio
 import itertools
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -147,12 +148,15 @@ class Webhooks:
                             attempt=attempt,
                             fault=fault,
                         )
+                        began = time.monotonic()
                         try:
                             return await self._attempt(request, url, attempt, entry)
                         except _AttemptFailed as failed:
                             entry["error"] = failed.why
                             if attempt >= rules.retries or not rules.retry(failed.reason):
                                 raise WebhookFailed(failed.code, url, failed.why) from failed
+                        finally:
+                            entry["took_s"] = round(time.monotonic() - began, 3)
         except TimeoutError:
             entry["error"] = f"no answer within {rules.total_s:g} s"
             raise WebhookFailed(RETRIEVAL_FAILED, url, entry["error"]) from None
