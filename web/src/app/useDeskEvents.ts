@@ -50,7 +50,8 @@ function onPresence(t: TFunction, me: Me, presence: PresenceChanged, before: Des
   if (isForced) {
     const title = t("presence.setBy", { name: presence.by, state: t(`presence.${state}`) });
     showToast({ id: "presence", tone: "amber", title, text: presence.reason ?? undefined });
-  } else if (state === "not_responding" || state === "unreachable") {
+  } else if (state === "unreachable") {
+    // Not responding is told by the offer that timed out.
     showToast({ id: "presence", tone: "red", title: t(`presence.${state}`), text: t(`presenceWhy.${state}`) });
   }
 }

@@ -26,7 +26,8 @@ export const theme = createTheme({
   components: {
     Modal: { defaultProps: { centered: true, radius: "12px", overlayProps: { backgroundOpacity: 0.4 } } },
     Drawer: { defaultProps: { position: "right", overlayProps: { backgroundOpacity: 0.3 } } },
-    Menu: { defaultProps: { shadow: "md", radius: "8px", withinPortal: true } },
+    Menu: { defaultProps: { radius: "8px", withInitialFocusPlaceholder: false } },
+    Popover: { defaultProps: { radius: "8px" } },
   },
 });
 

@@ -128,6 +128,11 @@ export class LiveConnection {
   }
 
   private async attempt(): Promise<void> {
+    // The browser itself says that there is no network; it also says when that is over.
+    if (!globalThis.navigator.onLine) {
+      this.onLost();
+      return;
+    }
     try {
       this.ticket = await this.options.fetchTicket();
     } catch {

@@ -1,5 +1,6 @@
-import { ActionIcon, Menu, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
+import { ActionIcon, Button, Popover, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
 import { Keyboard, LogOut, Settings2 } from "lucide-react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Me } from "@/api/types";
@@ -21,20 +22,26 @@ export function Settings({ me, onKeySheet, onLogOut }: Props) {
   const language = useLanguage();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const { isOff } = useActiveCommands();
+  const [isOpen, setOpen] = useState(false);
+  const close = (then?: () => void) => {
+    setOpen(false);
+    then?.();
+  };
   return (
-    <Menu position="bottom-end" width={280} closeOnItemClick={false}>
-      <Menu.Target>
+    <Popover position="bottom-end" width={280} trapFocus returnFocus opened={isOpen} onChange={setOpen}>
+      <Popover.Target>
         <ActionIcon
           variant="subtle"
           color="gray"
           size={36}
           radius="xl"
+          onClick={() => setOpen(!isOpen)}
         >
           {me ? <Avatar name={me.name} /> : <Settings2 size={18} aria-hidden="true" />}
           <span className="visually-hidden">{me ? t("settings.of", { name: me.name }) : t("settings.title")}</span>
         </ActionIcon>
-      </Menu.Target>
-      <Menu.Dropdown>
+      </Popover.Target>
+      <Popover.Dropdown p={4} aria-label={t("settings.title")}>
         {me ? (
           <div className={classes.account}>
             <strong>{me.name}</strong>
@@ -80,24 +87,31 @@ export function Settings({ me, onKeySheet, onLogOut }: Props) {
                 onChange={(event) => setKeysOff(!event.currentTarget.checked)}
               />
             </div>
-            <Menu.Divider />
-            <Menu.Item
-              closeMenuOnClick
-              leftSection={<Keyboard size={16} aria-hidden="true" />}
-              onClick={() => onKeySheet?.()}
-            >
-              {t("settings.keySheet")}
-            </Menu.Item>
-            <Menu.Item
-              closeMenuOnClick
-              leftSection={<LogOut size={16} aria-hidden="true" />}
-              onClick={() => onLogOut?.()}
-            >
-              {t("settings.logOut")}
-            </Menu.Item>
+            <div className={classes.settingButtons}>
+              <Button
+                variant="subtle"
+                color="gray"
+                fullWidth
+                justify="flex-start"
+                leftSection={<Keyboard size={16} aria-hidden="true" />}
+                onClick={() => close(onKeySheet)}
+              >
+                {t("settings.keySheet")}
+              </Button>
+              <Button
+                variant="subtle"
+                color="gray"
+                fullWidth
+                justify="flex-start"
+                leftSection={<LogOut size={16} aria-hidden="true" />}
+                onClick={() => close(onLogOut)}
+              >
+                {t("settings.logOut")}
+              </Button>
+            </div>
           </>
         ) : null}
-      </Menu.Dropdown>
-    </Menu>
+      </Popover.Dropdown>
+    </Popover>
   );
 }

@@ -94,10 +94,10 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
         </div>
       </section>
       {hasDesk(me.role) ? (
-        <div className={classes.notices}>
+        <section className={classes.notices} aria-label={t("nav.notices")}>
           <ConnectionBanner />
           <Ringing />
-        </div>
+        </section>
       ) : null}
       <main id="main" className={classes.main} tabIndex={-1}>
         {children}

@@ -7,6 +7,7 @@ import { draw, expectAccessible } from "@/test/render";
 import { Service } from "@/test/service";
 
 import { ActiveCall } from "./ActiveCall";
+import { draftKey } from "./useNote";
 
 let service: Service;
 const FINISH = "POST /calls/42/wrap-up";
@@ -55,6 +56,17 @@ test("in wrap-up Ctrl+Enter saves note and result and finishes", async () => {
   await show(wrapping);
   await userEvent.keyboard("call back at four{Alt>}3{/Alt}{Control>}{Enter}{/Control}");
   await waitFor(() => expect(service.bodiesOf(FINISH)).toEqual([{ disposition: "callback", note: "call back at four" }]));
+  await waitFor(() => expect(localStorage.getItem(draftKey(1, 42))).toBeNull());
+  expect(service.bodiesOf("PUT /calls/42/note")).toEqual([]);
+});
+
+test("a finish that fails says so, and the note goes on being saved", async () => {
+  service.on(FINISH, { status: 503, body: { code: "unavailable", status: 503 } });
+  await show(wrapping);
+  await userEvent.keyboard("do not lose this{Control>}{Enter}{/Control}");
+  expect((await screen.findByRole("alert")).textContent).toContain("Nothing was lost");
+  const saved = () => service.bodiesOf("PUT /calls/42/note").at(-1);
+  await waitFor(() => expect(saved()).toMatchObject({ body: "do not lose this" }), { timeout: 5000 });
 });
 
 test("during the call Ctrl+Enter cuts nobody off: it finishes when the call has ended", async () => {

@@ -92,13 +92,24 @@ function Finish({ call, note, disposition, hasKeys }: FinishProps) {
   const finish = useFinish(call.pop.call.id);
   const [isArmed, setArmed] = useState(false);
   const isOver = call.state === "wrapping";
-  const run = () =>
-    finish.mutate(
-      { disposition, note: note.body === "" ? null : note.body },
-      { onSuccess: ({ call: { state } }) => (state === "closed" ? note.forget() : setArmed(true)) },
-    );
+  const run = async () => {
+    const words = note.body === "" ? null : note.body;
+    note.pause();
+    try {
+      const { call: after } = await finish.mutateAsync({ disposition, note: words });
+      if (after.state === "closed") {
+        note.forget();
+        return;
+      }
+      setArmed(true);
+      if (words !== null) note.kept(words);
+    } catch {
+      // Shown beside the button; the note goes on being saved by itself.
+    }
+    note.resume();
+  };
   const press = () => {
-    if (!finish.isPending) run();
+    if (!finish.isPending) void run();
   };
   // The call has ended since: what was kept during the call becomes the end of it.
   const hasEnded = isArmed && isOver;
@@ -107,7 +118,7 @@ function Finish({ call, note, disposition, hasKeys }: FinishProps) {
     runLatest.current = run;
   });
   useEffect(() => {
-    if (hasEnded) runLatest.current();
+    if (hasEnded) void runLatest.current();
   }, [hasEnded]);
   useShortcut("finish", press, hasKeys);
   return (

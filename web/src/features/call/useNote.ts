@@ -22,7 +22,12 @@ export interface NoteDraft {
   write: (body: string) => void;
   save: () => void;
   resolve: (keep: "mine" | "theirs" | "both") => void;
-  /** The call is finished and took the note with it. */
+  /** The service kept these words with the result, during the call: they are its next version. */
+  kept: (body: string) => void;
+  /** The words are on their way with the result: nothing is saved beside that until `resume`. */
+  pause: () => void;
+  resume: () => void;
+  /** The call is finished and took the note with it. Works also after the field is gone. */
   forget: () => void;
 }
 
@@ -145,10 +150,27 @@ export function useNote(
     else localStorage.setItem(key, JSON.stringify({ body, version: ref.current.base.version } satisfies Stored));
   };
 
-  const forget = () => {
+  const pause = () => {
     done.current = true;
     clearTimeout(timer.current);
+    timer.current = undefined;
+  };
+
+  const resume = () => {
+    done.current = false;
+    set({});
+  };
+
+  const forget = () => {
+    pause();
     localStorage.removeItem(key);
+  };
+
+  const kept = (body: string) => {
+    const { base, state } = ref.current;
+    if (state === "conflict") return;
+    set({ base: { ...base, body, version: base.version + 1 }, state: ref.current.body === body ? "saved" : "dirty" });
+    if (ref.current.body === body) localStorage.removeItem(key);
   };
 
   return {
@@ -159,6 +181,9 @@ export function useNote(
     write,
     save: () => void save(),
     resolve,
+    kept,
+    pause,
+    resume,
     forget,
   };
 }

@@ -15,6 +15,7 @@ import { formatPhone } from "@/format/phone";
 import { clock, dateTime, secondsSince } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { callerText } from "@/parts/callerText";
+import { useOutcomeText } from "@/parts/useOutcomeText";
 import { useQueueNames } from "@/parts/useQueueNames";
 
 const STATES = ["received", "ivr", "queued", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const;
@@ -71,14 +72,12 @@ function isKnown(state: string): state is KnownState {
 }
 
 function CallTable({ items }: { items: CallLogEntry[] }) {
-  const { t, i18n } = useTranslation();
+  const { t } = useTranslation();
   const language = useLanguage();
   const queues = useQueueNames();
-  const stateText = (call: CallLogEntry): string => {
-    const key = `calls.outcomes.${call.outcome}`;
-    if (call.outcome !== null && i18n.exists(key)) return t(key as "calls.outcomes.answered");
-    return call.outcome ?? (isKnown(call.state) ? t(`calls.states.${call.state}`) : call.state);
-  };
+  const outcomeText = useOutcomeText();
+  const stateText = ({ outcome, state }: CallLogEntry): string =>
+    outcomeText(outcome) ?? (isKnown(state) ? t(`calls.states.${state}`) : state);
   const between = (from: string | null, to: string | null) =>
     from === null || to === null ? "—" : clock(secondsSince(from, Date.parse(to)));
   return (

@@ -111,7 +111,7 @@ function TimelineFacts({ entry: { kind, data } }: { entry: TimelineEntry }) {
   const { t } = useTranslation();
   const dispositionName = useDispositionName();
   const word = (name: string) => (typeof data[name] === "string" ? data[name] : null);
-  const talked = typeof data.talk_s === "number" ? t("ticket.talked", { time: clock(data.talk_s) }) : null;
+  const talked = typeof data.talk_s === "number" && data.talk_s > 0 ? t("ticket.talked", { time: clock(data.talk_s) }) : null;
   const facts =
     kind === "call"
       ? [word("number"), word("agent"), talked, dispositionName(word("disposition"))]

@@ -85,9 +85,9 @@ function ContactLine({ contact }: { contact: LastContact }) {
   const language = useLanguage();
   const now = useNow();
   const dispositionName = useDispositionName();
-  const wasAnswered = contact.talk_s !== null;
+  const wasAnswered = contact.outcome === "answered" || (contact.talk_s ?? 0) > 0;
   const Icon = contact.direction === "outbound" ? PhoneOutgoing : wasAnswered ? PhoneIncoming : PhoneMissed;
-  const facts = [contact.agent, dispositionName(contact.disposition), contact.talk_s === null ? null : clock(contact.talk_s)];
+  const facts = [contact.agent, dispositionName(contact.disposition), contact.talk_s ? clock(contact.talk_s) : null];
   return (
     <li className={classes.contact}>
       <Icon size={14} aria-hidden="true" className={classes.contactIcon} />

@@ -12,6 +12,7 @@ import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { callerText } from "@/parts/callerText";
 import { useDispositionName } from "@/parts/useDispositionName";
+import { useOutcomeText } from "@/parts/useOutcomeText";
 
 import { useHistoryText } from "./useHistoryText";
 import classes from "./TicketPage.module.css";
@@ -22,13 +23,15 @@ type Entry =
   | { kind: "call"; at: string; call: TicketCall }
   | { kind: "history"; at: string; entry: TicketHistoryEntry };
 
+/** Changes that a note or a call in the stream tells already. */
+const SPEAK_FOR_THEMSELVES = new Set(["note_added", "bound", "call_ended"]);
+
 function entriesOf(ticket: Ticket): Entry[] {
   const entries: Entry[] = [
     ...ticket.notes.map((note): Entry => ({ kind: "note", at: note.created_at, note })),
     ...ticket.calls.map((call): Entry => ({ kind: "call", at: call.created_at, call })),
-    // A note and a call speak for themselves.
     ...ticket.history
-      .filter(({ kind }) => !kind.startsWith("note"))
+      .filter(({ kind }) => !SPEAK_FOR_THEMSELVES.has(kind))
       .map((entry): Entry => ({ kind: "history", at: entry.at, entry })),
   ];
   return entries.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
@@ -85,6 +88,7 @@ function ActivityEntry({ entry }: { entry: Entry }) {
   const { t } = useTranslation();
   const historyText = useHistoryText();
   const dispositionName = useDispositionName();
+  const outcomeText = useOutcomeText();
   if (entry.kind === "note") {
     const { note } = entry;
     return (
@@ -96,9 +100,9 @@ function ActivityEntry({ entry }: { entry: Entry }) {
   if (entry.kind === "call") {
     const { call } = entry;
     const facts = [
-      call.talk_s === null ? null : t("ticket.talked", { time: clock(call.talk_s) }),
+      call.talk_s ? t("ticket.talked", { time: clock(call.talk_s) }) : null,
       dispositionName(call.disposition),
-      call.outcome === "answered" ? null : call.outcome,
+      call.outcome === "answered" ? null : outcomeText(call.outcome),
     ];
     return (
       <Line kind="call" icon={<PhoneCall />} at={entry.at} who={t("ticket.callFrom", { number: callerText(t, call.from) })}>
