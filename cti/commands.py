@@ -5,13 +5,14 @@ became of the call, because a time-out says nothing: redirecting a caller who al
 """
 
 import asyncio
-from typing import Final
+import contextlib
+from typing import Any, Final
 
 import structlog
 
 from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
-from core.ids import conference_name
+from core.ids import OfferId, conference_name
 from cti import queries as sql
 from cti import service
 from cti import twilio_voice as twiml
@@ -23,8 +24,10 @@ from infra.postgres import CONNECTION_ERRORS
 from infra.telemetry import metrics
 
 log = structlog.get_logger()
-LEASE_S: Final = 10
+LEASE_S: Final = 20
+"""Longer than the three questions a command may ask of the provider, each with its time-out."""
 SWEEP_S: Final = 2
+MAX_LOOKS: Final = 4
 
 
 class Commands:
@@ -45,10 +48,11 @@ class Commands:
         if row is None or call is None:
             return
         try:
-            await self._do(kind, object_, call, is_repeat=row["attempts"] > 1)
+            await self._do(kind, object_, call, row["payload"], row["attempts"])
         except NotInProgress:
+            if kind != "end_leg":
+                await self._caller_left(call)
             await self._end(row["id"], "failed", "leg_not_in_progress", kind)
-            await self._caller_left(call)
         except Unavailable:
             await self._end(row["id"], "unknown", "no answer", kind)
             raise
@@ -58,26 +62,49 @@ class Commands:
         else:
             await self._end(row["id"], "done", None, kind)
 
-    async def _do(self, kind: str, object_: str, call: Call, *, is_repeat: bool) -> None:
-        if call.is_over and kind != "end":
+    async def _do(self, kind: str, object_: str, call: Call, payload: dict[str, Any], attempts: int) -> None:
+        if kind == "end_leg":
+            await self._twilio.end(call.account_sid, payload["sid"])
+        elif call.is_over:
             return
-        if is_repeat:
-            found = await self._twilio.fetch(call.account_sid, call.sid)
-            if found.status not in ("queued", "ringing", "in-progress"):
-                raise NotInProgress
+        elif kind == "look":
+            await self._look(call, OfferId(payload["offer_id"]), attempts)
+        else:
+            if attempts > 1:
+                await self._check_leg(call)
+            await self._move(kind, object_, call, is_repeat=attempts > 1)
+
+    async def _check_leg(self, call: Call) -> None:
+        found = await self._twilio.fetch(call.account_sid, call.sid)
+        if found.status not in ("queued", "ringing", "in-progress"):
+            raise NotInProgress
+
+    async def _move(self, kind: str, object_: str, call: Call, *, is_repeat: bool) -> None:
+        """The customer's leg: into the conference, back to the line, or off."""
         if kind == "connect":
-            is_current = call.state is CallState.CONNECTING and object_ == f"offer_{call.offer_id}"
-            if is_current and not call.caller_joined:
-                document = twiml.conference(
-                    self._base, conference_name(call.id), label="customer", ends_with_caller=True
-                )
-                await self._twilio.redirect(call.account_sid, call.sid, document)
+            if call.state is not CallState.CONNECTING or object_ != f"offer_{call.offer_id}" or call.caller_joined:
+                return
+            if is_repeat and call.sid in await self._twilio.in_conference(call.account_sid, conference_name(call.id)):
+                return  # the first try arrived; moving the caller again would tear the talk
+            document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base)
+            await self._twilio.redirect(call.account_sid, call.sid, document)
         elif kind == "requeue":
             if call.state is CallState.QUEUED:
                 line = self._lines.of(call.to_number)
                 await self._twilio.redirect(call.account_sid, call.sid, twiml.back_to_queue(line, self._base))
         elif kind == "end":
             await self._twilio.end(call.account_sid, call.sid)
+
+    async def _look(self, call: Call, offer_id: OfferId, attempts: int) -> None:
+        """Who sits in the conference? A provider that does not say so for long counts as "nobody"."""
+        try:
+            present = await self._twilio.in_conference(call.account_sid, conference_name(call.id))
+        except Unavailable:
+            if attempts < MAX_LOOKS:
+                raise
+            present = frozenset()
+        async with self._outbox.transaction() as tx:
+            await service.looked(tx, call_id=call.id, offer_id=offer_id, present=present)
 
     async def _end(self, command_id: int, state: str, error: str | None, kind: str) -> None:
         metrics.provider_commands.labels(kind, state).inc()
@@ -94,12 +121,15 @@ class Commands:
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
-                async with self._outbox.database.acquire() as conn:
-                    rows = await conn.fetch(sql.OPEN_COMMANDS)
-                for row in rows:
-                    try:
-                        await self._run(row["object"], row["kind"])
-                    except Unavailable:
-                        continue
+                await self.sweep_once()
             except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
                 log.debug("command sweep waits for the database")
+
+    async def sweep_once(self) -> int:
+        """Returns how many commands were tried again."""
+        async with self._outbox.database.acquire() as conn:
+            rows = await conn.fetch(sql.OPEN_COMMANDS)
+        for row in rows:
+            with contextlib.suppress(Unavailable):
+                await self._run(row["object"], row["kind"])
+        return len(rows)

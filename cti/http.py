@@ -6,9 +6,9 @@ provider's retry or the reconciler repeats it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 import structlog
 from aiohttp import web
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 DEADLINE_S: Final = 1.6
 AWAY: Final = (TimeoutError, Unavailable, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
 
+T = TypeVar("T")
 Position = Callable[[Connection, CallId], Awaitable["WaitState | None"]]
 
 
@@ -51,6 +52,8 @@ class Telephony:
     base: str
     outbox: Outbox
     wait_state: Position
+    given_up: set["asyncio.Task[Any]"] = field(default_factory=set)
+    """Work that took too long: cancelled, kept until it has let go of its connection."""
 
 
 TELEPHONY: Final = web.AppKey("TELEPHONY", Telephony)
@@ -61,13 +64,37 @@ def xml(document: str, *, status: int = 200) -> web.Response:
     return web.Response(text=document, status=status, content_type="text/xml", charset="utf-8")
 
 
+async def _in_time(t: Telephony, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, or TimeoutError after our deadline.
+
+    What hangs is cancelled but not waited for: giving up a connection that is dead without saying so takes seconds itself."""
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=DEADLINE_S)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if done:
+        return task.result()
+    t.given_up.add(task)
+    task.add_done_callback(lambda ended: _let_go(t, ended))
+    task.cancel()
+    raise TimeoutError
+
+
+def _let_go(t: Telephony, task: "asyncio.Task[Any]") -> None:
+    t.given_up.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.debug("late work failed", error=type(task.exception()).__name__)
+
+
 def _voice(handler: VoiceHandler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def endpoint(request: web.Request) -> web.StreamResponse:
         t = request.config_dict[TELEPHONY]
         hook = await verified(request, accounts=t.accounts, public_url=t.base)
+        transaction = t.outbox.transact(lambda tx: handler(t, tx, hook), request_id=request[REQUEST_ID])
         try:
-            async with asyncio.timeout(DEADLINE_S):
-                answer = await t.outbox.transact(lambda tx: handler(t, tx, hook), request_id=request[REQUEST_ID])
+            answer = await _in_time(t, transaction)
         except AWAY:
             log.warning("emergency answer", endpoint=hook.endpoint)
         except RingdeskError as error:
@@ -79,9 +106,19 @@ def _voice(handler: VoiceHandler) -> Callable[[web.Request], Awaitable[web.Strea
             return xml(answer)
         metrics.webhooks.labels(hook.endpoint, "emergency").inc()
         metrics.emergency_answers.inc()
-        return xml(twiml.emergency(t.lines.of(hook.get("To")), t.base, hook.retry))
+        return xml(_emergency(t, hook))
 
     return endpoint
+
+
+def _emergency(t: Telephony, hook: Webhook) -> str:
+    """Customers come back to `/twilio/voice`. An agent's phone never may: it would become a customer's call."""
+    line = t.lines.of(hook.get("To"))
+    if hook.agent_id is None:
+        return twiml.emergency(line, t.base, hook.retry)
+    if hook.endpoint.endswith("/dial/done"):
+        return twiml.EMPTY  # the conversation is over, so is this leg
+    return twiml.emergency_of_agent(line, t.base, hook.retry, service.wanted_call(hook))
 
 
 def _callback(
@@ -90,8 +127,7 @@ def _callback(
     async def endpoint(request: web.Request) -> web.StreamResponse:
         t = request.config_dict[TELEPHONY]
         hook = await verified(request, accounts=t.accounts, public_url=t.base, needs_call=needs_call)
-        async with asyncio.timeout(DEADLINE_S):
-            await t.outbox.transact(lambda tx: handler(tx, hook), request_id=request[REQUEST_ID])
+        await _in_time(t, t.outbox.transact(lambda tx: handler(tx, hook), request_id=request[REQUEST_ID]))
         metrics.webhooks.labels(hook.endpoint, "ok").inc()
         return web.Response(status=204)
 
@@ -101,6 +137,8 @@ def _callback(
 async def _incoming(t: Telephony, tx: Tx, hook: Webhook) -> str:
     if hook.get("ErrorCode"):
         log.error("provider fell back", provider_code=hook.get("ErrorCode")[:10])
+    if hook.agent_id is not None:
+        return await _agent(t, tx, hook)
     return await service.incoming(tx, hook, t.lines.of(hook.get("To")), t.base)
 
 
@@ -123,16 +161,21 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     line = t.lines.of(hook.get("To"))
     state: WaitState | None = None
     try:
-        async with asyncio.timeout(DEADLINE_S), t.outbox.database.acquire() as conn:
-            row = await conn.fetchrow(sql.CALL_BY_SID, hook.call_sid)
-            if row is not None:
-                state = await t.wait_state(conn, CallId(row["id"]))
+        state = await _in_time(t, _wait_state(t, hook.call_sid))
     except AWAY:
         log.warning("wait document without position")
+    except Exception:
+        log.exception("wait document without position")
     metrics.webhooks.labels(hook.endpoint, "ok").inc()
     if state is None:
         return xml(twiml.wait(line, None))
     return xml(twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in))
+
+
+async def _wait_state(t: Telephony, sid: str) -> WaitState | None:
+    async with t.outbox.database.acquire() as conn:
+        row = await conn.fetchrow(sql.CALL_BY_SID, sid)
+        return None if row is None else await t.wait_state(conn, CallId(row["id"]))
 
 
 def webhooks() -> web.Application:

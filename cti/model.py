@@ -4,7 +4,8 @@
 
 What decides. A terminal outcome is set once and never left; facts that arrive later only fill blanks. `queued → connecting`
 is our own doing (an accepted offer); `connecting → in_call` needs *both* parties in the conference, in either order; a connect
-that fails puts the call back to `queued`. Agent legs are never missed calls: only the customer's leg ends the call.
+that fails, and an agent who is lost in mid-call, put the call back to `queued`. Agent legs are never missed calls: only the
+customer's leg ends the call.
 Callbacks may be doubled, late or reordered, so every event is harmless when it comes again or too late.
 """
 
@@ -66,6 +67,10 @@ class Call:
     def is_over(self) -> bool:
         return self.outcome is not None
 
+    @property
+    def is_talking(self) -> bool:
+        return self.state in (CallState.IN_CALL, CallState.ON_HOLD)
+
 
 @dataclass(frozen=True, slots=True)
 class Queued:
@@ -110,6 +115,13 @@ class AgentLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentLost:
+    """The agent who left a conversation did not come back in time; the caller still holds the line."""
+
+    offer_id: OfferId
+
+
+@dataclass(frozen=True, slots=True)
 class CallerGone:
     """The customer's leg is over, by whatever callback or look-up said so. `by`: customer, agent, system."""
 
@@ -123,7 +135,9 @@ class WrapUpDone:
     at: datetime
 
 
-CallEvent = Queued | Connecting | ConnectFailed | CallerJoined | AgentJoined | AgentLeft | CallerGone | WrapUpDone
+CallEvent = (
+    Queued | Connecting | ConnectFailed | CallerJoined | AgentJoined | AgentLeft | AgentLost | CallerGone | WrapUpDone
+)
 
 
 class Happened(StrEnum):
@@ -135,6 +149,7 @@ class Happened(StrEnum):
     ANSWERED = "answered"
     AGENT_LEFT = "agent_left"
     AGENT_BACK = "agent_back"
+    AGENT_LOST = "agent_lost"
     ENDED = "ended"
     CLOSED = "closed"
 
@@ -161,19 +176,18 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             )
             return moved, Happened.CONNECTING
         case ConnectFailed() if call.state is CallState.CONNECTING and call.offer_id == event.offer_id:
-            moved = _next(
-                call, state=CallState.QUEUED, agent_id=None, offer_id=None, agent_joined=False, caller_joined=False
-            )
-            return moved, Happened.CONNECT_FAILED
+            return _back_in_line(call), Happened.CONNECT_FAILED
+        case AgentLost() if call.is_talking and not call.agent_joined and call.offer_id == event.offer_id:
+            return _back_in_line(call), Happened.AGENT_LOST
         case CallerJoined() if call.state is CallState.CONNECTING and not call.caller_joined:
             return _joined(_next(call, caller_joined=True), event.at)
         case AgentJoined() if call.agent_id == event.agent_id and not call.agent_joined:
             if call.state is CallState.CONNECTING:
                 return _joined(_next(call, agent_joined=True), event.at)
-            if call.state in (CallState.IN_CALL, CallState.ON_HOLD):
+            if call.is_talking:
                 return _next(call, agent_joined=True), Happened.AGENT_BACK
         case AgentLeft() if call.agent_id == event.agent_id and call.agent_joined:
-            if call.state in (CallState.IN_CALL, CallState.ON_HOLD):
+            if call.is_talking:
                 return _next(call, agent_joined=False), Happened.AGENT_LEFT
             return _next(call, agent_joined=False), None
         case _:
@@ -183,6 +197,10 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
 
 def _next(call: Call, **changes: object) -> Call:
     return replace(call, version=call.version + 1, **changes)  # type: ignore[arg-type]
+
+
+def _back_in_line(call: Call) -> Call:
+    return _next(call, state=CallState.QUEUED, agent_id=None, offer_id=None, agent_joined=False, caller_joined=False)
 
 
 def _joined(call: Call, at: datetime) -> tuple[Call, Happened | None]:

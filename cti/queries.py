@@ -39,7 +39,8 @@ def call_of(row: Any) -> Call:
     )
 
 
-# One round trip for the hot path: the event is claimed and, when it is new, the call and its leg are created.
+# One round trip for the hot path: the event is claimed and, when it is new, the call and its leg are created. `is_gone` when
+# the end of this call was reported first.
 CLAIM_INCOMING: Final = f"""
 WITH claim AS (
     INSERT INTO provider_events (key, account_sid, endpoint, call_sid, body, answer) VALUES ($1, $2, $3, $4, $5, $6)
@@ -52,7 +53,10 @@ WITH claim AS (
     INSERT INTO legs (call_id, sid, kind, state, created_at) SELECT id, sid, 'customer', 'in-progress', $12 FROM call
     ON CONFLICT (sid) DO NOTHING
 )
-SELECT (SELECT id FROM claim) AS event_id, {CALL_COLUMNS} FROM (SELECT 1) one LEFT JOIN call ON true
+SELECT (SELECT id FROM claim) AS event_id, {CALL_COLUMNS},
+       EXISTS (SELECT 1 FROM provider_events e WHERE e.call_sid = $4 AND e.endpoint = '/twilio/status'
+               AND e.body->>'CallStatus' = ANY($13::text[])) AS is_gone
+FROM (SELECT 1) one LEFT JOIN call ON true
 """
 CLAIM_EVENT: Final = """
 INSERT INTO provider_events (key, account_sid, endpoint, call_sid, body, answer) VALUES ($1, $2, $3, $4, $5, $6)
@@ -64,9 +68,6 @@ CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1"
 CALL_BY_ID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1"
 LOCK_CALL: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1 FOR UPDATE"
 LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR UPDATE"
-LOCK_CALL_BY_LEG: Final = f"""
-SELECT {CALL_COLUMNS} FROM calls WHERE id = (SELECT call_id FROM legs WHERE sid = $1) FOR UPDATE
-"""
 SAVE_CALL: Final = """
 UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
        ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13,
@@ -77,9 +78,23 @@ LEG_BY_SID: Final = "SELECT id, call_id, kind, agent_id, state, sequence FROM le
 ADD_LEG: Final = """
 INSERT INTO legs (call_id, sid, kind, agent_id, state, created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (sid) DO NOTHING
 """
-END_LEG: Final = "UPDATE legs SET state = $2, ended_at = coalesce(ended_at, $3) WHERE sid = $1 AND ended_at IS NULL"
-LEG_SEQUENCE: Final = """
-UPDATE legs SET sequence = $2 WHERE sid = $1 AND (sequence IS NULL OR sequence < $2) RETURNING call_id, kind, agent_id
+END_LEG: Final = "UPDATE legs SET state = $2, ended_at = $3, in_conference = false WHERE sid = $1 AND ended_at IS NULL"
+# Forward only, by the conference's own numbers. A leg changes conferences by joining the next one.
+MOVE_LEG: Final = """
+UPDATE legs SET sequence = CASE WHEN conference_sid = $3 THEN coalesce($4::integer, sequence) ELSE $4 END,
+       conference_sid = $3, in_conference = $5
+WHERE sid = $1 AND call_id = $2
+  AND CASE WHEN conference_sid IS NULL OR conference_sid = $3 THEN $4::integer IS NULL OR coalesce(sequence, -1) < $4 ELSE $5 END
+RETURNING id, agent_id
+"""
+IS_AGENT_IN_CONFERENCE: Final = """
+SELECT EXISTS (SELECT 1 FROM legs WHERE call_id = $1 AND agent_id = $2 AND in_conference AND ended_at IS NULL)
+"""
+OPEN_AGENT_LEGS: Final = "SELECT id, sid, agent_id FROM legs WHERE call_id = $1 AND kind = 'agent' AND ended_at IS NULL"
+CALL_OF_LEG: Final = "SELECT call_id FROM legs WHERE sid = $1"
+CALL_IN_HAND: Final = """
+SELECT id FROM calls WHERE agent_id = $1 AND outcome IS NULL AND created_at > $2::timestamptz - interval '1 day'
+ORDER BY created_at DESC LIMIT 1
 """
 OPEN_SEGMENT: Final = """
 INSERT INTO segments (call_id, offer_id, agent_id, kind, started_at) VALUES ($1, $2, $3, $4, $5)
@@ -93,34 +108,45 @@ UPDATE calls SET talk_s = (SELECT coalesce(sum(extract(epoch FROM ended_at - sta
                            WHERE call_id = $1 AND kind = 'talk' AND ended_at IS NOT NULL)
 WHERE id = $1
 """
-SET_DISPOSITION: Final = "UPDATE calls SET disposition = coalesce($2, disposition) WHERE id = $1"
+CLOSE_WRAP: Final = """
+UPDATE segments SET ended_at = greatest($3, started_at) WHERE call_id = $1 AND agent_id = $2 AND kind = 'wrap' AND ended_at IS NULL
+"""
+SET_DISPOSITION: Final = """
+UPDATE calls SET disposition = coalesce($2, disposition) WHERE id = $1 AND (offer_id = $3 OR disposition IS NULL)
+"""
+# Once per (object, kind); asked for again, a refused one may be tried again.
 INTEND: Final = """
-INSERT INTO provider_commands (call_id, object, kind, payload) VALUES ($1, $2, $3, $4) ON CONFLICT (object, kind) DO NOTHING
+INSERT INTO provider_commands (call_id, object, kind, payload) VALUES ($1, $2, $3, $4)
+ON CONFLICT (object, kind) DO UPDATE SET state = 'intended', attempts = 0, lease_until = NULL, last_error = NULL, ended_at = NULL
+WHERE provider_commands.state = 'failed'
 """
 CLAIM_COMMAND: Final = """
 UPDATE provider_commands SET state = 'sent', attempts = attempts + 1, lease_until = now() + make_interval(secs => $3)
 WHERE object = $1 AND kind = $2 AND state IN ('intended', 'sent', 'unknown') AND (lease_until IS NULL OR lease_until < now())
 RETURNING id, call_id, payload, attempts
 """
+# What is unknown waits longer each time, up to half a minute.
 END_COMMAND: Final = """
-UPDATE provider_commands SET state = $2, last_error = $3, lease_until = NULL,
+UPDATE provider_commands SET state = $2, last_error = $3,
+       lease_until = CASE WHEN $2 = 'unknown' THEN now() + make_interval(secs => least(30, power(2, attempts))) END,
        ended_at = CASE WHEN $2 IN ('done', 'failed') THEN now() END WHERE id = $1
 """
 DROP_COMMANDS: Final = """
 UPDATE provider_commands SET state = 'failed', last_error = 'call_over', ended_at = now()
-WHERE call_id = $1 AND state = 'intended' AND kind <> 'end'
+WHERE call_id = $1 AND state = 'intended' AND kind NOT IN ('end', 'end_leg')
 """
 OPEN_COMMANDS: Final = """
 SELECT object, kind FROM provider_commands
-WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval '3 seconds' AND attempts < 6
+WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval '3 seconds'
   AND (lease_until IS NULL OR lease_until < now())
 ORDER BY created_at LIMIT 100
 """
 LINES: Final = "SELECT number, region, queue, voice FROM numbers ORDER BY number"
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
-WHERE state NOT IN ('wrap_up', 'closed') AND created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT 200
+WHERE state NOT IN ('wrap_up', 'closed') AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
 """
+RECONCILED: Final = "UPDATE calls SET source = 'reconciled' WHERE id = $1"
 KNOWN_SIDS: Final = "SELECT sid FROM calls WHERE sid = ANY($1)"
 RECONSTRUCT: Final = """
 INSERT INTO calls (account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, outcome, source,

@@ -1,17 +1,19 @@
 """Callbacks are hints, REST is the tie-breaker: find calls that ended unseen, and calls that we never heard of.
 
-Runs at start and every minute. A non-terminal call older than a few seconds is looked up at the provider; what is over
+Runs at start and twice a minute. A non-terminal call older than a few seconds is looked up at the provider; what is over
 there is over here (source "reconciled"). Calls in the provider's list that we do not know came while we were down: who still holds the
-line comes back by the emergency redirect, who hung up gets a row in the call log.
+line comes back by the emergency redirect, who hung up gets a row in the call log. Several processes may do it side by side: whoever
+comes second finds nothing to do.
 """
 
 import asyncio
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from core.errors import RingdeskError, Unavailable
+from core.ids import agent_of_identity
 from cti import queries as sql
 from cti import service
 from cti.lines import Lines
@@ -25,6 +27,7 @@ log = structlog.get_logger()
 INTERVAL_S: Final = 30
 MIN_AGE_S: Final = 15
 LOOK_BACK: Final = timedelta(hours=2)
+BATCH: Final = 200
 
 
 class Reconciler:
@@ -33,9 +36,10 @@ class Reconciler:
         self._twilio = twilio
         self._accounts = accounts
         self._lines = lines
+        self._looked_until = 0
 
     async def run(self) -> None:
-        """Run until cancelled. One process does it at a time (advisory lock in the pass)."""
+        """Run until cancelled."""
         while True:
             try:
                 await self.once()
@@ -50,32 +54,52 @@ class Reconciler:
         return await self._close_ended() + await self._find_unseen()
 
     async def _close_ended(self) -> int:
+        """A pass looks at so many, the next one goes on from there: a thousand long calls hide no short one."""
         async with self._outbox.database.acquire() as conn:
-            rows = await conn.fetch(sql.OPEN_CALLS, MIN_AGE_S)
+            rows = await conn.fetch(sql.OPEN_CALLS, MIN_AGE_S, self._looked_until, BATCH)
         closed = 0
         for row in rows:
             try:
-                found = await self._twilio.fetch(row["account_sid"], row["sid"])
-                is_over, ended_at = found.status in service.TERMINAL, found.ended_at
-            except NotInProgress:
-                is_over, ended_at = True, None
-            if is_over:
-                async with self._outbox.transaction() as tx:
-                    await service.customer_gone(tx, sid=row["sid"], at=ended_at or tx.now)
-                log.warning("call closed by reconciling", call=row["id"])
-                closed += 1
+                closed += await self._close_if_ended(row)
+            except RingdeskError as error:
+                if isinstance(error, Unavailable):
+                    raise
+                log.warning("call cannot be looked up", call=row["id"], code=error.code)
+            self._looked_until = row["id"]
+        if len(rows) < BATCH:
+            self._looked_until = 0
         return closed
+
+    async def _close_if_ended(self, row: Any) -> bool:
+        ended_at, failed = None, False
+        try:
+            found = await self._twilio.fetch(row["account_sid"], row["sid"])
+        except NotInProgress:
+            pass  # the provider has forgotten it
+        else:
+            if found.status not in service.TERMINAL:
+                return False
+            ended_at, failed = found.ended_at, found.status in service.FAILED_STATUSES
+        async with self._outbox.transaction() as tx:
+            is_news = await service.reconciled(tx, sid=row["sid"], at=ended_at, failed=failed)
+        if is_news:
+            log.warning("call closed by reconciling", call=row["id"])
+        return is_news
 
     async def _find_unseen(self) -> int:
         found_count = 0
         since = self._outbox.database.clock.now() - LOOK_BACK
         for account_sid in self._accounts:
-            listed = await self._twilio.inbound_since(account_sid, since)
+            try:
+                listed = await self._twilio.inbound_since(account_sid, since)
+            except RingdeskError as error:
+                log.warning("calls of an account cannot be listed", code=error.code)
+                continue
             over = [call for call in listed if call.status in service.TERMINAL]
             async with self._outbox.database.acquire() as conn:
                 known = {row["sid"] for row in await conn.fetch(sql.KNOWN_SIDS, [call.sid for call in over])}
             for call in over:
-                if call.sid not in known and not call.from_.startswith("client:"):
+                if call.sid not in known and agent_of_identity(call.from_) is None:
                     async with self._outbox.transaction() as tx:
                         found_count += await self._reconstruct(tx, account_sid, call)
         return found_count
@@ -85,7 +109,7 @@ class Reconciler:
         number = parse_number(call.from_, line.region)
         started = call.started_at or tx.now
         new = await tx.conn.fetchval(
-            sql.RECONSTRUCT, account_sid, call.sid, number.raw, number.kind.value, number.value, call.to, line.language,
+            sql.RECONSTRUCT, account_sid, call.sid, number.raw[:200], number.kind.value, number.value, call.to, line.language,
             started, max(call.ended_at or tx.now, started),
         )  # fmt: skip
         if new is None:

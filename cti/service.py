@@ -22,13 +22,14 @@ from core.events import (
     ProviderCommandIntended,
     WrapUpEnded,
 )
-from core.ids import AgentId, CallId, agent_of_identity, call_of_conference, conference_name
+from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.principal import Principal
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
     AgentJoined,
     AgentLeft,
+    AgentLost,
     Call,
     CallerGone,
     CallerJoined,
@@ -38,12 +39,13 @@ from cti.model import (
     ConnectFailed,
     Connecting,
     Happened,
+    Outcome,
     Queued,
     WrapUpDone,
     advance,
 )
 from cti.twilio_voice import Line
-from cti.twilio_webhook import Webhook, happened_at
+from cti.twilio_webhook import Webhook, happened_at, number_of
 from infra.outbox import Tx, publish
 from infra.phone import parse_number
 from infra.timers import cancel_timer, set_timer
@@ -52,6 +54,9 @@ log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S: Final = 20
 AGENT_GONE_GRACE_S: Final = 15
+MAX_QUEUE_TRIES: Final = 3
+QUEUE_HELD_S: Final = 60
+"""A caller whom the parking queue held this long was not refused by it."""
 TERMINAL: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 FAILED_STATUSES: Final = frozenset({"failed"})
 CONNECT_TIMER: Final = "cti.connect"
@@ -64,17 +69,39 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     answer = twiml.enqueue(line, base, greet=hook.retry == 0)
     row = await tx.conn.fetchrow(
         sql.CLAIM_INCOMING, hook.key, hook.account_sid, hook.endpoint, hook.call_sid, hook.body(), answer,
-        number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now,
+        number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now, list(TERMINAL),
     )  # fmt: skip
     if row is None or row["event_id"] is None:
         return await _stored(tx, hook, answer)
-    if row["id"] is None:  # another webhook of this call came first: the same call, the same place in line
-        known = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
-        return twiml.goodbye(line) if known is not None and known.is_over else answer
+    if row["id"] is None:
+        return await _asked_again(tx, hook, line, base, answer)
     call = replace(sql.call_of(row), caller=number)
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
-    await apply(tx, call, Queued(line.queue, tx.now))
+    call = await apply(tx, call, Queued(line.queue, tx.now))
+    if row["is_gone"] or hook.get("CallStatus") in TERMINAL:  # the callback of the end was faster
+        await apply(tx, call, CallerGone(tx.now))
     return answer
+
+
+async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str) -> str:
+    """Another webhook of this call came first, or the caller comes back from an emergency answer: the same call, the same
+    place in line; who was in a conversation goes back into it."""
+    call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
+    if call is None or call.is_over:
+        answer = twiml.goodbye(line)
+    elif call.is_talking and call.ended_by is not None:
+        answer = twiml.EMPTY
+    elif call.is_talking and call.offer_id is not None:
+        answer = customers_seat(call, call.offer_id, base)
+    elif call.state is not CallState.QUEUED:
+        answer = twiml.enqueue(line, base, greet=False)  # an agent is on the way, and fetches the caller from the line
+    await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
+    return answer
+
+
+def customers_seat(call: Call, offer_id: OfferId, base: str) -> str:
+    """The document that puts the caller into the conference."""
+    return twiml.conference(base, conference_name(call.id), offer_id=offer_id, label="customer", ends_with_caller=True)
 
 
 async def _stored(tx: Tx, hook: Webhook, default: str) -> str:
@@ -91,18 +118,28 @@ async def claim(tx: Tx, hook: Webhook, answer: str | None = twiml.EMPTY) -> bool
 
 
 async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
-    """`/twilio/queue/done`: why the caller left the parking queue. `redirected` is our own doing."""
-    result = hook.get("QueueResult")
-    trouble = result in ("error", "system-error", "queue-full") and hook.get("CallStatus") not in TERMINAL
-    answer = twiml.back_to_queue(line, base) if trouble and hook.retry < 3 else twiml.EMPTY
-    if trouble and hook.retry >= 3:
-        answer = twiml.goodbye(line)
-    if not await claim(tx, hook, answer):
-        return await _stored(tx, hook, answer)
+    """`/twilio/queue/done`: why the caller left the parking queue. `redirected` is our own doing.
+
+    A queue that refuses is tried again; three times in a row, and the caller is told that we cannot."""
+    if not await claim(tx, hook, None):
+        return await _stored(tx, hook, twiml.EMPTY)
+    result, answer = hook.get("QueueResult"), twiml.EMPTY
     if result == "hangup" or hook.get("CallStatus") in TERMINAL:
         await customer_gone(tx, sid=hook.call_sid, at=tx.now)
-    elif trouble:
-        log.error("parking queue refused a caller", result=result)
+    elif result in ("error", "system-error", "queue-full"):
+        waited_s = number_of(hook.get("QueueTime")) or 0
+        tries = hook.retry + 1 if waited_s < QUEUE_HELD_S else 1
+        log.error("parking queue refused a caller", result=result, tries=tries)
+        if tries <= MAX_QUEUE_TRIES:
+            answer = twiml.back_to_queue(line, base, tries=tries)
+        else:
+            await customer_gone(tx, sid=hook.call_sid, at=tx.now, failed=True, by="system")
+            answer = twiml.goodbye(line)
+    elif result == "leave":  # nobody asked for it, so nobody else has a document for this caller
+        call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
+        if call is not None and call.state is CallState.QUEUED:
+            answer = twiml.enqueue(line, base, greet=False)
+    await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
 
 
@@ -115,18 +152,22 @@ async def dial_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     if call is not None and not call.is_over:
         if hook.get("CallStatus") in TERMINAL:
             await customer_gone(tx, sid=hook.call_sid, at=tx.now)
-        elif call.state is CallState.QUEUED:
-            answer = twiml.back_to_queue(line, base)
         elif call.ended_by is None:
-            answer = await _left_conference(tx, call, line, base)
+            answer = await _left_conference(tx, hook, call, line, base)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
 
 
-async def _left_conference(tx: Tx, call: Call, line: Line, base: str) -> str:
+async def _left_conference(tx: Tx, hook: Webhook, call: Call, line: Line, base: str) -> str:
     """The conference ended under a caller who is still on the line (agent ended it, provider closed it)."""
+    if call.offer_id is None:
+        return twiml.back_to_queue(line, base)
+    if hook.offer_id is not None and hook.offer_id != call.offer_id:
+        return twiml.enqueue(
+            line, base, greet=False
+        )  # an earlier connection; the new one fetches the caller from the line
     if call.state is CallState.CONNECTING:
-        await apply(tx, call, ConnectFailed(call.offer_id)) if call.offer_id is not None else None
+        await apply(tx, call, ConnectFailed(call.offer_id))
         return twiml.back_to_queue(line, base)
     await apply(tx, call, CallerGone(tx.now, by="system"))
     return twiml.EMPTY
@@ -136,19 +177,33 @@ async def agent_leg(tx: Tx, hook: Webhook, lines: "dict[str, Line]", fallback: L
     """`/twilio/agent`: an agent's phone asks to join. Only the holder of the accepted offer gets the conference."""
     if not await claim(tx, hook, None):
         return await _stored(tx, hook, twiml.EMPTY)
-    agent_id = agent_of_identity(hook.get("From")) if hook.get("From").startswith("client:") else None
-    raw = hook.get("CallId").removeprefix("call_")
-    call_id = CallId(int(raw)) if raw.isdecimal() and raw.isascii() and len(raw) <= 18 else None
-    call = None if call_id is None else await sql.lock_call(tx.conn, call_id=call_id)
-    mine = call is not None and agent_id is not None and call.agent_id == agent_id and not call.is_over
-    if call is None or not mine or call.state not in (CallState.CONNECTING, CallState.IN_CALL, CallState.ON_HOLD):
+    agent_id, call = hook.agent_id, await _wanted_call(tx, hook)
+    is_mine = call is not None and agent_id is not None and call.agent_id == agent_id and not call.is_over
+    if call is None or not is_mine or call.offer_id is None:
         line = fallback if call is None else lines.get(call.to_number, fallback)
         answer = twiml.not_yours(line)
     else:
         await tx.conn.execute(sql.ADD_LEG, call.id, hook.call_sid, "agent", agent_id, "in-progress", tx.now)
-        answer = twiml.conference(base, conference_name(call.id), label=f"agent_{agent_id}", ends_with_caller=False)
+        answer = twiml.conference(
+            base, conference_name(call.id), offer_id=call.offer_id, label=f"agent_{agent_id}", ends_with_caller=False
+        )
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
+
+
+def wanted_call(hook: Webhook) -> str:
+    """What an agent's phone says it wants: a parameter of its own, or in the address after an emergency answer."""
+    return hook.get("CallId") or hook.query.get("CallId", "")
+
+
+async def _wanted_call(tx: Tx, hook: Webhook) -> Call | None:
+    """The call the phone names; a phone that comes back without its parameters means the one it was in, or has in hand."""
+    wanted = number_of(wanted_call(hook).removeprefix("call_"))
+    if wanted is None and not wanted_call(hook) and hook.agent_id is not None:
+        wanted = await tx.conn.fetchval(sql.CALL_OF_LEG, hook.call_sid)
+        if wanted is None:
+            wanted = await tx.conn.fetchval(sql.CALL_IN_HAND, hook.agent_id, tx.now)
+    return None if wanted is None else await sql.lock_call(tx.conn, call_id=wanted)
 
 
 async def leg_status(tx: Tx, hook: Webhook) -> None:
@@ -161,20 +216,21 @@ async def leg_status(tx: Tx, hook: Webhook) -> None:
     at = happened_at(hook.get("Timestamp"), tx.now)
     leg = await tx.conn.fetchrow(sql.LEG_BY_SID, hook.call_sid)
     if leg is None:
-        log.info("callback of an unknown leg")  # kept as a provider event; the reconciler looks it up
-        return
-    call = await sql.lock_call(tx.conn, call_id=leg["call_id"])  # the call before its legs, everywhere
-    await tx.conn.execute(sql.END_LEG, hook.call_sid, status, at)
-    if call is None:
-        return
-    if leg["kind"] == "customer":
-        await apply(tx, call, CallerGone(at, failed=status in FAILED_STATUSES))
+        log.info(
+            "callback of an unknown leg"
+        )  # kept as a provider event: the call may still come, or the reconciler finds it
+    elif leg["kind"] == "customer":
+        await customer_gone(tx, sid=hook.call_sid, at=at, failed=status in FAILED_STATUSES)
+        await tx.conn.execute(sql.END_LEG, hook.call_sid, status, at)
     else:
-        await apply(tx, call, AgentLeft(AgentId(leg["agent_id"]), at))
+        call = await sql.lock_call(tx.conn, call_id=leg["call_id"])
+        await tx.conn.execute(sql.END_LEG, hook.call_sid, status, at)
+        if call is not None:
+            await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
 
 
 async def conference_event(tx: Tx, hook: Webhook) -> None:
-    """`/twilio/conference`: who came and who left. Per leg only ever forward, by the conference's sequence number."""
+    """`/twilio/conference`: who came and who left. Per leg only ever forward, by the conference's sequence numbers."""
     if not await claim(tx, hook):
         return
     call_id = call_of_conference(hook.get("FriendlyName"))
@@ -184,29 +240,61 @@ async def conference_event(tx: Tx, hook: Webhook) -> None:
     call = await sql.lock_call(tx.conn, call_id=call_id)
     if call is None:
         return
-    sequence = hook.get("SequenceNumber")
-    if sequence.isdecimal() and len(sequence) < 9:
-        known = await tx.conn.fetchrow(sql.LEG_SEQUENCE, sid, int(sequence))
-        if known is None:
-            return  # older than what we have, or not a leg of ours
+    has_joined, is_customer = event == "participant-join", sid == call.sid
     at = happened_at(hook.get("Timestamp"), tx.now)
-    is_customer = sid == call.sid
-    agent_id = agent_of_identity(hook.get("ParticipantLabel"))
-    if event == "participant-join":
-        if is_customer:
-            await apply(tx, call, CallerJoined(at))
-        elif agent_id is not None:
-            await apply(tx, call, AgentJoined(agent_id, at))
-    elif not is_customer and agent_id is not None:
-        await apply(tx, call, AgentLeft(agent_id, at))
-    elif is_customer and hook.get("ParticipantCallStatus") in TERMINAL:
+    leg = await tx.conn.fetchrow(
+        sql.MOVE_LEG, sid, call.id, hook.get("ConferenceSid"), number_of(hook.get("SequenceNumber")[:9]), has_joined
+    )
+    if is_customer and not has_joined and hook.get("ParticipantCallStatus") in TERMINAL:
         await apply(tx, call, CallerGone(at))
+    elif leg is None:
+        return  # older than what we have, or not a leg of ours
+    elif is_customer and has_joined:
+        await apply(tx, call, CallerJoined(at))
+    elif not is_customer and has_joined:
+        await _agent_joined(tx, call, leg["id"], sid, AgentId(leg["agent_id"]), at)
+    elif not is_customer:
+        await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
 
 
-async def customer_gone(tx: Tx, *, sid: str, at: datetime, failed: bool = False, by: str = "customer") -> None:
+async def _agent_joined(tx: Tx, call: Call, leg_id: int, sid: str, agent_id: AgentId, at: datetime) -> None:
+    """Whoever does not hold the call (any more) must not hear it."""
+    if call.is_over or call.agent_id != agent_id:
+        await _end_leg(tx, call, leg_id, sid)
+    else:
+        await apply(tx, call, AgentJoined(agent_id, at))
+
+
+async def _agent_left(tx: Tx, call: Call, agent_id: AgentId, at: datetime) -> None:
+    """One leg of an agent is out. A page that was loaded again has its new leg in before the old one is given up."""
+    if not await tx.conn.fetchval(sql.IS_AGENT_IN_CONFERENCE, call.id, agent_id):
+        await apply(tx, call, AgentLeft(agent_id, at))
+
+
+async def _end_leg(tx: Tx, call: Call, leg_id: int, sid: str) -> None:
+    await intend(tx, call, f"leg_{leg_id}", "end_leg", {"sid": sid})
+
+
+async def _end_agent_legs(tx: Tx, call: Call) -> None:
+    """The connection is over: no phone of an agent may stay in the conference that the next agent will join."""
+    for leg in await tx.conn.fetch(sql.OPEN_AGENT_LEGS, call.id):
+        await _end_leg(tx, call, leg["id"], leg["sid"])
+
+
+async def customer_gone(tx: Tx, *, sid: str, at: datetime, failed: bool = False, by: str = "customer") -> Call | None:
+    """Returns the call as it is then; None when there is none."""
     call = await sql.lock_call_by_sid(tx.conn, sid=sid)
-    if call is not None:
-        await apply(tx, call, CallerGone(at, failed=failed, by=call.ended_by or by))
+    return None if call is None else await apply(tx, call, CallerGone(at, failed=failed, by=by))
+
+
+async def reconciled(tx: Tx, *, sid: str, at: datetime | None, failed: bool = False) -> bool:
+    """The provider says that this leg is over, and no callback has told us. False when one has, meanwhile."""
+    call = await sql.lock_call_by_sid(tx.conn, sid=sid)
+    if call is None or call.is_over:
+        return False
+    await apply(tx, call, CallerGone(min(at or tx.now, tx.now), failed=failed))
+    await tx.conn.execute(sql.RECONCILED, call.id)
+    return True
 
 
 # --- from our own side ------------------------------------------------------------------------------------------------
@@ -224,12 +312,13 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
 
 
 async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
+    """Inline: this agent is done with the call; the call is closed when it was the agent who had it last."""
     if event.call_id is None:
         return
-    await tx.conn.execute(sql.SET_DISPOSITION, event.call_id, event.disposition)
-    await tx.conn.execute(sql.CLOSE_SEGMENTS, event.call_id, ["wrap"], tx.now)
+    await tx.conn.execute(sql.SET_DISPOSITION, event.call_id, event.disposition, event.offer_id)
+    await tx.conn.execute(sql.CLOSE_WRAP, event.call_id, event.agent_id, tx.now)
     call = await sql.lock_call(tx.conn, call_id=event.call_id)
-    if call is not None:
+    if call is not None and call.offer_id == event.offer_id:
         await apply(tx, call, WrapUpDone(tx.now))
 
 
@@ -242,45 +331,54 @@ async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
         return call
     if call.state not in (CallState.CONNECTING, CallState.IN_CALL, CallState.ON_HOLD):
         raise Forbidden("Only a connected call can be hung up.")
-    ended = replace(call, ended_by="agent", version=call.version + 1)
-    await sql.save_call(tx.conn, ended, now=tx.now)
+    if call.ended_by is None:
+        call = replace(call, ended_by="agent", version=call.version + 1)
+        await sql.save_call(tx.conn, call, now=tx.now)
     await intend(tx, call, f"call_{call.id}", "end")
-    return ended
+    return call
 
 
 async def connect_timed_out(tx: Tx, call_id: int, offer_id: int) -> None:
-    """Timer: caller and agent did not meet. The caller keeps the place in line."""
+    """Timer: caller and agent did not meet, as far as we were told. The provider is asked before anybody is moved."""
     call = await sql.lock_call(tx.conn, call_id=CallId(call_id))
-    if (
-        call is not None
-        and call.state is CallState.CONNECTING
-        and call.offer_id is not None
-        and call.offer_id == offer_id
-    ):
-        await apply(tx, call, ConnectFailed(call.offer_id))
-        await intend(tx, call, f"offer_{offer_id}", "requeue")
+    if call is not None and call.state is CallState.CONNECTING and call.offer_id == offer_id:
+        await _look(tx, call)
 
 
 async def agent_is_gone(tx: Tx, call_id: int, offer_id: int) -> None:
-    """Timer: the agent's phone left a living conversation and did not come back. The caller goes to the head of the line."""
+    """Timer: the agent's phone left a living conversation and did not come back, as far as we were told."""
     call = await sql.lock_call(tx.conn, call_id=CallId(call_id))
-    if call is None or call.is_over or call.agent_joined or call.offer_id != offer_id or call.agent_id is None:
+    if call is not None and call.is_talking and not call.agent_joined and call.offer_id == offer_id:
+        await _look(tx, call)
+
+
+async def _look(tx: Tx, call: Call) -> None:
+    if call.ended_by is None:  # else a hang-up of ours is under way
+        await intend(tx, call, f"call_{call.id}_{call.version}", "look", {"offer_id": call.offer_id})
+
+
+async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozenset[str]) -> None:
+    """Who sits in the conference, by CallSid. Callbacks that were lost are made up for; who is still missing does not come:
+    the caller goes back to the line and keeps the place."""
+    call = await sql.lock_call(tx.conn, call_id=call_id)
+    if call is None or call.is_over or call.offer_id != offer_id or call.agent_id is None:
         return
+    agent_id = call.agent_id
+    legs = await tx.conn.fetch(sql.OPEN_AGENT_LEGS, call.id)
+    if call.sid in present:
+        call = await apply(tx, call, CallerJoined(tx.now))
+    if any(leg["sid"] in present and leg["agent_id"] == agent_id for leg in legs):
+        call = await apply(tx, call, AgentJoined(agent_id, tx.now))
     if call.ended_by is not None:
-        return  # a hang-up of ours is under way
-    left = replace(
-        call, state=CallState.QUEUED, agent_id=None, offer_id=None, caller_joined=False, version=call.version + 1
-    )
-    await sql.save_call(tx.conn, left, now=tx.now)
-    await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], tx.now)
-    await tx.conn.execute(sql.SUM_TALK, call.id)
-    await intend(tx, call, f"offer_{offer_id}", "requeue")
-    await publish(tx, CallRequeued(call_id=call.id, version=left.version, agent_id=call.agent_id, at=tx.now))
+        return
+    failed: ConnectFailed | AgentLost = AgentLost(offer_id) if call.is_talking else ConnectFailed(offer_id)
+    if await apply(tx, call, failed) is not call:
+        await intend(tx, call, f"offer_{offer_id}", "requeue")
 
 
-async def intend(tx: Tx, call: Call, object_: str, kind: str) -> None:
+async def intend(tx: Tx, call: Call, object_: str, kind: str, payload: dict[str, object] | None = None) -> None:
     """Write down what the provider is to be asked, once per (object, kind); it is sent after commit."""
-    await tx.conn.execute(sql.INTEND, call.id, object_, kind, {})
+    await tx.conn.execute(sql.INTEND, call.id, object_, kind, payload or {})
     await publish(tx, ProviderCommandIntended(call_id=call.id, object=object_, kind=kind))
 
 
@@ -291,11 +389,11 @@ async def apply(tx: Tx, call: Call, event: CallEvent) -> Call:
         return call
     await sql.save_call(tx.conn, moved, now=tx.now)
     if happened is not None:
-        await _tell(tx, moved, happened, event)
+        await _tell(tx, call, moved, happened, event)
     return moved
 
 
-async def _tell(tx: Tx, call: Call, happened: Happened, event: CallEvent) -> None:
+async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: CallEvent) -> None:
     match happened:
         case Happened.QUEUED:
             await publish(
@@ -315,15 +413,16 @@ async def _tell(tx: Tx, call: Call, happened: Happened, event: CallEvent) -> Non
             await set_timer(tx, CONNECT_TIMER, call.id, version=call.offer_id or 0, due_at=due)
         case Happened.CONNECT_FAILED if isinstance(event, ConnectFailed):
             await cancel_timer(tx, CONNECT_TIMER, call.id)
+            await _end_agent_legs(tx, call)
             await publish(
                 tx,
                 CallConnectFailed(
                     call_id=call.id, version=call.version, offer_id=event.offer_id, reason="connect_failed"
                 ),
             )
-        case Happened.ANSWERED if call.agent_id is not None and call.answered_at is not None:
+        case Happened.ANSWERED if call.agent_id is not None and isinstance(event, CallerJoined | AgentJoined):
             await cancel_timer(tx, CONNECT_TIMER, call.id)
-            at = tx.now if call.answered_at > tx.now else call.answered_at
+            at = min(event.at, tx.now)  # of this conversation: `answered_at` is that of the first
             await tx.conn.execute(sql.OPEN_SEGMENT, call.id, call.offer_id, call.agent_id, "talk", at)
             await publish(tx, CallAnswered(call_id=call.id, version=call.version, agent_id=call.agent_id, at=at))
         case Happened.AGENT_LEFT if call.agent_id is not None:
@@ -332,6 +431,11 @@ async def _tell(tx: Tx, call: Call, happened: Happened, event: CallEvent) -> Non
             await publish(tx, CallAgentLeft(call_id=call.id, version=call.version, agent_id=call.agent_id, at=tx.now))
         case Happened.AGENT_BACK:
             await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
+        case Happened.AGENT_LOST if before.agent_id is not None:
+            await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], tx.now)
+            await tx.conn.execute(sql.SUM_TALK, call.id)
+            await _end_agent_legs(tx, call)
+            await publish(tx, CallRequeued(call_id=call.id, version=call.version, agent_id=before.agent_id, at=tx.now))
         case Happened.ENDED:
             await _ended(tx, call)
         case _:
@@ -343,6 +447,8 @@ async def _ended(tx: Tx, call: Call) -> None:
     await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
     await tx.conn.execute(sql.DROP_COMMANDS, call.id)
     await tx.conn.execute(sql.END_LEG, call.sid, "completed", call.ended_at)
+    if call.outcome is not Outcome.ANSWERED:
+        await _end_agent_legs(tx, call)
     if call.answered_at is not None:
         await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], call.ended_at)
         await tx.conn.execute(sql.SUM_TALK, call.id)
@@ -350,7 +456,8 @@ async def _ended(tx: Tx, call: Call) -> None:
             await tx.conn.execute(sql.OPEN_SEGMENT, call.id, call.offer_id, call.agent_id, "wrap", call.ended_at)
     wait_s = None
     if call.queued_at is not None and call.ended_at is not None:
-        wait_s = ((call.answered_at or call.ended_at) - call.queued_at).total_seconds()
+        waited_until = call.answered_at if call.outcome is Outcome.ANSWERED else call.ended_at
+        wait_s = ((waited_until or call.ended_at) - call.queued_at).total_seconds()
     await publish(
         tx,
         CallEnded(

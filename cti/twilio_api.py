@@ -104,6 +104,17 @@ class TwilioApi:
         async with self._asking():
             return _call_of(await self._client(account_sid).calls(sid).fetch_async())
 
+    async def in_conference(self, account_sid: str, name: str) -> frozenset[str]:
+        """The CallSids that sit in the living conference of that name; nobody when there is none."""
+        sids: set[str] = set()
+        async with self._asking():
+            client = self._client(account_sid)
+            for room in await client.conferences.list_async(friendly_name=name, limit=20):
+                if str(getattr(room.status, "value", room.status)) != "completed":
+                    found = await client.conferences(room.sid).participants.list_async(limit=50)
+                    sids.update(participant.call_sid for participant in found)
+        return frozenset(sids)
+
     async def inbound_since(self, account_sid: str, since: datetime, *, limit: int = 1000) -> list[ProviderCall]:
         """Inbound calls that started after `since`, newest first."""
         async with self._asking():

@@ -5,8 +5,9 @@ transfer and "the agent's browser died" are possible. All TwiML names the same c
 counts.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import urlencode
 
 from twilio.twiml.voice_response import Dial, VoiceResponse
 
@@ -14,8 +15,11 @@ from cti.texts import text_for
 
 EMPTY: Final = '<?xml version="1.0" encoding="UTF-8"?><Response />'
 CONFERENCE_EVENTS: Final = "start end join leave"
+INLINE_LIMIT: Final = 4000
 EMERGENCY_PAUSE_S: Final = 8
 MAX_RETRIES: Final = 60
+AGENT_PAUSE_S: Final = 2
+MAX_AGENT_RETRIES: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,18 @@ def enqueue(line: Line, base: str, *, greet: bool = True) -> str:
     response = VoiceResponse()
     if greet:
         _say(response, line, "greeting")
-    response.enqueue(
-        "ringdesk", action=f"{base}/twilio/queue/done", wait_url=f"{base}/twilio/queue/wait", wait_url_method="POST"
-    )
+    _park(response, base)
     return str(response)
+
+
+def _park(response: VoiceResponse, base: str, tries: int = 0) -> None:
+    """`tries` travels in the address, so that a queue that refuses again and again is noticed."""
+    response.enqueue(
+        "ringdesk",
+        action=f"{base}/twilio/queue/done" + (f"?r={tries}" if tries else ""),
+        wait_url=f"{base}/twilio/queue/wait",
+        wait_url_method="POST",
+    )
 
 
 def wait(line: Line, position: int | None, *, nobody: bool = False) -> str:
@@ -61,10 +73,12 @@ def wait(line: Line, position: int | None, *, nobody: bool = False) -> str:
     return str(response)
 
 
-def conference(base: str, name: str, *, label: str, ends_with_caller: bool) -> str:
-    """Join the call's conference. It ends when the customer leaves; the agent leaving does not drop the customer."""
+def conference(base: str, name: str, *, offer_id: int, label: str, ends_with_caller: bool) -> str:
+    """Join the call's conference. It ends when the customer leaves; the agent leaving does not drop the customer.
+
+    The result names the offer, so that the end of an earlier connection is not taken for the end of this one."""
     response = VoiceResponse()
-    dial = Dial(action=f"{base}/twilio/dial/done", method="POST")
+    dial = Dial(action=f"{base}/twilio/dial/done?o={offer_id}", method="POST")
     dial.conference(
         name,
         start_conference_on_enter=True,
@@ -79,14 +93,13 @@ def conference(base: str, name: str, *, label: str, ends_with_caller: bool) -> s
     return str(response)
 
 
-def back_to_queue(line: Line, base: str) -> str:
-    """The connection failed or the agent is gone: say so, keep the place."""
+def back_to_queue(line: Line, base: str, *, tries: int = 0) -> str:
+    """The connection failed or the agent is gone: say so, keep the place. Short enough to be sent over REST."""
     response = VoiceResponse()
     _say(response, line, "sorry")
-    response.enqueue(
-        "ringdesk", action=f"{base}/twilio/queue/done", wait_url=f"{base}/twilio/queue/wait", wait_url_method="POST"
-    )
-    return str(response)
+    _park(response, base, tries)
+    document = str(response)
+    return document if len(document) <= INLINE_LIMIT else back_to_queue(replace(line, texts={}), base, tries=tries)
 
 
 def not_yours(line: Line) -> str:
@@ -114,4 +127,20 @@ def emergency(line: Line, base: str, retry: int) -> str:
         _say(response, line, "emergency")
     response.pause(length=EMERGENCY_PAUSE_S)
     response.redirect(f"{base}/twilio/voice?r={retry + 1}", method="POST")
+    return str(response)
+
+
+def emergency_of_agent(line: Line, base: str, retry: int, call_id: str) -> str:
+    """The same for an agent's phone, which must never come back as a customer: it asks for its own document again.
+
+    The call's id stands in the address, because the phone's own parameters come with its first request only."""
+    response = VoiceResponse()
+    if retry < MAX_AGENT_RETRIES:
+        if retry == 0:
+            response.say(text_for({}, "emergency", line.language), language=line.say_language)
+        response.pause(length=AGENT_PAUSE_S)
+        query = urlencode({"r": retry + 1, "CallId": call_id} if call_id else {"r": retry + 1})
+        response.redirect(f"{base}/twilio/agent?{query}", method="POST")
+    else:
+        response.hangup()
     return str(response)

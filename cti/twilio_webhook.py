@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -11,8 +12,9 @@ from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
-from multidict import MultiDict
+from multidict import MultiDict, MultiMapping
 
+from core.ids import AgentId, OfferId, agent_of_identity
 from cti.signature import SETTINGS_HEADER, SIGNATURE_HEADER, TwilioAccount, is_valid
 from infra.http import HttpProblem
 from infra.telemetry import metrics
@@ -29,13 +31,13 @@ _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A verified request. `form` keeps every field as it came, unknown ones too."""
+    """A verified request. `form` keeps every field as it came, unknown ones too; `query` is what we put into the address."""
 
     endpoint: str
     key: str
     account_sid: str
     form: MultiDict[str]
-    retry: int
+    query: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
         return self.form.get(name, "")
@@ -44,20 +46,39 @@ class Webhook:
     def call_sid(self) -> str:
         return self.get("CallSid")
 
+    @property
+    def retry(self) -> int:
+        """How often this caller was sent round already (`r` in the address)."""
+        return number_of(self.query.get("r", "")) or 0
+
+    @property
+    def offer_id(self) -> OfferId | None:
+        """The offer whose connection this is about (`o` in the address)."""
+        found = number_of(self.query.get("o", ""))
+        return None if found is None else OfferId(found)
+
+    @property
+    def agent_id(self) -> AgentId | None:
+        """The agent whose phone this leg is; None for everybody else's."""
+        caller = self.get("From")
+        return agent_of_identity(caller) if caller.startswith("client:") else None
+
     def body(self) -> dict[str, str | list[str]]:
-        """For the record: single values as text, repeated names as lists. NUL cannot be stored."""
-        fields: dict[str, str | list[str]] = {}
-        for name in set(self.form.keys()):
-            values = [value.replace("\x00", "") for value in self.form.getall(name)]
-            fields[name.replace("\x00", "")] = values[0] if len(values) == 1 else values
-        return fields
+        """For the record: single values as text, repeated names as lists."""
+        fields = {name: self.form.getall(name) for name in self.form}
+        return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+
+
+def number_of(text: str) -> int | None:
+    """A whole number as we write them into addresses and names; None for anything else."""
+    return int(text) if text.isdecimal() and text.isascii() and len(text) <= 18 else None
 
 
 def idempotency_key(endpoint: str, headers_token: str | None, path: str, form: MultiDict[str]) -> str:
     """The provider's token, else a hash of path, query and sorted fields."""
     if headers_token and len(headers_token) <= 128 and headers_token.isprintable():
         return f"{endpoint}:{headers_token}"
-    digest = hashlib.sha256(path.encode())
+    digest = hashlib.sha256(path.encode("utf-8", "surrogatepass"))
     for name, value in sorted(form.items()):
         digest.update(f"\x00{name}\x01{value}".encode("utf-8", "surrogatepass"))
     return f"{endpoint}#{digest.hexdigest()}"
@@ -73,11 +94,12 @@ async def verified(
     form = _form(raw) if is_form and request.method == "POST" else MultiDict()
     fields = form if request.method == "POST" else MultiDict(request.query)
     account_sid = fields.get("AccountSid", "")
+    settings = request.headers.getall(SETTINGS_HEADER, [])
     ok = _ACCOUNT_SID.fullmatch(account_sid) is not None and is_valid(
         accounts,
         account_sid=account_sid,
         signatures=request.headers.getall(SIGNATURE_HEADER, []),
-        settings=request.headers.get(SETTINGS_HEADER),
+        settings=",".join(settings) if settings else None,
         public_url=public_url,
         raw_path=request.raw_path,
         form=form,
@@ -90,10 +112,17 @@ async def verified(
         raise HttpProblem(403, "The signature does not match.")
     if needs_call and not _CALL_SID.fullmatch(fields.get("CallSid", "")):
         raise HttpProblem(400, "CallSid is missing or malformed.")
-    retry_text = request.query.get("r", "0")
-    retry = int(retry_text) if retry_text.isdecimal() and len(retry_text) < 5 else 0
     key = idempotency_key(endpoint, request.headers.get(IDEMPOTENCY_HEADER), request.path_qs, fields)
-    return Webhook(endpoint, key, account_sid, fields, retry)
+    return Webhook(endpoint, key, account_sid, _storable(fields), _storable(request.query))
+
+
+def _storable(fields: MultiMapping[str]) -> MultiDict[str]:
+    """Without what no database takes: NUL and half characters. Only now: the signature counts every byte."""
+
+    def plain(text: str) -> str:
+        return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+    return MultiDict((plain(name), plain(value)) for name, value in fields.items())
 
 
 async def _read(request: web.Request) -> bytes:
@@ -109,6 +138,8 @@ async def _read(request: web.Request) -> bytes:
             return bytes(raw)
     except TimeoutError as error:
         raise HttpProblem(408, "The body came too slowly.") from error
+    except web.RequestPayloadError as error:
+        raise HttpProblem(400, "The body cannot be decoded.") from error
 
 
 def _form(raw: bytes) -> MultiDict[str]:

@@ -44,16 +44,19 @@ CREATE INDEX calls_created ON calls (created_at DESC, id DESC);
 CREATE INDEX calls_from ON calls (from_value, created_at DESC) WHERE from_value IS NOT NULL;
 CREATE INDEX calls_agent ON calls (agent_id, created_at DESC) WHERE agent_id IS NOT NULL;
 
+-- Where a leg sits: callbacks of one conference are numbered, so `sequence` counts within `conference_sid` only.
 CREATE TABLE legs (
-    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    call_id    bigint NOT NULL REFERENCES calls ON DELETE CASCADE,
-    sid        text NOT NULL CONSTRAINT legs_sid_key UNIQUE,
-    kind       text NOT NULL CHECK (kind IN ('customer', 'agent')),
-    agent_id   bigint,
-    state      text NOT NULL,
-    sequence   integer,
-    created_at timestamptz NOT NULL,
-    ended_at   timestamptz
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    call_id        bigint NOT NULL REFERENCES calls ON DELETE CASCADE,
+    sid            text NOT NULL CONSTRAINT legs_sid_key UNIQUE,
+    kind           text NOT NULL CHECK (kind IN ('customer', 'agent')),
+    agent_id       bigint,
+    state          text NOT NULL,
+    conference_sid text,
+    sequence       integer,
+    in_conference  boolean NOT NULL DEFAULT false,
+    created_at     timestamptz NOT NULL,
+    ended_at       timestamptz
 );
 CREATE INDEX legs_call ON legs (call_id);
 

@@ -120,7 +120,11 @@ def test_other_scripts_are_signed_as_utf8() -> None:
 def test_query_is_taken_byte_by_byte() -> None:
     path = "/twilio/voice?r=3&b=%7Ex&a=+%20"
     assert accepts(sign(BASE + path, FIELDS), FIELDS, path=path)
-    for other in ("/twilio/voice?b=%7Ex&r=3&a=+%20", "/twilio/voice?r=3&b=~x&a=+%20", "/twilio/voice?r=3&b=%7ex&a=+%20"):
+    for other in (
+        "/twilio/voice?b=%7Ex&r=3&a=+%20",
+        "/twilio/voice?r=3&b=~x&a=+%20",
+        "/twilio/voice?r=3&b=%7ex&a=+%20",
+    ):
         assert not accepts(sign(BASE + path, FIELDS), FIELDS, path=other)
 
 
@@ -211,7 +215,9 @@ def test_json_body_without_hash_is_refused_though_the_address_is_signed() -> Non
     assert not accepts(sign(BASE + path), path=path, body=b'{"forged": true}', is_form=False)
 
 
-@pytest.mark.parametrize("query", ["bodySHA256=", "bodySHA256", "bodySHA256=%ff", "bodySHA256={good}&bodySHA256={good}"])
+@pytest.mark.parametrize(
+    "query", ["bodySHA256=", "bodySHA256", "bodySHA256=%ff", "bodySHA256={good}&bodySHA256={good}"]
+)
 def test_strange_hashes_are_refused(query: str) -> None:
     body = b"{}"
     path = "/twilio/events?" + query.replace("{good}", hashlib.sha256(body).hexdigest())
@@ -337,7 +343,10 @@ def test_never_raises_and_never_accepts_what_nobody_signed(
 names = st.text(max_size=12)
 
 
-@given(form=st.lists(st.tuples(names, names), max_size=8), query=st.text(st.characters(codec="ascii", categories=["L", "N"])))
+@given(
+    form=st.lists(st.tuples(names, names), max_size=8),
+    query=st.text(st.characters(codec="ascii", categories=["L", "N"])),
+)
 @settings(max_examples=200, deadline=None)
 def test_what_the_library_signs_is_accepted(form: list[tuple[str, str]], query: str) -> None:
     path = f"{PATH}?q={query}"

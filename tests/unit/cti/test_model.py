@@ -1,0 +1,267 @@
+"""`advance()`: a table of single steps, and laws that hold in every order the events may come in."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+
+from cti.model import (
+    AgentJoined,
+    AgentLeft,
+    AgentLost,
+    Call,
+    CallerGone,
+    CallEvent,
+    CallState,
+    ConnectFailed,
+    Connecting,
+    Happened,
+    Outcome,
+    advance,
+)
+from tests.unit.cti.calls import (
+    AGENT_JOINED,
+    AGENT_LEFT,
+    AGENT_LOST,
+    ANN,
+    BOB,
+    CALLER_JOINED,
+    CONNECT_FAILED,
+    CONNECTING,
+    FIRST,
+    GONE,
+    LIFE,
+    QUEUED,
+    SECOND,
+    WRAPPED,
+    a_call,
+    at,
+)
+
+
+def after(events: Iterable[CallEvent], call: Call | None = None) -> Call:
+    call = call or a_call()
+    for event in events:
+        call, _ = advance(call, event)
+    return call
+
+
+WAITING: Final = (QUEUED,)
+RINGING: Final = (QUEUED, CONNECTING)
+TALKING: Final = (*RINGING, CALLER_JOINED, AGENT_JOINED)
+ALONE: Final = (*TALKING, AGENT_LEFT)
+OVER: Final = (*TALKING, GONE)
+
+TABLE: Final[list[tuple[Sequence[CallEvent], CallEvent, CallState, Happened | None]]] = [
+    ((), QUEUED, CallState.QUEUED, Happened.QUEUED),
+    ((), CONNECTING, CallState.RECEIVED, None),
+    ((), GONE, CallState.CLOSED, Happened.ENDED),
+    (WAITING, QUEUED, CallState.QUEUED, None),
+    (WAITING, CONNECTING, CallState.CONNECTING, Happened.CONNECTING),
+    (WAITING, CALLER_JOINED, CallState.QUEUED, None),
+    (WAITING, AGENT_JOINED, CallState.QUEUED, None),
+    (WAITING, CONNECT_FAILED, CallState.QUEUED, None),
+    (WAITING, GONE, CallState.CLOSED, Happened.ENDED),
+    (RINGING, Connecting(BOB, SECOND), CallState.CONNECTING, None),
+    (RINGING, CALLER_JOINED, CallState.CONNECTING, None),
+    (RINGING, AGENT_JOINED, CallState.CONNECTING, None),
+    (RINGING, AgentJoined(BOB, at(6)), CallState.CONNECTING, None),
+    (RINGING, CONNECT_FAILED, CallState.QUEUED, Happened.CONNECT_FAILED),
+    (RINGING, ConnectFailed(SECOND), CallState.CONNECTING, None),
+    (RINGING, AGENT_LOST, CallState.CONNECTING, None),
+    (RINGING, GONE, CallState.CLOSED, Happened.ENDED),
+    ((*RINGING, CALLER_JOINED), AGENT_JOINED, CallState.IN_CALL, Happened.ANSWERED),
+    ((*RINGING, AGENT_JOINED), CALLER_JOINED, CallState.IN_CALL, Happened.ANSWERED),
+    ((*RINGING, AGENT_JOINED, AGENT_LEFT), CALLER_JOINED, CallState.CONNECTING, None),
+    ((*RINGING, CALLER_JOINED), CONNECT_FAILED, CallState.QUEUED, Happened.CONNECT_FAILED),
+    (TALKING, AGENT_LEFT, CallState.IN_CALL, Happened.AGENT_LEFT),
+    (TALKING, AgentLeft(BOB, at(20)), CallState.IN_CALL, None),
+    (TALKING, AGENT_LOST, CallState.IN_CALL, None),
+    (TALKING, CONNECT_FAILED, CallState.IN_CALL, None),
+    (TALKING, GONE, CallState.WRAP_UP, Happened.ENDED),
+    (TALKING, WRAPPED, CallState.IN_CALL, None),
+    (ALONE, AGENT_JOINED, CallState.IN_CALL, Happened.AGENT_BACK),
+    (ALONE, AgentJoined(BOB, at(21)), CallState.IN_CALL, None),
+    (ALONE, AGENT_LOST, CallState.QUEUED, Happened.AGENT_LOST),
+    (ALONE, AgentLost(SECOND), CallState.IN_CALL, None),
+    (ALONE, GONE, CallState.WRAP_UP, Happened.ENDED),
+    (OVER, WRAPPED, CallState.CLOSED, Happened.CLOSED),
+    (OVER, AGENT_LEFT, CallState.WRAP_UP, None),
+    (OVER, GONE, CallState.WRAP_UP, None),
+    (OVER, QUEUED, CallState.WRAP_UP, None),
+]
+
+
+@pytest.mark.parametrize(("before", "event", "state", "happened"), TABLE)
+def test_one_step(before: Sequence[CallEvent], event: CallEvent, state: CallState, happened: Happened | None) -> None:
+    call = after(before)
+    moved, told = advance(call, event)
+    assert (moved.state, told) == (state, happened)
+    assert (moved is call) == (moved == call)
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome"),
+    [
+        ((), Outcome.ABANDONED_IVR),
+        (WAITING, Outcome.ABANDONED_QUEUE),
+        (RINGING, Outcome.ABANDONED_RINGING),
+        ((*RINGING, CALLER_JOINED), Outcome.ABANDONED_RINGING),
+        ((*RINGING, AGENT_JOINED), Outcome.ABANDONED_RINGING),
+        ((*RINGING, CONNECT_FAILED), Outcome.ABANDONED_QUEUE),
+        (TALKING, Outcome.ANSWERED),
+        (ALONE, Outcome.ANSWERED),
+        ((*ALONE, AGENT_LOST), Outcome.ABANDONED_QUEUE),
+    ],
+)
+def test_outcome_when_the_caller_goes(before: Sequence[CallEvent], outcome: Outcome) -> None:
+    call = after((*before, GONE))
+    assert call.outcome is outcome
+    assert call.is_over
+    assert call.ended_by == "customer"
+    failed = after((*before, CallerGone(at(30), failed=True, by="system")))
+    assert failed.outcome is (Outcome.ANSWERED if outcome is Outcome.ANSWERED else Outcome.FAILED)
+    assert failed.ended_by == "system"
+
+
+def test_who_hung_up_first_is_kept() -> None:
+    call = replace(after(TALKING), ended_by="agent")
+    assert after([GONE], call).ended_by == "agent"
+
+
+def test_times_come_from_the_events_and_never_run_backwards() -> None:
+    call = after(OVER)
+    assert (call.queued_at, call.answered_at, call.ended_at) == (at(1), at(6), at(30))
+    assert after((*WAITING, CallerGone(at(-5)))).ended_at == at(1)
+    assert after((*TALKING, CallerGone(at(2)))).ended_at == at(6)
+
+
+def test_second_conversation_keeps_the_time_of_the_first_answer() -> None:
+    call = after((*ALONE, AGENT_LOST, Connecting(BOB, SECOND), CALLER_JOINED, AgentJoined(BOB, at(40))))
+    assert call.state is CallState.IN_CALL
+    assert (call.answered_at, call.agent_id, call.offer_id) == (at(6), BOB, SECOND)
+
+
+def test_back_in_line_nobody_holds_the_call() -> None:
+    for events in ((*RINGING, CALLER_JOINED, CONNECT_FAILED), (*ALONE, AGENT_LOST)):
+        call = after(events)
+        assert (call.agent_id, call.offer_id, call.agent_joined, call.caller_joined) == (None, None, False, False)
+        assert call.queued_at == at(1)
+
+
+# --- laws ------------------------------------------------------------------------------------------------------------
+
+EVERYTHING: Final[tuple[CallEvent, ...]] = (
+    *LIFE,
+    AGENT_LOST,
+    CONNECT_FAILED,
+    CallerGone(at(31), failed=True, by="system"),
+    Connecting(BOB, SECOND),
+    AgentJoined(BOB, at(8)),
+    AgentLeft(BOB, at(9)),
+    ConnectFailed(SECOND),
+    AgentLost(SECOND),
+)
+
+
+def _essence(call: Call) -> Call:
+    return replace(call, version=0)
+
+
+def reachable() -> list[Call]:
+    """Every state that any sequence of these events, however long, leads to."""
+    seen = {_essence(a_call()): a_call()}
+    todo = deque(seen.values())
+    while todo:
+        call = todo.popleft()
+        for event in EVERYTHING:
+            moved, _ = advance(call, event)
+            if _essence(moved) not in seen:
+                seen[_essence(moved)] = moved
+                todo.append(moved)
+    return list(seen.values())
+
+
+def test_laws_of_every_step_from_every_reachable_state() -> None:
+    calls = reachable()
+    assert {call.state for call in calls} == set(CallState) - {CallState.IVR, CallState.ON_HOLD}
+    for call in calls:
+        assert (call.state in (CallState.WRAP_UP, CallState.CLOSED)) == call.is_over
+        assert call.is_over == (call.ended_at is not None) == (call.ended_by is not None)
+        assert (call.state in (CallState.CONNECTING, CallState.IN_CALL)) <= (call.agent_id is not None)
+        assert call.is_talking <= (call.answered_at is not None)
+        for event in EVERYTHING:
+            moved, happened = advance(call, event)
+            assert moved.version == call.version + (moved is not call), "one more for each change"
+            assert (happened is not None) <= (moved is not call), "nothing is told that changed nothing"
+            assert advance(moved, event) == (moved, None), "the same again changes nothing"
+            if call.is_over:
+                _check_terminal(call, moved)
+
+
+def _check_terminal(call: Call, moved: Call) -> None:
+    """Over is over: only wrap-up may still end."""
+    assert moved.outcome is call.outcome
+    assert moved in (call, replace(call, state=CallState.CLOSED, version=call.version + 1))
+    assert (call.state is CallState.CLOSED) <= (moved is call)
+
+
+def _expected(order: Sequence[CallEvent]) -> Outcome:
+    """Said in another way: what had come, in an order that made sense, when the caller's end came."""
+    known: list[Any] = list(order[: order.index(GONE)])
+
+    def came(*wanted: CallEvent) -> bool:
+        places = [known.index(event) if event in known else -1 for event in wanted]
+        return -1 not in places and places == sorted(places)
+
+    if not came(QUEUED):
+        return Outcome.ABANDONED_IVR
+    if not came(QUEUED, CONNECTING):
+        return Outcome.ABANDONED_QUEUE
+    joined = came(QUEUED, CONNECTING, CALLER_JOINED) and came(QUEUED, CONNECTING, AGENT_JOINED)
+    left_before_caller = came(QUEUED, CONNECTING, AGENT_JOINED, AGENT_LEFT, CALLER_JOINED)
+    return Outcome.ANSWERED if joined and not left_before_caller else Outcome.ABANDONED_RINGING
+
+
+def test_all_orders_of_one_call_with_duplicates_end_alike() -> None:
+    """All 5,040 orders of seven events: once, each doubled at once, and all repeated afterwards."""
+    for order in permutations(LIFE):
+        once = after(order)
+        assert once.outcome is _expected(order), order
+        doubled = after([event for event in order for _ in range(2)])
+        assert doubled == once, order
+        repeated = after(order, once)
+        assert (repeated.outcome, repeated.ended_at) == (once.outcome, once.ended_at), order
+        assert after(order, repeated) == repeated, order
+
+
+def test_a_call_that_was_joined_by_both_before_its_end_is_answered_in_any_order() -> None:
+    """Our own acts have their order (queued, connecting); what the provider tells comes as it likes."""
+    told: tuple[CallEvent, ...] = (CALLER_JOINED, AGENT_JOINED, GONE, CALLER_JOINED, AGENT_JOINED)
+    for order in set(permutations(told)):
+        is_joined = {CALLER_JOINED, AGENT_JOINED} <= set(order[: order.index(GONE)])
+        expected = Outcome.ANSWERED if is_joined else Outcome.ABANDONED_RINGING
+        assert after((*RINGING, *order)).outcome is expected
+
+
+def test_version_counts_the_changes_of_every_order() -> None:
+    events: tuple[CallEvent, ...] = (QUEUED, CONNECTING, CALLER_JOINED, AGENT_JOINED, GONE)
+    for order in permutations(events):
+        call, changes = a_call(), 0
+        for event in (*order, *order):
+            moved, _ = advance(call, event)
+            changes += moved is not call
+            call = moved
+        assert call.version == 1 + changes
+
+
+def test_nobody_else_joins_or_leaves_in_the_holders_name() -> None:
+    for call in reachable():
+        if call.agent_id == ANN:
+            assert advance(call, AgentJoined(BOB, at(8)))[0] is call
+            assert advance(call, AgentLeft(BOB, at(9)))[0] is call
+        if call.offer_id == FIRST:
+            assert advance(call, ConnectFailed(SECOND))[0] is call

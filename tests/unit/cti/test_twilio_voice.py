@@ -1,0 +1,176 @@
+"""TwiML: every document in every language we ship, held to files, to XML and to the provider's limits.
+
+A wanted change: RINGDESK_WRITE_GOLDEN=1 pytest tests/unit/cti/test_twilio_voice.py, then read the diff.
+"""
+
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cti import twilio_voice as twiml
+from cti.twilio_voice import Line
+from simulator.provider import twiml as provider
+
+GOLDEN: Final = Path(__file__).parents[2] / "golden" / "twiml"
+BASE: Final = "https://ring.example.com"
+LINES: Final = {
+    "en": Line("+14155550199", "US", "support", "en"),
+    "de": Line("+4930901820", "DE", "de", "de"),
+    "zh-CN": Line("+862155550123", "CN", "sales", "zh-CN"),
+}
+DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
+    "enqueue": lambda line: twiml.enqueue(line, BASE),
+    "enqueue_again": lambda line: twiml.enqueue(line, BASE, greet=False),
+    "wait_position": lambda line: twiml.wait(line, 3),
+    "wait_next": lambda line: twiml.wait(line, 1),
+    "wait_nobody": lambda line: twiml.wait(line, 2, nobody=True),
+    "wait_unknown": lambda line: twiml.wait(line, None),
+    "conference_customer": lambda _: twiml.conference(
+        BASE, "call_7", offer_id=11, label="customer", ends_with_caller=True
+    ),
+    "conference_agent": lambda _: twiml.conference(
+        BASE, "call_7", offer_id=11, label="agent_3", ends_with_caller=False
+    ),
+    "back_to_queue": lambda line: twiml.back_to_queue(line, BASE),
+    "back_to_queue_again": lambda line: twiml.back_to_queue(line, BASE, tries=2),
+    "not_yours": twiml.not_yours,
+    "goodbye": twiml.goodbye,
+    "emergency": lambda line: twiml.emergency(line, BASE, 0),
+    "emergency_quiet": lambda line: twiml.emergency(line, BASE, 1),
+    "emergency_last": lambda line: twiml.emergency(line, BASE, twiml.MAX_RETRIES),
+    "emergency_of_agent": lambda line: twiml.emergency_of_agent(line, BASE, 0, "7"),
+    "emergency_of_agent_quiet": lambda line: twiml.emergency_of_agent(line, BASE, 4, "7"),
+    "emergency_of_agent_last": lambda line: twiml.emergency_of_agent(line, BASE, twiml.MAX_AGENT_RETRIES, "7"),
+    "empty": lambda _: twiml.EMPTY,
+}
+SENT_OVER_REST: Final = ("conference_customer", "back_to_queue")
+CASES: Final = [(name, language) for name in DOCUMENTS for language in LINES]
+
+
+def play(document: str) -> provider.Document:
+    """Read it as the provider does; it may not even warn."""
+    read = provider.read("text/xml", document.encode(), "utf-8", f"{BASE}/twilio/voice")
+    assert not read.warnings
+    return read
+
+
+def verbs(document: str) -> list[str]:
+    return [verb.name for verb in play(document).verbs]
+
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_document_is_as_written_down(name: str, language: str) -> None:
+    document = DOCUMENTS[name](LINES[language])
+    path = GOLDEN / f"{name}.{language}.xml"
+    if os.environ.get("RINGDESK_WRITE_GOLDEN") == "1":
+        path.write_text(document + "\n", encoding="utf-8")
+    assert document + "\n" == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_document_can_be_played(name: str, language: str) -> None:
+    document = DOCUMENTS[name](LINES[language])
+    play(document)
+    root = ET.fromstring(document)
+    assert root.tag == "Response"
+    for say in root.iter("Say"):
+        assert say.attrib["language"] == {"en": "en-US", "de": "de-DE", "zh-CN": "zh-CN"}[language]
+        assert say.text
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == {f"{name}.{language}.xml" for name, language in CASES}
+
+
+def test_texts_differ_between_languages() -> None:
+    for name in ("enqueue", "wait_position", "wait_next", "wait_nobody", "back_to_queue", "goodbye", "emergency"):
+        assert len({DOCUMENTS[name](line) for line in LINES.values()}) == 3
+
+
+def test_wait_documents_hold_only_what_the_provider_allows_there() -> None:
+    for name in ("wait_position", "wait_next", "wait_nobody", "wait_unknown"):
+        document = play(DOCUMENTS[name](LINES["en"]))
+        provider.require(document, provider.WAITING_VERBS, "a wait document")
+        assert document.verbs[-1].name == "Pause", "a document without length would be asked for without end"
+
+
+def test_position_is_said_in_numbers_that_the_language_reads() -> None:
+    assert "number 3 in line" in twiml.wait(LINES["en"], 3)
+    assert "Platz 3" in twiml.wait(LINES["de"], 3)
+    assert "第3位" in twiml.wait(LINES["zh-CN"], 3)
+
+
+def test_emergency_sends_round_until_it_gives_up() -> None:
+    for retry in range(twiml.MAX_RETRIES):
+        document = twiml.emergency(LINES["de"], BASE, retry)
+        assert verbs(document)[-2:] == ["Pause", "Redirect"]
+        assert f"/twilio/voice?r={retry + 1}<" in document
+        assert ("Say" in verbs(document)) == (retry % 4 == 0)
+    assert verbs(twiml.emergency(LINES["de"], BASE, twiml.MAX_RETRIES)) == ["Say", "Hangup"]
+    assert verbs(twiml.emergency(LINES["de"], BASE, 10**17)) == ["Say", "Hangup"]
+
+
+def test_emergency_of_an_agent_never_leads_to_the_customers_door() -> None:
+    for retry in range(twiml.MAX_AGENT_RETRIES + 2):
+        for call_id in ("", "7", "call_7", "<&\"'>"):
+            document = twiml.emergency_of_agent(LINES["en"], BASE, retry, call_id)
+            play(document)
+            assert "/twilio/voice" not in document
+    assert verbs(twiml.emergency_of_agent(LINES["en"], BASE, twiml.MAX_AGENT_RETRIES, "7")) == ["Hangup"]
+
+
+def test_own_texts_of_a_number_win() -> None:
+    line = Line(
+        "+1", "US", "support", "en", {"greeting": "Ahoy <you> & yours", "wait": "{position} {position} {other}"}
+    )
+    assert "Ahoy &lt;you&gt; &amp; yours" in twiml.enqueue(line, BASE)
+    assert "4 4 {other}" in twiml.wait(line, 4)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en-GB", "en-GB"), ("de-AT", "de-AT"), ("zh", "zh-CN"), ("fr", "fr"), ("en", "en-US")]
+)
+def test_language_of_the_voice(language: str, said: str) -> None:
+    assert f'language="{said}"' in twiml.enqueue(Line("+1", "US", "support", language), BASE)
+
+
+def test_language_without_texts_of_ours_speaks_english() -> None:
+    assert "Welcome." in twiml.enqueue(Line("+1", "US", "support", "fr-FR"), BASE)
+    assert "Willkommen." in twiml.enqueue(Line("+1", "US", "support", "de-AT"), BASE)
+
+
+texts = st.dictionaries(
+    st.sampled_from(["greeting", "wait", "next", "nobody", "emergency", "sorry", "goodbye"]),
+    st.text(st.characters(exclude_categories=()), max_size=60).map(lambda text: text * 90),
+)
+
+
+@given(texts=texts, position=st.none() | st.integers(1, 10**6), retry=st.integers(0, 80), label=st.integers(1, 10**15))
+def test_whatever_a_number_says_can_be_played_within_the_limits(
+    texts: dict[str, str], position: int | None, retry: int, label: int
+) -> None:
+    line = Line("+1", "US", "support", "en", texts)
+    documents = [
+        twiml.enqueue(line, BASE),
+        twiml.wait(line, position),
+        twiml.wait(line, position, nobody=True),
+        twiml.emergency(line, BASE, retry),
+        twiml.emergency_of_agent(line, BASE, retry, str(label)),
+        twiml.goodbye(line),
+        twiml.not_yours(line),
+    ]
+    over_rest = [
+        twiml.back_to_queue(line, BASE),
+        twiml.conference(BASE, f"call_{label}", offer_id=label, label=f"agent_{label}", ends_with_caller=True),
+    ]
+    for document in (*documents, *over_rest):
+        play(document)
+        assert len(document.encode()) <= provider.MAX_DOCUMENT_BYTES
+        assert all(len(say.text or "") <= provider.MAX_SAY for say in ET.fromstring(document).iter("Say"))
+    assert all(len(document) <= twiml.INLINE_LIMIT for document in over_rest)
