@@ -231,8 +231,15 @@ class Floor:
             await telephony.apply(tx, call, AgentLeft(ident, tx.now))
 
         await self.transact(leave)
-        offer_id = await self.value("SELECT offer_id FROM calls WHERE id = $1", waiting.call_id)
-        await self.transact(lambda tx: telephony.agent_is_gone(tx, waiting.call_id, offer_id))
+        await self.not_found(waiting)
+
+    async def not_found(self, waiting: Waiting) -> None:
+        """Telephony looks who is in the conference, and finds the caller at most: the agent did not come, or not back."""
+        row = await self.row("SELECT sid, offer_id FROM calls WHERE id = $1", waiting.call_id)
+        present = frozenset({row["sid"]})
+        await self.transact(
+            lambda tx: telephony.looked(tx, call_id=waiting.call_id, offer_id=row["offer_id"], present=present)
+        )
 
     async def hang_up(self, waiting: Waiting) -> None:
         """The caller's leg is over."""
