@@ -1,7 +1,7 @@
 """Callbacks are hints, REST is the tie-breaker: find calls that ended unseen, and calls that we never heard of.
 
-Runs at start and twice a minute. A non-terminal call older than a few seconds is looked up at the provider; what is over
-there is over here (source "reconciled"). Calls in the provider's list that we do not know came while we were down: who still holds the
+Runs at start and twice a minute. A non-terminal call older than a few seconds (at start and after an outage of ours: any) is
+looked up at the provider; what is over there is over here (source "reconciled"). Calls in the provider's list that we do not know came while we were down: who still holds the
 line comes back by the emergency redirect, who hung up gets a row in the call log. Several processes may do it side by side: whoever
 comes second finds nothing to do.
 """
@@ -26,6 +26,7 @@ from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
 log = structlog.get_logger()
 INTERVAL_S: Final = 30
 MIN_AGE_S: Final = 15
+RETRY_S: Final = 5
 LOOK_BACK: Final = timedelta(hours=2)
 BATCH: Final = 200
 
@@ -40,23 +41,28 @@ class Reconciler:
 
     async def run(self) -> None:
         """Run until cancelled."""
+        min_age_s = 0  # nobody was here to be told how calls ended
         while True:
             try:
-                await self.once()
+                await self.once(min_age_s=min_age_s)
             except (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS) as error:
                 log.debug("reconciler waits", error=type(error).__name__)
+                min_age_s, pause_s = 0, RETRY_S
             except RingdeskError as error:
                 log.warning("reconciler could not ask the provider", code=error.code)
-            await asyncio.sleep(INTERVAL_S)
+                pause_s = INTERVAL_S
+            else:
+                min_age_s, pause_s = MIN_AGE_S, INTERVAL_S
+            await asyncio.sleep(pause_s)
 
-    async def once(self) -> int:
+    async def once(self, *, min_age_s: int = MIN_AGE_S) -> int:
         """Returns how many calls were corrected or found."""
-        return await self._close_ended() + await self._find_unseen()
+        return await self._close_ended(min_age_s) + await self._find_unseen()
 
-    async def _close_ended(self) -> int:
+    async def _close_ended(self, min_age_s: int) -> int:
         """A pass looks at so many, the next one goes on from there: a thousand long calls hide no short one."""
         async with self._outbox.database.acquire() as conn:
-            rows = await conn.fetch(sql.OPEN_CALLS, MIN_AGE_S, self._looked_until, BATCH)
+            rows = await conn.fetch(sql.OPEN_CALLS, min_age_s, self._looked_until, BATCH)
         closed = 0
         for row in rows:
             try:
