@@ -1,0 +1,387 @@
+"""The dispatcher: one matcher per pool, its sweep, its decisions, and lines of which the head fits nobody."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.errors import Unavailable
+from infra.bus import BrokerUnavailable
+from infra.outbox import Tx
+from routing import dispatcher, service
+from routing import queries as sql
+from routing.dispatcher import BUSY, NOTHING, Dispatcher, apply_decision, one_pass
+from routing.model import PresenceState
+from tests.integration.routing.floor import DE_POOL, POOL, Floor
+
+GERMAN_FIRST = """
+- name: German
+  when: {field: call.language, op: "==", value: de}
+  then: {tier: 5, steps: [{after_s: 0, require: [{skill: german}]}]}
+- name: Everybody
+"""
+
+
+@contextlib.asynccontextmanager
+async def running(matcher: Dispatcher) -> AsyncIterator[None]:
+    task = asyncio.create_task(matcher.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(floor: Floor, query: str, *args: Any, within_s: float = 8) -> None:
+    """Until the query says true."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while not await floor.value(query, *args):
+        assert loop.time() < deadline, f"still not: {query}"
+        await asyncio.sleep(0.02)
+
+
+# --- the lock ------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_pool_is_left_to_who_has_its_lock(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    call = await floor.ring()
+    async with floor.outbox.transaction() as holder:
+        await holder.conn.fetchrow(sql.TRY_POOL_LOCK, POOL)
+        assert await floor.transact(lambda tx: one_pass(tx, POOL)) == BUSY
+        assert not await floor.dispatcher.dispatch(POOL)
+        assert await floor.pending() == []
+    assert await floor.dispatch() == [("ava", call.item_id)]
+
+
+async def test_the_lock_of_one_pool_is_not_that_of_another(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("dana")
+    call = await floor.ring("de")
+    async with floor.outbox.transaction() as holder:
+        await holder.conn.fetchrow(sql.TRY_POOL_LOCK, POOL)
+        assert await floor.dispatch(DE_POOL) == [("dana", call.item_id)]
+
+
+async def test_with_nobody_waiting_nothing_is_read(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    assert await floor.transact(lambda tx: one_pass(tx, POOL)) == NOTHING
+    await floor.ring("de")
+    assert await floor.transact(lambda tx: one_pass(tx, POOL)) == NOTHING, "who waits in another pool does not count"
+
+
+# --- re-check under lock -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_changed_since_it_was_read_is_decided_anew(floor: Floor) -> None:
+    """R16: the second item must not get the agent whom the first one needs now."""
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    first, second = await floor.ring(), await floor.ring()
+
+    async def proposed(tx: Tx) -> Any:
+        agents = await sql.pool_agents(tx.conn, pool=POOL)
+        return await dispatcher._decide(tx.conn, POOL, agents, tx.now)
+
+    proposals = await floor.transact(proposed)
+    assert [p.item.id for p in proposals] == [first.item_id, second.item_id]
+    await floor.present("ava", "break")
+    assert await floor.transact(lambda tx: apply_decision(tx, proposals)) == BUSY
+    assert await floor.dispatch() == [("ben", first.item_id)]
+
+
+async def test_a_call_that_is_ending_just_now_is_left_out(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    ending, other = await floor.ring(), await floor.ring()
+    async with floor.outbox.transaction() as holder:
+        await holder.conn.fetchval("SELECT id FROM calls WHERE id = $1 FOR UPDATE", ending.call_id)
+        done = await floor.transact(lambda tx: one_pass(tx, POOL))
+        assert (done.made, done.again_in_s) == (1, 0)
+        assert await floor.transact(lambda tx: one_pass(tx, POOL)) == BUSY, "look again soon"
+    assert [item for _, item, _ in await floor.pending()] == [other.item_id]
+    assert [item for _, item in await floor.dispatch()] == [other.item_id, ending.item_id]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE agents SET presence = 'break' WHERE name = 'Ava'",
+        "UPDATE agents SET is_active = false WHERE name = 'Ava'",
+        "UPDATE desk_connections SET lease_until = now() - interval '1 second'",
+        "UPDATE agents SET total_units = 0 WHERE name = 'Ava'",
+    ],
+)
+async def test_nobody_who_cannot_take_it_any_more_gets_an_offer(floor: Floor, change: str) -> None:
+    """R4, at the moment of writing."""
+    await floor.open()
+    await floor.arrive("ava")
+    await floor.ring()
+
+    async def decided_too_early(tx: Tx) -> Any:
+        agents = await sql.pool_agents(tx.conn, pool=POOL)
+        proposals = await dispatcher._decide(tx.conn, POOL, agents, tx.now)
+        assert len(proposals) == 1
+        await floor.execute(change)
+        return await apply_decision(tx, proposals)
+
+    assert await floor.transact(decided_too_early) == BUSY
+    assert await floor.pending() == []
+    await floor.execute("UPDATE agents SET presence = 'available', is_active = true WHERE name = 'Ava'")
+
+
+# --- lines that hold nobody back -----------------------------------------------------------------------------------------------
+
+
+async def many(floor: Floor, count: int, queue: str, steps: str, tier: int) -> None:
+    """So many items at once, without calls."""
+    await floor.execute(
+        "WITH i AS (INSERT INTO work_items (ticket_id, queue, pool_id, state, tier, entered_at, virtual_start, steps, rule, ruleset_version) "
+        "SELECT 1, $1, $2, 'queued', $5, now() - interval '1 hour', now() - interval '1 hour', $3::text::jsonb, 'many', 1 "
+        "FROM generate_series(1, $4) RETURNING id, queue, entered_at) "
+        "INSERT INTO stints (work_item_id, queue, entered_at, within_s, target, short_abandon_s, zone) "
+        "SELECT id, queue, entered_at, 20, 0.8, 5, 'UTC' FROM i",
+        queue,
+        POOL,
+        steps,
+        count,
+        tier,
+    )
+
+
+@pytest.mark.parametrize("count", [49, 50, 51, 1000])
+async def test_r25_a_line_that_nobody_free_can_serve_holds_back_nobody(floor: Floor, count: int) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    await many(floor, count, "support", '[{"after_s": 0, "require": [{"skill": "german"}]}]', 9)
+    call = await floor.ring()
+    assert await floor.dispatch() == [("ava", call.item_id)]
+
+
+async def test_a_long_line_of_another_queue_is_not_even_read(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ben")
+    await floor.execute(
+        "DELETE FROM agent_queues WHERE queue_key = 'support' AND agent_id = $1", floor.agent("ben").user_id
+    )
+    await many(floor, 200, "support", "[]", 9)
+    call = await floor.ring("sales")
+
+    async def read(tx: Tx) -> int:
+        agents = await sql.pool_agents(tx.conn, pool=POOL)
+        queues = sorted({q for a in agents if a.presence is PresenceState.AVAILABLE for q in a.queues})
+        return len(await sql.waiting_items(tx.conn, pool=POOL, queues=queues, now=tx.now, limit=50))
+
+    assert await floor.transact(read) == 1
+    assert await floor.dispatch() == [("ben", call.item_id)]
+
+
+async def test_heads_of_several_queues_are_merged_in_the_order_of_the_line(floor: Floor) -> None:
+    await floor.open()
+    calls = [await floor.ring("support" if n % 3 else "sales", waited_s=20 - n) for n in range(6)]
+
+    async def heads(limit: int) -> list[int]:
+        found = await floor.transact(
+            lambda tx: sql.waiting_items(tx.conn, pool=POOL, queues=["sales", "support"], now=tx.now, limit=limit)
+        )
+        return [item.id for item in found]
+
+    assert await heads(4) == [call.item_id for call in calls[:4]]
+    assert await heads(50) == [call.item_id for call in calls]
+
+
+async def test_free_agents_are_seen_however_many_busy_ones_have_been_idle_longer(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben", "chen")
+    await floor.execute("UPDATE agents SET total_units = 0 WHERE name IN ('Ava', 'Ben')")
+    found = await floor.transact(lambda tx: sql.pool_agents(tx.conn, pool=POOL, limit=1))
+    assert [agent.name for agent in found] == ["Chen"]
+
+
+# --- what is written down --------------------------------------------------------------------------------------------------------
+
+
+async def test_every_decision_is_kept_with_its_reasons(floor: Floor) -> None:
+    await floor.open(rules="- {name: all, then: {steps: [{after_s: 0, require: [{skill: billing, level: 2}]}]}}")
+    await floor.arrive("ava", "ben", "chen")
+    await floor.present("chen", "break")
+    call = await floor.ring()
+    await floor.dispatch()
+    row = await floor.row("SELECT * FROM decisions")
+    ids = {name: floor.agent(name).user_id for name in ("ava", "ben", "chen")}
+    assert (row["work_item_id"], row["ruleset_version"], row["rule"], row["step"], row["chosen_agent_id"]) == (
+        call.item_id, 1, "all", 0, ids["ava"]
+    )  # fmt: skip
+    assert row["offer_id"] == await floor.offer_of("ava")
+    assert row["verdicts"] == [
+        {"agent_id": ids["ava"], "verdict": "chosen"},
+        {"agent_id": ids["ben"], "verdict": "eligible"},
+        {"agent_id": ids["chen"], "verdict": "skill_missing", "detail": "billing ≥ 2"},
+    ]
+    assert row["counts"] == {"chosen": 1, "eligible": 1, "skill_missing": 1}
+
+
+async def test_a_group_is_kept_as_one_decision_for_each_who_was_asked(floor: Floor) -> None:
+    await floor.open(rules="- {name: two, then: {steps: [{after_s: 0, offers: 2}]}}")
+    await floor.arrive("ava", "ben", "chen")
+    await floor.ring()
+    await floor.dispatch()
+    rows = await floor.fetch("SELECT chosen_agent_id, counts FROM decisions ORDER BY id")
+    assert [row["chosen_agent_id"] for row in rows] == [floor.agent(name).user_id for name in ("ava", "ben")]
+    assert [row["counts"] for row in rows] == [{"chosen": 2, "eligible": 1}] * 2
+
+
+async def test_only_so_many_verdicts_are_kept_in_full(floor: Floor) -> None:
+    agents = "".join(f"  - {{email: a{n}@example.com, name: A{n}, queues: [support]}}\n" for n in range(30))
+    await floor.open(f"queues: [{{key: support, name: {{en: S}}}}]\nagents:\n{agents}")
+    await floor.arrive("a29", "a3")
+    await floor.ring()
+    await floor.dispatch("pool_support")
+    row = await floor.row("SELECT verdicts, counts FROM decisions")
+    assert len(row["verdicts"]) == dispatcher.VERDICTS_IN_FULL
+    assert [v["verdict"] for v in row["verdicts"][:3]] == ["chosen", "eligible", "offline"]
+    assert row["counts"] == {"chosen": 1, "eligible": 1, "offline": 28}
+
+
+async def test_at_most_eight_offers_a_transaction(floor: Floor) -> None:
+    agents = "".join(f"  - {{email: a{n}@example.com, name: A{n}, queues: [support]}}\n" for n in range(10))
+    await floor.open(f"queues: [{{key: support, name: {{en: S}}}}]\nagents:\n{agents}")
+    await floor.arrive(*(f"a{n}" for n in range(10)))
+    for _ in range(10):
+        await floor.ring()
+    made = [(await floor.transact(lambda tx: one_pass(tx, "pool_support"))).made for _ in range(3)]
+    assert made == [8, 2, 0]
+
+
+# --- the loops -----------------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_sweep_finds_work_whose_wake_was_lost(floor: Floor) -> None:
+    """Nothing carries wakes here, so all that happens comes from the sweep."""
+    await floor.open()
+    await floor.arrive("ava", "dana")
+    async with running(floor.dispatcher):
+        await floor.ring()
+        await floor.ring("de")
+        await until(floor, "SELECT count(*) = 2 FROM offers WHERE state = 'pending'")
+
+
+async def test_a_wake_is_served_at_once(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "SWEEP_S", 3600)
+    await floor.open()
+    await floor.arrive("ava", "dana")
+    matcher = floor.dispatcher
+    await floor.ring("de")
+    async with running(matcher):
+        await until(floor, "SELECT count(*) = 1 FROM offers WHERE state = 'pending'")  # so the loops are up
+        await floor.ring()
+        matcher.wake(POOL)
+        matcher.wake("pool_unknown")
+        await until(floor, "SELECT count(*) = 2 FROM offers WHERE state = 'pending'", within_s=3)
+
+
+async def test_the_sweep_ends_what_no_timer_ended(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    call = await floor.ring("sales")
+    await floor.dispatch()
+    offer_id = await floor.offer_of("ben")
+    await floor.execute("UPDATE offers SET created_at = now() - interval '1 minute', deadline = now() - interval '2 s'")
+    await floor.execute("DELETE FROM timers")
+    await floor.dispatcher._sweep_once()
+    assert (await floor.offer(offer_id))["state"] == "timeout"
+    assert (await floor.item(call))["state"] == "queued"
+    other = await floor.ring()
+    await floor.dispatch()
+    await floor.talk(other, "ava")
+    await floor.hang_up(other)
+    await floor.execute("UPDATE offers SET wrap_ends_at = now() - interval '2 s' WHERE state = 'wrapping'")
+    await floor.execute("DELETE FROM timers")
+    await floor.dispatcher._sweep_once()
+    assert (await floor.item(other))["state"] == "done"
+
+
+async def test_the_sweep_finds_who_is_lost(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    await floor.disconnect("ava")
+    await floor.dispatcher._sweep_once()
+    assert [await floor.presence(name) for name in ("ava", "ben")] == [("reconnecting", None), ("available", None)]
+
+
+async def test_one_that_cannot_be_mended_keeps_no_other_from_it(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    for name in ("ava", "ben"):
+        await floor.disconnect(name)
+    poison, real = floor.agent("ava").user_id, service.agent_is_lost
+
+    async def sometimes_broken(tx: Tx, *, agent_id: int, **more: Any) -> None:
+        if agent_id == poison:
+            raise ValueError("what nobody thought of")
+        await real(tx, agent_id=agent_id, **more)
+
+    monkeypatch.setattr(service, "agent_is_lost", sometimes_broken)
+    await floor.dispatcher._sweep_once()
+    assert await floor.presence("ben") == ("reconnecting", None)
+
+
+async def test_a_broker_that_is_away_stops_nobody(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: Any) -> None:
+        raise BrokerUnavailable("gone")
+
+    monkeypatch.setattr(floor.outbox.broker, "declare", away)
+    await floor.open()
+    await floor.arrive("ava")
+    await floor.ring()
+    async with running(floor.dispatcher):
+        await until(floor, "SELECT count(*) = 1 FROM offers WHERE state = 'pending'")
+
+
+async def test_a_database_that_is_away_is_waited_for(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    await floor.ring()
+    real, failures = floor.outbox.transact, iter([Unavailable("gone"), ValueError("odd"), TimeoutError()])
+
+    async def transact(body: Any, **more: Any) -> Any:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return await real(body, **more)
+
+    monkeypatch.setattr(floor.outbox, "transact", transact)
+    async with running(floor.dispatcher):
+        await until(floor, "SELECT count(*) = 1 FROM offers WHERE state = 'pending'", within_s=12)
+
+
+async def test_a_new_pool_is_served_without_a_restart(floor: Floor) -> None:
+    await floor.open("queues: [{key: a, name: {en: A}}]")
+    async with running(floor.dispatcher):
+        await floor.open()
+        await floor.arrive("dana")
+        await floor.ring("de")
+        await until(floor, "SELECT count(*) = 1 FROM offers WHERE state = 'pending'")
+
+
+async def test_r15_r34_a_decision_can_be_replayed(floor: Floor) -> None:
+    await floor.open(rules=GERMAN_FIRST)
+    await floor.arrive("ava", "ben", "chen")
+    for language in ("de", "en", "de", "en"):
+        await floor.ring(language=language)
+
+    async def twice(tx: Tx) -> tuple[Any, Any]:
+        agents = await sql.pool_agents(tx.conn, pool=POOL)
+        first = await dispatcher._decide(tx.conn, POOL, agents, tx.now)
+        renamed = tuple(replace(agent) for agent in reversed(agents))
+        return first, await dispatcher._decide(tx.conn, POOL, renamed, tx.now)
+
+    first, second = await floor.transact(twice)
+    assert first == second
+    assert len(first) == 2
