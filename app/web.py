@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ OPERATIONS: Final[list[Operation]] = [
 ]
 
 
+@lru_cache(maxsize=1)
 def openapi_document(version: str) -> dict[str, Any]:
     return document(OPERATIONS, version=version, extra_models=SOCKET_MODELS)
 
