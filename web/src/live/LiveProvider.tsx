@@ -46,6 +46,16 @@ export function useLive(): LiveConnection {
   return live;
 }
 
+/** While this component is on the screen, the changes of one ticket come live, if there is a connection at all. */
+export function useViewing(ticketId: number | undefined): void {
+  const live = useContext(Context);
+  useEffect(() => {
+    if (ticketId === undefined) return;
+    live?.viewing(ticketId);
+    return () => live?.viewing(null);
+  }, [live, ticketId]);
+}
+
 export function useLiveStatus(): LiveStatus {
   const live = useLive();
   return useSyncExternalStore(live.subscribe, live.getStatus);

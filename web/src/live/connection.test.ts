@@ -14,6 +14,7 @@ let io: Server;
 let desks: Namespace;
 let handshakes: { ticket: string; last_seq: number | null }[];
 let acks: number[];
+let viewed: (number | null)[];
 let tickets = 0;
 let cached: Desk | undefined;
 let refreshes: number;
@@ -41,6 +42,7 @@ function open(onEvent?: (event: DeskEvent) => void): LiveConnection {
 beforeEach(async () => {
   handshakes = [];
   acks = [];
+  viewed = [];
   tickets = 0;
   refreshes = 0;
   cached = undefined;
@@ -51,6 +53,7 @@ beforeEach(async () => {
     const auth = socket.handshake.auth as { ticket: string; last_seq: number | null };
     handshakes.push(auth);
     socket.on("ack", ({ seq }: { seq: number }) => acks.push(seq));
+    socket.on("viewing", ({ ticket_id }: { ticket_id: number | null }) => viewed.push(ticket_id));
     if (auth.last_seq === null) socket.emit("snapshot", snapshotAt(10));
   });
   await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
@@ -107,6 +110,16 @@ test("while the socket is down the desk is read over REST, and the state says so
   await vi.waitFor(() => expect(states).toContain("lost"));
   expect(refreshes).toBeGreaterThan(0);
   await vi.waitFor(() => expect(states.at(-1)).toBe("live"));
+});
+
+test("a ticket is followed until it is left, and again after the connection was lost", async () => {
+  const opened = open();
+  opened.viewing(7);
+  await vi.waitFor(() => expect(viewed).toEqual([7]));
+  desks.disconnectSockets(true);
+  await vi.waitFor(() => expect(viewed).toEqual([7, 7]));
+  opened.viewing(null);
+  await vi.waitFor(() => expect(viewed).toEqual([7, 7, null]));
 });
 
 test("a refused account is not asked again", async () => {

@@ -39,6 +39,7 @@ export class LiveConnection {
   private readonly socket: DeskSocket;
   private readonly listeners = new Set<() => void>();
   private readonly reported = new Set<number>();
+  private viewed: number | null = null;
   private ticket = "";
   private attempts = 0;
   private hasSnapshot = false;
@@ -99,6 +100,12 @@ export class LiveConnection {
     this.socket.emit("painted", { offer_id: offerId, ms });
   }
 
+  /** Follow one ticket, or none: its changes come live, also after the connection was lost. */
+  viewing(ticketId: number | null): void {
+    this.viewed = ticketId;
+    if (this.socket.connected) this.socket.emit("viewing", { ticket_id: ticketId });
+  }
+
   private receive(event: DeskEvent): void {
     const { read, write, onEvent } = this.options;
     const before = read();
@@ -143,6 +150,7 @@ export class LiveConnection {
   }
 
   private readonly onConnect = (): void => {
+    if (this.viewed !== null) this.viewing(this.viewed);
     // Unnumbered news (tickets, queues) of the time without a socket is not replayed: read it once.
     if (this.hasSnapshot) void this.options.refresh().catch(() => undefined);
     this.attempts = 0;

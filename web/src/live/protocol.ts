@@ -44,6 +44,7 @@ export interface ServerToClient {
 export interface ClientToServer {
   ack: (message: { seq: number }) => void;
   painted: (message: { offer_id: number; ms: number }) => void;
+  viewing: (message: { ticket_id: number | null }) => void;
 }
 
 export function isClosed(data: EventData["call_changed"]): data is CallClosed {

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import type { Me } from "@/api/types";
 import { ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
+import { useViewing } from "@/live/LiveProvider";
 import { PriorityChip, TicketStateChip } from "@/parts/TicketParts";
 
 import { TicketActivity } from "./TicketActivity";
@@ -16,6 +17,7 @@ import { useTicket } from "./useTickets";
 export function TicketPage({ id, me }: { id: string; me: Me }) {
   const { t } = useTranslation();
   const { data: ticket, error, refetch } = useTicket(id);
+  useViewing(ticket?.id);
   if (error) return <ErrorState error={error} retry={() => void refetch()} />;
   if (!ticket) {
     return (
