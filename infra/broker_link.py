@@ -179,6 +179,7 @@ class Link:
                 # A fault inside the client library must not end the process that answers calls.
                 log.exception("rabbitmq link failed", link=self._name)
                 self._note(error)
+            heed_cancellation()
             await pause.wait()
 
     def works(self) -> None:

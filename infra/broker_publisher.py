@@ -152,6 +152,10 @@ class Publisher:
             elif isinstance(unavailable.__cause__, DeliveryError):
                 log.warning("message refused, queue full", exchange=exchange, key=key)
             return False
+        except Exception:
+            # AMQP cannot carry it (a correlation id of 300 bytes, say); the rest of the batch goes on.
+            log.exception("message cannot be written", key=key, message_id=message.message_id)
+            return False
         return True
 
     async def _serve(self, connection: AbstractConnection) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiormq
 import pytest
@@ -209,6 +210,17 @@ async def test_retries_of_a_consumer_that_is_gone_are_parked_and_hold_up_nobody(
         await bench.broker.publish([Outgoing(a_message(), consumer.name)])
         await until(lambda: handler.finished == 2, within_s=5)
     assert len(await bench.parked(gone, expected=100)) == 100
+
+
+async def test_a_message_amqp_cannot_carry_spoils_only_its_own_answer(bench: RabbitBench) -> None:
+    consumer = await bench.consumer("narrow")
+    batch = [
+        Outgoing(a_message(), consumer.name),
+        Outgoing(replace(a_message(), correlation_id="x" * 300), consumer.name),
+        Outgoing(a_message(), consumer.name),
+    ]
+    assert await bench.broker.publish(batch) == [True, False, True]
+    assert await bench.broker.publish(batch[:1]) == [True]
 
 
 async def test_a_dispatch_queue_keeps_one_wake(bench: RabbitBench) -> None:
