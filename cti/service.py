@@ -219,14 +219,15 @@ async def leg_status(tx: Tx, hook: Webhook) -> None:
         log.info(
             "callback of an unknown leg"
         )  # kept as a provider event: the call may still come, or the reconciler finds it
-    elif leg["kind"] == "customer":
-        await customer_gone(tx, sid=hook.call_sid, at=at, failed=status in FAILED_STATUSES)
-        await tx.conn.execute(sql.END_LEG, hook.call_sid, status, at)
+        return
+    call = await sql.lock_call(tx.conn, call_id=leg["call_id"])
+    await tx.conn.execute(sql.END_LEG, hook.call_sid, status, at)
+    if call is None:
+        return
+    if leg["kind"] == "customer":
+        await apply(tx, call, CallerGone(at, failed=status in FAILED_STATUSES))
     else:
-        call = await sql.lock_call(tx.conn, call_id=leg["call_id"])
-        await tx.conn.execute(sql.END_LEG, hook.call_sid, status, at)
-        if call is not None:
-            await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
+        await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
 
 
 async def conference_event(tx: Tx, hook: Webhook) -> None:
