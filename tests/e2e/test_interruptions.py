@@ -1,0 +1,88 @@
+"""A call outlives what happens to the browser."""
+
+import time
+
+from playwright.async_api import expect
+
+from tests.e2e.running import AGENTS, MARIA, Ringdesk
+from tests.e2e.screens import Desk, at_work
+from tests.e2e.watching import Visitors
+
+
+async def test_a_reload_in_the_middle_of_a_call(visitors: Visitors, ringdesk: Ringdesk) -> None:
+    page = await visitors.arrive("/demo")
+    desk = await at_work(ringdesk, page)
+    await page.get_by_role("button", name="Call", exact=True).click()
+    await desk.rings("Maria Lopez")
+    await desk.accept()
+    await desk.note.fill("Wants a refund")
+    await desk.note_is_saved()
+    await page.get_by_role("button", name="Complaint").click()
+    talked = await desk.seconds_talked()
+
+    began = time.monotonic()
+    await page.reload(wait_until="commit")
+    await desk.is_in_call()
+    await expect(desk.note).to_have_value("Wants a refund")
+    assert await desk.seconds_talked() >= talked
+    assert time.monotonic() - began <= 3
+
+
+async def test_another_browser_takes_the_call_over(visitors: Visitors, ringdesk: Ringdesk) -> None:
+    """The first one is gone for good, with a note that it had just begun to save."""
+    lost = await at_work(ringdesk, await visitors.arrive("/desk", email=AGENTS[0]))
+    sid = await ringdesk.call(MARIA)
+    await lost.rings("Maria Lopez")
+    await lost.accept()
+    await lost.note.fill("Half a sent")
+    await lost.note_is_saved()
+    await lost.page.context.close()
+
+    desk = Desk(await visitors.arrive("/desk", email=AGENTS[0]))
+    await desk.is_in_call()
+    await expect(desk.note).to_have_value("Half a sent")
+    assert (await ringdesk.record(sid))["state"] == "in_call"
+    await ringdesk.hang_up(sid)
+    await desk.is_wrapping()
+    await desk.finish()
+
+
+async def test_the_connection_is_gone_for_a_while(visitors: Visitors, ringdesk: Ringdesk) -> None:
+    visitors.faults.expect("ERR_INTERNET_DISCONNECTED")
+    page = await visitors.arrive("/desk", email=AGENTS[0])
+    desk = await at_work(ringdesk, page)
+    sid = await ringdesk.call(MARIA)
+    await desk.rings("Maria Lopez")
+    await desk.accept()
+
+    began = time.monotonic()
+    await page.context.set_offline(True)
+    await expect(desk.banner).to_be_visible()
+    assert time.monotonic() - began <= 3
+    await desk.note.fill("Written without a connection")
+    await ringdesk.hang_up(sid)  # nobody tells the browser
+    await page.context.set_offline(False)
+    await expect(desk.banner).to_have_count(0)
+    await desk.is_wrapping()
+    await expect(desk.note).to_have_value("Written without a connection")
+    await desk.note_is_saved()
+    await desk.finish()
+    ticket = await ringdesk.ticket(sid)
+    assert "Written without a connection" in [note["body"] for note in ticket["notes"]]
+
+
+async def test_a_pop_reaches_every_window_and_leaves_it(visitors: Visitors, ringdesk: Ringdesk) -> None:
+    """Two windows of one agent: one takes the call, both show it, the pop is in neither."""
+    one = await at_work(ringdesk, await visitors.arrive("/desk", email=AGENTS[0]))
+    page = await one.page.context.new_page()
+    await page.goto("/tickets")
+    await ringdesk.call(MARIA)
+    await one.rings("Maria Lopez")
+    await expect(page.get_by_text("Maria Lopez is calling")).to_be_visible()
+    await page.get_by_role("link", name="Show call").click()
+    other = Desk(page)
+    await other.rings("Maria Lopez")
+    await other.accept()
+    await one.is_in_call()
+    await expect(one.pop).to_have_count(0)
+    await expect(one.page.get_by_test_id("toast")).to_have_count(0)
