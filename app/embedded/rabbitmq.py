@@ -54,7 +54,6 @@ async def private_rabbitmq(data_dir: Path) -> AsyncIterator[Server]:
     home = await asyncio.to_thread(places.home, data_dir, "rabbitmq", throwaway=False)
     async with children.lock(home):
         await children.end_leftovers(home.record)
-        await asyncio.to_thread(_forget, home)
         mapper_port = children.free_port()
         port = children.free_port(avoid=(mapper_port,))
         distribution_port = children.free_port(avoid=(mapper_port, port))
@@ -83,11 +82,6 @@ async def private_rabbitmq(data_dir: Path) -> AsyncIterator[Server]:
             )
 
 
-def _forget(home: Home) -> None:
-    """Start empty: nothing in the broker is truth, and after a kill a queue declared in the last second comes back dead."""
-    shutil.rmtree(home.data / "mnesia", ignore_errors=True)
-
-
 def _find_epmd() -> Path:
     on_path = shutil.which("epmd")
     candidates = [*([Path(on_path)] if on_path else []), *sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))]
@@ -98,7 +92,7 @@ def _find_epmd() -> Path:
 
 
 def _password(home: Home) -> str:
-    """Made once and kept, so that the address stays the same over starts."""
+    """The node keeps its users, so the password is made once and kept beside them."""
     kept = home.folder / "password"
     if not kept.exists():
         with open(kept, "w", opener=lambda name, flags: os.open(name, flags, mode=0o600)) as file:
