@@ -45,8 +45,9 @@ async def simulate(
     password: str = demo_account.PASSWORD,
     agent_habits: Habits | None = None,
     caller_habits: CallerHabits | None = None,
+    enough: asyncio.Event | None = None,
 ) -> Report:
-    """Drive calls and agents for `duration_s` and account for every call.
+    """Drive calls and agents for `duration_s`, or until `enough` is set, and account for every call.
 
     `numbers`: phone number → key of the queue it leads to; only numbers that one of the agents found can serve are
     dialled. Raises SimulationFailed when the service does not answer or no agent is free.
@@ -66,7 +67,7 @@ async def simulate(
             crowd = Crowd(run.chance.child(), caller_habits or CallerHabits(), await customer_numbers(service))
             team = [run.agent(email, password, agent_habits) for email in chosen]
             async with _at_work(team, run.say):
-                await _dial(run, phones, crowd, dialled, calls_per_minute, duration_s)
+                await _dial(run, phones, crowd, dialled, calls_per_minute, duration_s, enough or asyncio.Event())
                 await _run_out(run, phones)
                 judgements = await _account(run, service)
     except (Refused, Unanswered) as failed:
@@ -143,19 +144,29 @@ async def _until_ready(team: list[ScriptedAgent], say: Callable[[str], None]) ->
 
 
 async def _dial(
-    run: _Run, phones: Api, crowd: Crowd, numbers: list[str], calls_per_minute: float, duration_s: float
+    run: _Run,
+    phones: Api,
+    crowd: Crowd,
+    numbers: list[str],
+    calls_per_minute: float,
+    duration_s: float,
+    enough: asyncio.Event,
 ) -> None:
     """The stream of calls. Draws happen in one order whatever the answers, so that a seed repeats."""
     arrivals, targets = run.chance.child(), run.chance.child()
     began = time.monotonic()
     due_s = arrivals.next_arrival_s(calls_per_minute)
     async with asyncio.TaskGroup() as group:
-        while due_s < duration_s:
-            await asyncio.sleep(max(due_s - (time.monotonic() - began), 0))
+        while not await _set_within(enough, min(due_s, duration_s) - (time.monotonic() - began)) and due_s < duration_s:
             group.create_task(_start_call(run, phones, crowd.next_call(targets.one_of(numbers))))
             due_s += arrivals.next_arrival_s(calls_per_minute)
-        await asyncio.sleep(max(duration_s - (time.monotonic() - began), 0))
     run.say(f"{len(run.sids)} calls started")
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), max(seconds, 0))
+    return event.is_set()
 
 
 async def _start_call(run: _Run, phones: Api, call: dict[str, Any]) -> None:
