@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
@@ -17,10 +17,11 @@ from infra.outbox import Tx, publish
 from infra.postgres import Connection
 from routing import explain, service
 from routing import queries as sql
+from routing.decide import current_step
 from routing.decide import explain as verdicts_of
 from routing.live import board, presence_of
 from routing.messages import Presence, QueueStats
-from routing.model import OfferRow
+from routing.model import AgentVerdict, OfferRow, Verdict, WaitingItem
 
 ROUTES = Routes("routing")
 
@@ -268,12 +269,14 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
         raise NotFound("There is no such work item.")
     now = call.resources.clock.now()
     item = sql.item_of(row)
-    agents = await sql.pool_agents(conn, pool=row["pool_id"])
-    names = {agent.id: agent.name for agent in agents}
-    current = verdicts_of(item, agents, row["ended_at"] or now)
     decisions = await conn.fetch(sql.DECISIONS_OF_ITEM, item.id)
+    named = {verdict["agent_id"] for decision in decisions for verdict in decision["verdicts"]}
+    names = {each["id"]: each["name"] for each in await conn.fetch(sql.NAMES_OF_AGENTS, list(named))}
+    is_waiting = row["state"] == "queued"
+    current: list[AgentVerdict] = []
     sentences: list[dict[str, str]] = []
-    if row["state"] == "queued":
+    if is_waiting:
+        current = verdicts_of(item, await sql.pool_agents(conn, pool=row["pool_id"]), now)
         ahead = 0
         if row["call_id"] is not None:
             waiting = await conn.fetchrow(sql.WAIT_STATE, row["call_id"])
@@ -288,13 +291,12 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             state=row["state"],
             queue=item.queue,
             rule=item.rule,
-            step=decisions[-1]["step"] if decisions else 0,
+            step=decisions[-1]["step"] if decisions and not is_waiting else current_step(item, row["ended_at"] or now),
             entered_at=item.entered_at,
             waited_s=round(waited, 1),
         ),
         sentences=sentences,
-        decisions=[_decision(d, names) for d in decisions]
-        + ([_now(item, current, now)] if row["state"] == "queued" else []),
+        decisions=[_decision(d, names) for d in decisions] + ([_now(item, current, now)] if is_waiting else []),
     )
 
 
@@ -319,15 +321,20 @@ def _decision(row: Any, names: dict[Any, str]) -> DecisionOut:
     )
 
 
-def _now(item: Any, verdicts: Any, now: datetime) -> DecisionOut:
-    """What a decision at this moment would say: nobody can have it."""
+NOBODY_NOW: Final = {"en": "Nobody can take it at this moment.", "zh-CN": "目前没有坐席可以接听。"}
+OFFER_IS_DUE: Final = {"en": "Somebody is free for it and is about to be asked.", "zh-CN": "已有空闲坐席，即将分配。"}
+
+
+def _now(item: WaitingItem, verdicts: list[AgentVerdict], now: datetime) -> DecisionOut:
+    """What a decision at this moment would say: as a rule, that nobody can have it."""
+    is_due = any(verdict.verdict is Verdict.ELIGIBLE for verdict in verdicts)
     return DecisionOut(
         at=now,
         ruleset_version=item.ruleset_version,
         rule=item.rule,
-        step=0,
+        step=current_step(item, now),
         chosen=None,
-        sentence={"en": "Nobody can take it at this moment.", "zh-CN": "目前没有坐席可以接听。"},
+        sentence=OFFER_IS_DUE if is_due else NOBODY_NOW,
         verdicts=[_verdict(v.agent_id, v.name, v.verdict.value) for v in verdicts[:20]],
         counts=dict(Counter(v.verdict.value for v in verdicts)),
     )

@@ -348,6 +348,7 @@ SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, a.name AS cho
 FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
 WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
 """
+NAMES_OF_AGENTS: Final = "SELECT id, name FROM agents WHERE id = ANY($1)"
 
 
 def offer_of(row: Any) -> OfferRow:

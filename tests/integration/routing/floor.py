@@ -311,10 +311,7 @@ class Floor:
 
     async def run_out(self, offer_id: int) -> None:
         """The deadline passes and its timer runs."""
-        await self.execute(
-            "UPDATE offers SET created_at = created_at - interval '1 hour', deadline = now() - interval '1 millisecond' WHERE id = $1",
-            offer_id,
-        )
+        await self.execute("UPDATE offers SET deadline = now() - interval '1 millisecond' WHERE id = $1", offer_id)
         await self.run_timer(service.OFFER_TIMER, offer_id)
 
     async def timer_due_in(self, kind: str, object_id: int) -> float | None:
