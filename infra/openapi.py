@@ -50,19 +50,28 @@ class ApiModel(BaseModel):
     def _only_storable(cls, values: Any) -> Any:
         """Postgres stores no NUL and no number beyond 64 bits, JSON has no NaN, and half a surrogate pair has no UTF-8 form:
         the caller's error, never a failure of ours."""
-        if not _is_storable(values):
-            raise ValueError("text may not hold NUL or unpaired surrogates, numbers must be finite and below 2^63")
+        place = _unstorable(values, "")
+        if place is not None:
+            raise ValueError(
+                f"{place or 'value'}: text may not hold NUL or unpaired surrogates, numbers must be finite and below 2^63"
+            )
         return values
 
 
-def _is_storable(value: Any) -> bool:
+def _unstorable(value: Any, place: str) -> str | None:
+    """Where the first value is that no column takes; None when there is none."""
     if isinstance(value, str):
-        return "\x00" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+        return place if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value) else None
     if isinstance(value, (int, float)):
-        return -(2.0**63) <= value < 2.0**63  # false for NaN
+        return None if -(2.0**63) <= value < 2.0**63 else place  # NaN is nowhere between
+    parts: list[tuple[str, Any]] = []
     if isinstance(value, dict):
-        return all(_is_storable(part) for pair in value.items() for part in pair)
-    return all(_is_storable(part) for part in value) if isinstance(value, list) else True
+        if any(_unstorable(key, place) is not None for key in value):
+            return place
+        parts = [(f"{place}.{key}".lstrip("."), part) for key, part in value.items()]
+    elif isinstance(value, list):
+        parts = [(f"{place}[{index}]", part) for index, part in enumerate(value)]
+    return next((found for name, part in parts if (found := _unstorable(part, name)) is not None), None)
 
 
 class Nothing(ApiModel):
