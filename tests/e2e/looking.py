@@ -19,6 +19,11 @@ FIND_FAULTS: Final = """async options => {
     const {violations} = await axe.run(options);
     return violations.flatMap(({id, nodes}) => nodes.map(({target, failureSummary}) => `${id}: ${target}: ${failureSummary}`));
 }"""
+STANDS_STILL: Final = """async () => {
+    for (let still = 0; still < 3; still = document.getAnimations().length > 0 ? 0 : still + 1) {
+        await new Promise(requestAnimationFrame);
+    }
+}"""
 STICKS_OUT: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -38,6 +43,7 @@ async def look(page: Page, name: str, *, has_popup: bool = False) -> Sequence[st
 
 
 async def _look(page: Page, name: str, options: Mapping[str, Any]) -> list[str]:
+    await page.evaluate(STANDS_STILL)
     if PICTURES:
         Path(PICTURES).mkdir(parents=True, exist_ok=True)
         await page.screenshot(path=Path(PICTURES) / f"{name}.png")
