@@ -324,7 +324,7 @@ async def running_stack(database_url: str, redis_url: str, *, pool: int = 10) ->
     listener.setblocking(False)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     clock, wire = VirtualClock(start=datetime.now(UTC).replace(microsecond=0)), Wire()
-    provider = create_app(SimulatorConfig(service_base_url=url, clock=clock))
+    provider = create_app(SimulatorConfig(service_base_url=url, clock=clock, seed=7))
     provider.middlewares.append(wire.middleware)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(TestServer(provider))
