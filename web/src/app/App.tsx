@@ -7,19 +7,23 @@ import { onSignedOut } from "@/api/client";
 import { createQueries } from "@/app/queries";
 import { createAppRouter } from "@/app/router";
 import { Toasts } from "@/design/Toasts";
-import { cssVariablesResolver, theme } from "@/design/theme";
+import { cssVariablesResolver, stillTheme, theme } from "@/design/theme";
 import { SESSION_KEY } from "@/features/session/session";
 
 const schemes = localStorageColorSchemeManager({ key: "ringdesk.scheme" });
 
-/** End-to-end tests switch transitions off, so that a picture is never half faded. */
-function isTest(): boolean {
+/** End-to-end tests switch motion off, so that a picture is never half faded. Dialogs stay in their portals. */
+function isStill(): boolean {
   return new URLSearchParams(location.search).has("test") || localStorage.getItem("ringdesk.test") !== null;
 }
 
 export function App() {
   const [queries] = useState(createQueries);
   const [router] = useState(() => createAppRouter(queries));
+  const [still] = useState(isStill);
+  useEffect(() => {
+    document.documentElement.toggleAttribute("data-still", still);
+  }, [still]);
   useEffect(
     () =>
       onSignedOut(() => {
@@ -32,11 +36,10 @@ export function App() {
   );
   return (
     <MantineProvider
-      theme={theme}
+      theme={still ? stillTheme : theme}
       cssVariablesResolver={cssVariablesResolver}
       colorSchemeManager={schemes}
       defaultColorScheme="auto"
-      env={isTest() ? "test" : "default"}
     >
       <QueryClientProvider client={queries}>
         <RouterProvider router={router} />

@@ -1,4 +1,10 @@
-import { createTheme, type CSSVariablesResolver, type MantineColorsTuple } from "@mantine/core";
+import {
+  createTheme,
+  type CSSVariablesResolver,
+  type MantineColorsTuple,
+  type MantineThemeOverride,
+  mergeThemeOverrides,
+} from "@mantine/core";
 
 /** Mantine takes its colours from tokens.css; the tuples only serve its own shade arithmetic. */
 const accent: MantineColorsTuple = [
@@ -12,7 +18,7 @@ const gray: MantineColorsTuple = [
   "#f8f9fb", "#f0f2f5", "#e2e5ea", "#d5dae1", "#c6ccd6", "#858d9b", "#5c6573", "#4c5563", "#3d4552", "#14181f",
 ];
 
-export const theme = createTheme({
+const options: MantineThemeOverride = {
   primaryColor: "accent",
   primaryShade: { light: 7, dark: 6 },
   colors: { accent, dark, gray },
@@ -29,6 +35,15 @@ export const theme = createTheme({
     Menu: { defaultProps: { radius: "8px", withInitialFocusPlaceholder: false } },
     Popover: { defaultProps: { radius: "8px" } },
   },
+};
+
+export const theme = createTheme(options);
+
+const still = { defaultProps: { transitionProps: { duration: 0 } } };
+
+/** Nothing fades or slides: for pictures taken by end-to-end tests. */
+export const stillTheme = mergeThemeOverrides(theme, {
+  components: { Modal: still, Drawer: still, Menu: still, Popover: still, Tooltip: still, Combobox: still, Select: still },
 });
 
 const shared = {

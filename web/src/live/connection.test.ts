@@ -1,10 +1,11 @@
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Namespace, Server } from "socket.io";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 
 import type { Desk } from "@/api/types";
 import { aDesk, aPop } from "@/test/builders";
+import { eventually } from "@/test/eventually";
 
 import { LiveConnection } from "./connection";
 import type { DeskEvent } from "./protocol";
@@ -66,7 +67,7 @@ afterEach(async () => {
 
 test("the first connection starts from the snapshot and acknowledges it", async () => {
   open();
-  await vi.waitFor(() => expect(acks).toEqual([10]));
+  await eventually(() => expect(acks).toEqual([10]));
   expect(handshakes).toEqual([{ ticket: "ticket-1", last_seq: null }]);
   expect(live?.status.state).toBe("live");
   expect(cached?.seq).toBe(10);
@@ -74,29 +75,29 @@ test("the first connection starts from the snapshot and acknowledges it", async 
 
 test("events of one turn are acknowledged with one number", async () => {
   open();
-  await vi.waitFor(() => expect(acks).toEqual([10]));
+  await eventually(() => expect(acks).toEqual([10]));
   send(popAt(11));
   send(popAt(12));
-  await vi.waitFor(() => expect(acks.at(-1)).toBe(12));
+  await eventually(() => expect(acks.at(-1)).toBe(12));
   expect(cached?.offers.map(({ offer_id }) => offer_id)).toEqual([11, 12]);
 });
 
 test("a repeated event is acknowledged again and told to nobody", async () => {
   const told: string[] = [];
   open(({ type, seq }) => told.push(`${type} ${seq}`));
-  await vi.waitFor(() => expect(acks).toEqual([10]));
+  await eventually(() => expect(acks).toEqual([10]));
   send(popAt(11));
-  await vi.waitFor(() => expect(acks.at(-1)).toBe(11));
+  await eventually(() => expect(acks.at(-1)).toBe(11));
   send(popAt(11));
-  await vi.waitFor(() => expect(acks).toEqual([10, 11, 11]));
+  await eventually(() => expect(acks).toEqual([10, 11, 11]));
   expect(told).toEqual(["snapshot null", "screen_pop 11"]);
 });
 
 test("a gap ends the connection; the next one asks with a fresh ticket from the last number", async () => {
   open();
-  await vi.waitFor(() => expect(acks).toEqual([10]));
+  await eventually(() => expect(acks).toEqual([10]));
   send(popAt(13));
-  await vi.waitFor(() => expect(handshakes).toHaveLength(2));
+  await eventually(() => expect(handshakes).toHaveLength(2));
   expect(handshakes[1]).toEqual({ ticket: "ticket-2", last_seq: 10 });
   expect(cached?.seq).toBe(10);
   expect(refreshes).toBeGreaterThan(0);
@@ -105,21 +106,21 @@ test("a gap ends the connection; the next one asks with a fresh ticket from the 
 test("while the socket is down the desk is read over REST, and the state says so", async () => {
   const states: string[] = [];
   open().subscribe(() => states.push(live?.status.state ?? ""));
-  await vi.waitFor(() => expect(acks).toEqual([10]));
+  await eventually(() => expect(acks).toEqual([10]));
   desks.disconnectSockets(true);
-  await vi.waitFor(() => expect(states).toContain("lost"));
+  await eventually(() => expect(states).toContain("lost"));
   expect(refreshes).toBeGreaterThan(0);
-  await vi.waitFor(() => expect(states.at(-1)).toBe("live"));
+  await eventually(() => expect(states.at(-1)).toBe("live"));
 });
 
 test("a ticket is followed until it is left, and again after the connection was lost", async () => {
   const opened = open();
   opened.viewing(7);
-  await vi.waitFor(() => expect(viewed).toEqual([7]));
+  await eventually(() => expect(viewed).toEqual([7]));
   desks.disconnectSockets(true);
-  await vi.waitFor(() => expect(viewed).toEqual([7, 7]));
+  await eventually(() => expect(viewed).toEqual([7, 7]));
   opened.viewing(null);
-  await vi.waitFor(() => expect(viewed).toEqual([7, 7, null]));
+  await eventually(() => expect(viewed).toEqual([7, 7, null]));
 });
 
 test("a refused account is not asked again", async () => {
@@ -127,6 +128,6 @@ test("a refused account is not asked again", async () => {
     next(Object.assign(new Error("no"), { data: { code: "forbidden" } }));
   });
   open();
-  await vi.waitFor(() => expect(live?.status.state).toBe("refused"));
+  await eventually(() => expect(live?.status.state).toBe("refused"));
   expect(tickets).toBe(1);
 });

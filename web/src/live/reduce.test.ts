@@ -91,6 +91,14 @@ describe("versions", () => {
     expect(changed.offers[0]?.ticket).toMatchObject({ state: "pending_customer", last_note: "Refund approved." });
   });
 
+  test("a pop built before a ticket changed does not turn the ticket back", () => {
+    const desk = aDesk({ calls: [aCall()] });
+    const changed = event("ticket_changed", aTicket({ version: 9, state: "resolved" }), null);
+    const late = event("call_changed", aCall({ version: 2, state: "wrapping" }), 11);
+    const call = [changed, late].reduce(reduce, desk).calls[0];
+    expect(call).toMatchObject({ state: "wrapping", pop: { ticket: { state: "resolved", version: 9 } } });
+  });
+
   test("a ticket assigned to me appears in my work, one taken away or finished leaves it", () => {
     const desk = aDesk({ tickets: [] });
     const mine = reduce(desk, event("ticket_changed", aTicket(), null));

@@ -53,12 +53,13 @@ function applyPop(desk: Desk, pop: ScreenPop): Desk {
   const call = desk.calls.find((candidate) => candidate.pop.offer_id === pop.offer_id);
   if (call) {
     if (pop.version < call.pop.version) return desk;
-    return { ...desk, calls: desk.calls.map((other) => (other === call ? { ...call, pop } : other)) };
+    const newer = { ...call, pop: keepNewerTicket(call.pop, pop) };
+    return { ...desk, calls: desk.calls.map((other) => (other === call ? newer : other)) };
   }
   const known = desk.offers.find((offer) => offer.offer_id === pop.offer_id);
   if (known && pop.version < known.version) return desk;
   const offers = known
-    ? desk.offers.map((offer) => (offer === known ? pop : offer))
+    ? desk.offers.map((offer) => (offer === known ? keepNewerTicket(known, pop) : offer))
     : [...desk.offers, pop];
   return { ...desk, offers };
 }
@@ -73,7 +74,14 @@ function applyCall(desk: Desk, call: ActiveCall): Desk {
   const known = desk.calls.find((other) => other.pop.call.id === call.pop.call.id);
   if (!known) return { ...rest, calls: [...desk.calls, call] };
   if (call.version < known.version) return rest;
-  return { ...rest, calls: desk.calls.map((other) => (other === known ? call : other)) };
+  const newer = { ...call, pop: keepNewerTicket(known.pop, call.pop) };
+  return { ...rest, calls: desk.calls.map((other) => (other === known ? newer : other)) };
+}
+
+/** A ticket's own event may overtake a pop that was built a moment earlier. */
+function keepNewerTicket(known: ScreenPop, fresh: ScreenPop): ScreenPop {
+  if (known.ticket.id !== fresh.ticket.id || known.ticket.version <= fresh.ticket.version) return fresh;
+  return { ...fresh, ticket: { ...fresh.ticket, ...known.ticket } };
 }
 
 function closed(desk: Desk, callId: number): Desk {

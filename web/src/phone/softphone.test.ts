@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 
 import type { VoiceToken } from "@/api/types";
+import { eventually } from "@/test/eventually";
 import { Service } from "@/test/service";
 
 import { Softphone } from "./softphone";
@@ -32,30 +33,30 @@ afterEach(() => {
 test("it joins a call once, however often it is asked", async () => {
   phone.connect(42);
   phone.connect(42);
-  await vi.waitFor(() => expect(phone.status.leg).toBe("open"));
+  await eventually(() => expect(phone.status.leg).toBe("open"));
   expect(service.bodiesOf("POST /demo/phone/connect")).toEqual([{ token: "jwt", params: { CallId: "42" } }]);
 });
 
 test("hanging up ends the leg at the simulator", async () => {
   phone.connect(42);
-  await vi.waitFor(() => expect(phone.status.leg).toBe("open"));
+  await eventually(() => expect(phone.status.leg).toBe("open"));
   phone.hangUp();
-  await vi.waitFor(() => expect(service.bodiesOf("POST /demo/phone/CA1/hangup")).toHaveLength(1));
+  await eventually(() => expect(service.bodiesOf("POST /demo/phone/CA1/hangup")).toHaveLength(1));
   expect(phone.status.leg).toBe("ended");
 });
 
 test("a phone that cannot join says why, and can be asked again", async () => {
   service.on("POST /demo/phone/connect", { status: 502, body: {} });
   phone.connect(42);
-  await vi.waitFor(() => expect(phone.status).toMatchObject({ leg: "ended", error: "connect" }));
+  await eventually(() => expect(phone.status).toMatchObject({ leg: "ended", error: "connect" }));
   service.on("POST /demo/phone/connect", { status: 201, body: { sid: "CA1" } });
   phone.connect(42);
-  await vi.waitFor(() => expect(phone.status).toMatchObject({ leg: "open", error: null }));
+  await eventually(() => expect(phone.status).toMatchObject({ leg: "open", error: null }));
 });
 
 test("after a reload the leg is found again, not dialled a second time", async () => {
   phone.connect(42);
-  await vi.waitFor(() => expect(phone.status.leg).toBe("open"));
+  await eventually(() => expect(phone.status.leg).toBe("open"));
   phone.stop();
   phone = new Softphone(1, () => Promise.resolve(token));
   phone.start();

@@ -20,9 +20,12 @@ vi.stubGlobal(
     disconnect() {}
   },
 );
-configure({ getElementError: (message) => new Error(message ?? "not found") });
+// Patient: these tests also run on a busy machine. They wait for conditions, so patience costs nothing.
+configure({ asyncUtilTimeout: 8000, getElementError: (message) => new Error(message ?? "not found") });
 Object.defineProperty(document, "fonts", { value: new EventTarget() });
 Element.prototype.scrollIntoView = () => undefined;
+
+window.scrollTo = () => undefined;
 
 beforeAll(async () => {
   localStorage.setItem("ringdesk.language", "en");

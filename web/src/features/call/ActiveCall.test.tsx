@@ -57,7 +57,6 @@ test("in wrap-up Ctrl+Enter saves note and result and finishes", async () => {
   await userEvent.keyboard("call back at four{Alt>}3{/Alt}{Control>}{Enter}{/Control}");
   await waitFor(() => expect(service.bodiesOf(FINISH)).toEqual([{ disposition: "callback", note: "call back at four" }]));
   await waitFor(() => expect(localStorage.getItem(draftKey(1, 42))).toBeNull());
-  expect(service.bodiesOf("PUT /calls/42/note")).toEqual([]);
 });
 
 test("a finish that fails says so, and the note goes on being saved", async () => {
@@ -66,7 +65,7 @@ test("a finish that fails says so, and the note goes on being saved", async () =
   await userEvent.keyboard("do not lose this{Control>}{Enter}{/Control}");
   expect((await screen.findByRole("alert")).textContent).toContain("Nothing was lost");
   const saved = () => service.bodiesOf("PUT /calls/42/note").at(-1);
-  await waitFor(() => expect(saved()).toMatchObject({ body: "do not lose this" }), { timeout: 5000 });
+  await waitFor(() => expect(saved()).toMatchObject({ body: "do not lose this" }));
 });
 
 test("during the call Ctrl+Enter cuts nobody off: it finishes when the call has ended", async () => {

@@ -18,8 +18,10 @@ import { callerText } from "@/parts/callerText";
 import { useOutcomeText } from "@/parts/useOutcomeText";
 import { useQueueNames } from "@/parts/useQueueNames";
 
-const STATES = ["received", "ivr", "queued", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const;
+const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const;
 type KnownState = (typeof STATES)[number];
+/** A ringing call is still a waiting one; it is only shown as ringing. */
+const FILTERS = STATES.filter((state) => state !== "offering");
 
 /** The calls as they came in, the newest first. */
 export function CallLogPage() {
@@ -41,7 +43,7 @@ export function CallLogPage() {
           placeholder={t("calls.everyState")}
           clearable
           clearButtonProps={{ "aria-label": t("calls.everyState") }}
-          data={STATES.map((value) => ({ value, label: t(`calls.states.${value}`) }))}
+          data={FILTERS.map((value) => ({ value, label: t(`calls.states.${value}`) }))}
           value={state}
           onChange={setState}
         />
@@ -65,7 +67,7 @@ export function CallLogPage() {
   );
 }
 
-const TONE: Partial<Record<KnownState, Tone>> = { queued: "amber", connecting: "blue", in_call: "green", on_hold: "amber" };
+const TONE: Partial<Record<KnownState, Tone>> = { queued: "amber", offering: "blue", connecting: "blue", in_call: "green", on_hold: "amber" };
 
 function isKnown(state: string): state is KnownState {
   return (STATES as readonly string[]).includes(state);

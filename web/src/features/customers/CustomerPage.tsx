@@ -11,6 +11,7 @@ import { useLanguage } from "@/i18n";
 import { EvidenceLine, TierChip } from "@/parts/CustomerParts";
 import { TicketLine } from "@/parts/TicketParts";
 import { useDispositionName } from "@/parts/useDispositionName";
+import { useOutcomeText } from "@/parts/useOutcomeText";
 
 import { CustomerFields } from "./CustomerFields";
 import classes from "./CustomerPage.module.css";
@@ -110,11 +111,13 @@ function Timeline({ id }: { id: number }) {
 function TimelineFacts({ entry: { kind, data } }: { entry: TimelineEntry }) {
   const { t } = useTranslation();
   const dispositionName = useDispositionName();
+  const outcomeText = useOutcomeText();
   const word = (name: string) => (typeof data[name] === "string" ? data[name] : null);
   const talked = typeof data.talk_s === "number" && data.talk_s > 0 ? t("ticket.talked", { time: clock(data.talk_s) }) : null;
+  const missed = word("outcome") === "answered" ? null : outcomeText(word("outcome"));
   const facts =
     kind === "call"
-      ? [word("number"), word("agent"), talked, dispositionName(word("disposition"))]
+      ? [word("number"), word("agent"), talked, dispositionName(word("disposition")), missed]
       : kind === "note"
         ? [word("number"), word("author")]
         : [word("number")];

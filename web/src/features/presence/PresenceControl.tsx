@@ -52,7 +52,7 @@ export function PresenceControl({ presence, work }: { presence: Presence; work: 
           {t("presence.back")}
         </Button>
       ) : null}
-      <Menu opened={isOpen} onChange={setOpen} position="bottom-end" width={240}>
+      <Menu opened={isOpen} onChange={setOpen} position="bottom-end" width={240} withinPortal={false}>
         <Menu.Target>
           <UnstyledButton
             className={classes.button}
