@@ -1,5 +1,6 @@
 """Every screen in both languages, light and dark: readable by everybody, and as the README shows it."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Protocol
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.looking import look, picture
-from tests.e2e.running import AGENTS, CHINESE, GERMAN, JUERGEN, MARIA, SHARED, SUPERVISOR, UNKNOWN, Ringdesk, until
+from tests.e2e.running import AGENTS, CHINESE, GERMAN, JUERGEN, MARIA, SHARED, SUPERVISOR, SUPPORT, UNKNOWN, Ringdesk
 from tests.e2e.screens import Desk, at_work
 from tests.e2e.watching import Language, Visitors
 
@@ -19,6 +20,14 @@ class Look(Protocol):
 Arrive = Callable[[str, str | None], Coroutine[None, None, Page]]
 
 NOTE = "Invoice 20881 was charged twice.\nRefund approved; wants a written confirmation by Friday."
+ON_A_BUSY_DAY = (
+    ("+15035550146", SUPPORT),
+    ("+494066969087", GERMAN),
+    ("+8613800138738", CHINESE),
+    ("+492214710680", GERMAN),
+    ("+12065550169", SUPPORT),
+    ("+14045550156", SUPPORT),
+)
 
 
 @pytest.fixture(params=["en", "zh-CN"])
@@ -182,18 +191,23 @@ async def test_the_pictures_of_the_readme(visitors: Visitors, ringdesk: Ringdesk
     await expect(desk.pop).to_have_count(0)
 
     floor = await visitors.arrive("/supervisor", email=SUPERVISOR)
+    await floor.get_by_role("button", name="State", exact=True).click()
     await ringdesk.traffic(on=True)
-    await until(lambda: _counts(ringdesk, "agents_available", 3), within_s=15, what="the simulated agents are there")
-    for line in (GERMAN, CHINESE, GERMAN, GERMAN):
-        await ringdesk.call(JUERGEN, line)
-    await until(lambda: _counts(ringdesk, "in_call", 1), within_s=15, what="the simulated agents take calls")
-    await _some_calls(ringdesk, page)
-    await expect(floor.get_by_test_id("waiting-table").get_by_role("row").nth(1)).to_be_visible()
+    for queue in ("de", "sales"):
+        await expect(floor.get_by_test_id(f"queue-row-{queue}")).to_contain_text(
+            "/4"
+        )  # three simulated agents, and Ava
+    for number, line in ON_A_BUSY_DAY:
+        await ringdesk.call(number, line)
+    await desk.rings("Kimberly Davis")
+    await desk.accept()
+    in_call, waiting = 3, 0
+    await expect(floor.get_by_test_id("queue-row-de").get_by_role("cell").nth(in_call)).to_have_text(re.compile("[12]"))
+    await expect(floor.get_by_test_id("queue-row-sales").get_by_role("cell").nth(in_call)).to_have_text(
+        re.compile("[12]")
+    )
+    await expect(floor.get_by_test_id("queue-row-support").get_by_role("cell").nth(waiting)).to_have_text("2")
+    await expect(floor.get_by_test_id("waiting-table").get_by_text("Support")).to_have_count(2)
+    await expect(floor.get_by_test_id("waiting-table").get_by_text("Ringing")).to_have_count(0)
+    await floor.mouse.move(0, 0)
     await picture(floor, "board")
-
-
-async def _counts(ringdesk: Ringdesk, what: str, least: int) -> bool:
-    """On both lines that the simulated agents serve."""
-    supervisor = await ringdesk.person(SUPERVISOR)
-    queues = (await supervisor.get("/queues/live"))["queues"]
-    return all(queue[what] >= least for queue in queues if queue["key"] != "support")
