@@ -32,7 +32,7 @@ from cti import service as cti
 from cti.commands import Commands
 from customers import cache as cards
 from infra.outbox import Reaction, effect, inline, state, wake
-from realtime import desk_log
+from realtime import desk_log, notes
 from realtime.push import Push
 from routing import service as routing
 from ticketing import service as ticketing
@@ -52,6 +52,7 @@ def reactions(*, commands: Commands, push: Push, redis: Redis) -> tuple[Reaction
         effect("realtime.push_accepted", OfferAccepted, push.to_agent),
         inline("realtime.log", OfferEnded, desk_log.on_offer_ended),
         effect("realtime.push_ended", OfferEnded, push.to_agent),
+        inline("realtime.keep_note", OfferEnded, notes.on_offer_ended),
         wake("routing.dispatch", OfferEnded),
         # telephony
         effect("cti.run_command", ProviderCommandIntended, commands.run),
@@ -67,6 +68,7 @@ def reactions(*, commands: Commands, push: Push, redis: Redis) -> tuple[Reaction
         inline("realtime.log", WrapUpStarted, desk_log.on_wrap_up),
         effect("realtime.push_wrap_up", WrapUpStarted, push.to_agent),
         inline("cti.wrap_up_ended", WrapUpEnded, cti.on_wrap_up_ended),
+        inline("realtime.keep_note", WrapUpEnded, notes.on_wrap_up_ended),
         inline("realtime.log", WrapUpEnded, desk_log.on_wrap_up),
         effect("realtime.push_wrapped", WrapUpEnded, push.to_agent),
         wake("routing.dispatch", AgentFreed),

@@ -110,6 +110,7 @@ async def open_parts(
         twilio = await stack.enter_async_context(TwilioApi(accounts, settings.twilio_api_base).open())
         replica = f"{secrets.token_hex(4)}"
         server = DeskServer(outbox, public_url=public_url, replica=replica, redis_url=redis_url)
+        stack.push_async_callback(server.aclose)
         push = Push(server, redis)
         commands = Commands(outbox, twilio, lines, public_url)
         outbox.react(reactions(commands=commands, push=push, redis=redis))

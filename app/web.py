@@ -59,6 +59,7 @@ async def build_app(parts: Parts, *, demo: web.Application | None = None) -> web
     _add_document(app, parts.resources.version)
     app.add_subapp("/twilio", webhooks())
     parts.server.attach(app)
+    app.on_shutdown.append(lambda _: parts.server.end_all())
     _add_pages(app, with_demo=demo is not None)
     if demo is not None:
         app.add_subapp("/demo", demo)

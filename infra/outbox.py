@@ -23,7 +23,7 @@ import structlog
 
 from core.errors import RingdeskError, Unavailable
 from core.events import BY_NAME, Event
-from infra.broker_outcome import is_own_cancellation
+from infra.broker_outcome import heed_cancellation, is_own_cancellation
 from infra.bus import (
     RETRY_DELAYS_S,
     Broker,
@@ -355,6 +355,7 @@ class Outbox:
 
     async def _work(self) -> None:
         while True:
+            heed_cancellation()  # an effect's library may have swallowed it (redis on Python 3.11 does)
             job = await self._queue.get()
             try:
                 with no_stray_cancellation():
@@ -368,6 +369,7 @@ class Outbox:
 
     async def _mark_done(self) -> None:
         while True:
+            heed_cancellation()
             await self._nudge.wait()
             self._nudge.clear()
             await asyncio.sleep(0.02)  # gather what ends together; off everybody's path
@@ -395,6 +397,7 @@ class Outbox:
 
     async def _run_relay(self) -> None:
         while True:
+            heed_cancellation()
             try:
                 with no_stray_cancellation():
                     sent = await self.relay_once()

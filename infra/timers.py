@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from core.errors import RingdeskError
+from infra.broker_outcome import heed_cancellation
 from infra.outbox import AWAY, Outbox, Tx, no_stray_cancellation
 
 log = structlog.get_logger()
@@ -69,6 +70,7 @@ class TimerRunner:
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
+            heed_cancellation()
             try:
                 with no_stray_cancellation():
                     count = await self.run_due()

@@ -7,9 +7,9 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.audit import audit
-from core.errors import Forbidden, Invalid, NotFound, VersionConflict
+from core.errors import Invalid, NotFound, VersionConflict
 from core.ids import CallId, CustomerId, TicketId, conference_name
-from core.principal import READERS, STAFF, actor_of
+from core.principal import READERS, STAFF, Role, actor_of
 from cti import service as telephony
 from cti.http import TELEPHONY
 from cti.voice_token import voice_token
@@ -87,15 +87,16 @@ async def hang_up(tx: Tx, call: Call[Nothing]) -> CallChanged:
 
 class NoteIn(ApiModel):
     body: str = Field(max_length=20_000)
-    version: int = Field(ge=0)
+    version: int = Field(ge=0, lt=2**31)
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
 
 
 @ROUTES.command("PUT", "/api/v1/calls/{id}/note", roles=STAFF, body=NoteIn, returns=NoteDraft)
 async def save_note(tx: Tx, call: Call[NoteIn]) -> NoteDraft:
     """Keep the note as typed so far. 409 version_conflict brings the stored one, when another tab was faster."""
-    await _my_offer(tx.conn, call.id(), call.who.user_id)
-    body, version = call.data.body.replace("\x00", ""), call.data.version
+    if await tx.conn.fetchval(sql.OPEN_OFFER_OF_CALL, call.id(), call.who.user_id) is None:
+        raise NotFound("You have no open call with this id.")  # closed: its note is the ticket's now
+    body, version = call.data.body, call.data.version
     saved = await tx.conn.fetchval(sql.SAVE_NOTE, call.id(), call.who.user_id, body, version, tx.now)
     if saved is None:
         current = await tx.conn.fetchrow(sql.NOTE, call.id(), call.who.user_id)
@@ -120,32 +121,16 @@ async def wrap_up(tx: Tx, call: Call[WrapUpIn]) -> CallChanged:
     if data.disposition is not None and await tx.conn.fetchval(sql.DISPOSITION, data.disposition) is None:
         errors = [{"field": "disposition", "message": "unknown"}]
         raise Invalid("There is no such disposition.", errors=errors)
+    if data.note is not None:
+        await tx.conn.execute(sql.KEEP_NOTE, call_id, call.who.user_id, data.note, tx.now)
     state = await routing.finish_wrap_up(tx, call_id=call_id, who=call.who, disposition=data.disposition)
-    draft = await tx.conn.fetchrow(sql.NOTE, call_id, call.who.user_id)
-    body = data.note if data.note is not None else (draft["body"] if draft else "")
-    if state == "closed":
-        await _keep_note(tx, call, body)
-    elif data.note is not None:
-        await tx.conn.fetchval(
-            sql.SAVE_NOTE, call_id, call.who.user_id, data.note, draft["version"] if draft else 0, tx.now
-        )
     after = {"disposition": data.disposition, "state": state}
     await audit(tx, actor_of(call.who), "call.wrap_up", "call", call_id, after=after)
     return CallChanged(call=CallState(id=call_id, state=state))
 
 
-async def _keep_note(tx: Tx, call: Call[Any], body: str) -> None:
-    """The draft becomes a note of the ticket."""
-    ticket = await tickets.ticket_of_call(tx.conn, call_id=CallId(call.id()))
-    if ticket is not None and body.strip():
-        await ticketing.add_note(
-            tx, TicketId(ticket.id), body=body, call_id=CallId(call.id()), actor=actor_of(call.who)
-        )
-    await tx.conn.execute(sql.DROP_NOTE, call.id(), call.who.user_id)
-
-
 class ChosenCustomer(ApiModel):
-    customer_id: int = Field(ge=1)
+    customer_id: int = Field(ge=1, lt=2**63)
 
 
 @ROUTES.command("POST", "/api/v1/calls/{id}/customer", roles=STAFF, body=ChosenCustomer, returns=ScreenPop)
@@ -166,7 +151,7 @@ async def choose_customer(tx: Tx, call: Call[ChosenCustomer]) -> ScreenPop:
 
 
 class ChosenTicket(ApiModel):
-    ticket_id: int | None = Field(default=None, ge=1)
+    ticket_id: int | None = Field(default=None, ge=1, lt=2**63)
 
 
 @ROUTES.command("POST", "/api/v1/calls/{id}/ticket", roles=STAFF, body=ChosenTicket, returns=ScreenPop)
@@ -194,7 +179,7 @@ class CallFilter(ApiModel):
     from_: str | None = Field(default=None, alias="from", max_length=64)
     state: str | None = Field(default=None, max_length=20)
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: int | None = Field(default=None, ge=1)
+    cursor: int | None = Field(default=None, ge=1, lt=2**63)
 
 
 class TicketRef(BaseModel):
@@ -245,12 +230,10 @@ class CallPage(BaseModel):
     next_cursor: str | None
 
 
-@ROUTES.query("/api/v1/calls", roles=READERS, params=CallFilter, returns=CallPage)
+@ROUTES.query("/api/v1/calls", roles=READERS - {Role.INTEGRATION}, params=CallFilter, returns=CallPage)
 async def list_calls(conn: Connection, call: Call[CallFilter]) -> CallPage:
     """The call log, newest first. Agents see the calls of their queues and their own."""
     f = call.data
-    if call.who.role == "integration":
-        raise Forbidden("Integrations read calls through events.")
     viewer = call.who.user_id if call.who.role == "agent" else None
     rows = await conn.fetch(sql.CALL_LIST, f.sid, f.from_, f.state, f.cursor, viewer, f.limit + 1)
     items = [_call_out(row) for row in rows[: f.limit]]

@@ -1,12 +1,14 @@
 """Sends: pops right after the commit that made the offer, replays on connect, and what was not acknowledged again.
 
 The log is the truth, the socket a hint. Every send carries all unacknowledged rows of the agent in order (clients drop what they
-have), so two sends that overtake each other leave no gap. Each replica repeats the unacknowledged rows of its own sockets
-each second; the board is computed once a second and sent to those who may see it, when it changed. Redis only carries a send
-to the other replicas: it gets PUBLISH_S, and after a failure it is left alone for OPEN_S, so that a hanging one holds up nobody.
+have), so two sends that overtake each other leave no gap. A socket hears what its agent is sent only after its snapshot (or what it
+missed) is on its way. Each replica repeats the unacknowledged rows of its own sockets each second; the board is computed once a
+second and sent to those who may see it, when it changed. Redis only carries a send to the other replicas (`hints.py`), and
+no database connection is held while sending.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from time import monotonic
 from typing import Any, Final
@@ -18,19 +20,23 @@ from redis.asyncio import Redis
 from accounts.model import Me
 from core.events import Event, TicketChanged
 from core.principal import Role
+from infra.broker_outcome import heed_cancellation
+from infra.outbox import AWAY, no_stray_cancellation
 from infra.postgres import Connection
 from realtime import pop
 from realtime import queries as sql
-from realtime.server import AWAY, NAMESPACE, DeskServer, DeskSocket
+from realtime.server import NAMESPACE, DeskServer, DeskSocket
 from routing.live import board
 from ticketing import queries as tickets
+from ticketing.model import TicketNotFound
 
 log = structlog.get_logger()
 
 MAX_REPLAY: Final = 200
+REPEAT_S: Final = 1.0
 BOARD_S: Final = 1.0
-PUBLISH_S: Final = 0.5
-OPEN_S: Final = 3.0
+BOARD_AGAIN_S: Final = 5.0
+"""Also unchanged, for who came between two changes."""
 
 
 def envelope(seq: int | None, type_: str, at: datetime, data: Any) -> dict[str, Any]:
@@ -44,7 +50,7 @@ class Push:
         self._redis = redis
         self._database = server.outbox.database
         self._locks: dict[int, asyncio.Lock] = {}
-        self._redis_again_at = 0.0
+        self._boards: dict[str, tuple[list[dict[str, Any]], float]] = {}
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
@@ -60,14 +66,16 @@ class Push:
             await self.send(row["agent_id"])
 
     async def ticket_changed(self, event: TicketChanged) -> None:
-        """Effect: who views the ticket or has its call hears of the change, each with the rights of that person."""
+        """Effect: who views the ticket, has its call, has it or has just lost it, hears of the change."""
         async with self._database.acquire() as conn:
-            agents = [row["agent_id"] for row in await conn.fetch(sql.AGENTS_OF_TICKET, event.ticket_id)]
-            summary = await tickets.summary(conn, ticket_id=event.ticket_id)
+            agents = [row["agent_id"] for row in await conn.fetch(sql.AGENTS_OF_TICKET, event.ticket_id, event.version)]
+            try:
+                summary = await tickets.summary(conn, ticket_id=event.ticket_id)
+            except TicketNotFound:
+                return
         message = envelope(None, "ticket_changed", self._database.clock.now(), summary)
-        for agent_id in agents:
-            await self._emit("ticket_changed", message, f"agent:{agent_id}")
-        await self._emit("ticket_changed", message, f"ticket:{event.ticket_id}")
+        for room in (*(f"agent:{agent_id}" for agent_id in agents), f"ticket:{event.ticket_id}"):
+            await self._emit(message, room)
 
     # --- the log -----------------------------------------------------------------------------------------------------
 
@@ -77,24 +85,24 @@ class Push:
                 _, acked = await sql.head(conn, agent_id=agent_id)
                 messages = await self._messages(conn, agent_id, acked)
             for message in messages:
-                await self._emit(message["type"], message, f"agent:{agent_id}", here_only=here_only)
+                await self._emit(message, f"agent:{agent_id}", here_only=here_only)
 
     async def _messages(self, conn: Connection, agent_id: int, after: int) -> list[dict[str, Any]]:
         messages = []
         for row in await sql.rows_after(conn, agent_id=agent_id, seq=after, limit=MAX_REPLAY):
-            type_, data = await pop.payload(conn, self._redis, agent_id=agent_id, row=row)
+            try:
+                type_, data = await pop.payload(conn, self._redis, agent_id=agent_id, row=row)
+            except AWAY:
+                raise
+            except Exception:  # one row that cannot be shown must not hold up all that come after it
+                log.exception("desk row not shown", agent=agent_id, seq=row["seq"])
+                type_, data = "noop", {}
             messages.append(envelope(row["seq"], type_, row["created_at"], data))
         return messages
 
-    async def _emit(self, type_: str, message: dict[str, Any], room: str, *, here_only: bool = False) -> None:
-        """To the sockets of this replica, then, if Redis answers in time, to those of the others."""
-        here_only = here_only or monotonic() < self._redis_again_at
-        try:
-            async with asyncio.timeout(PUBLISH_S):
-                await self._server.emit(type_, message, room=room, namespace=NAMESPACE, ignore_queue=here_only)
-        except TimeoutError:
-            self._redis_again_at = monotonic() + OPEN_S
-            log.warning("not published to other replicas; they repeat what is not acknowledged")
+    async def _emit(self, message: dict[str, Any], room: str, *, here_only: bool = False) -> None:
+        """To the sockets of this replica, then to those of the others, if Redis takes it."""
+        await self._server.emit(message["type"], message, room=room, namespace=NAMESPACE, ignore_queue=here_only)
 
     # --- loops ---------------------------------------------------------------------------------------------------------
 
@@ -103,81 +111,97 @@ class Push:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(4):
                 tasks.create_task(self._greet())
-            tasks.create_task(self._repeat())
-            tasks.create_task(self._boards())
+            tasks.create_task(_every(REPEAT_S, self._repeat))
+            tasks.create_task(_every(BOARD_S, self._show_boards))
             tasks.create_task(self._server.keep())
 
     async def _greet(self) -> None:
         """What a socket needs first: a snapshot, or the rows it has missed."""
         while True:
+            heed_cancellation()  # building a snapshot asks Redis, whose client swallows cancellations on Python 3.11
             sid, last_seq = await self._server.next_started()
             desk = self._server.desks.get(sid)
             if desk is None:
                 continue
             try:
-                async with asyncio.timeout(5), self._database.acquire() as conn:
-                    await self._start(conn, desk, last_seq)
-            except AWAY:
-                log.warning("desk not greeted, database away")
-                await self._server.disconnect(sid, namespace=NAMESPACE)  # the client comes back
-            except Exception:
-                log.exception("desk not greeted")
-                await self._server.disconnect(sid, namespace=NAMESPACE)
+                with no_stray_cancellation():
+                    async with asyncio.timeout(5):
+                        await self._start(desk, last_seq)
+            except Exception as error:
+                log.warning("desk not greeted", exc_info=None if isinstance(error, AWAY) else error)
+                await self._server.cut(desk)  # the client comes back
 
-    async def _start(self, conn: Connection, desk: DeskSocket, last_seq: int | None) -> None:
+    async def _start(self, desk: DeskSocket, last_seq: int | None) -> None:
+        """First what is missing, then the agent's room, then what came in between: in order, and nothing falls through."""
         agent_id = desk.principal.user_id
-        last, _ = await sql.head(conn, agent_id=agent_id)
-        is_resumable = last_seq is not None and last_seq <= last and last - last_seq <= MAX_REPLAY and desk.is_agent
-        if is_resumable and last_seq is not None:
-            messages = await self._messages(conn, agent_id, last_seq)
-            is_resumable = not messages or messages[0]["seq"] == last_seq + 1  # purged rows: too old to resume
-            if is_resumable:
-                for message in messages:
-                    await self._emit(message["type"], message, desk.sid, here_only=True)
-                return
-        snapshot = await pop.desk(
-            conn, self._redis, me=await me_of(conn, agent_id), principal=desk.principal, now=self._database.clock.now()
-        )
-        await self._emit(
-            "snapshot", envelope(None, "snapshot", snapshot.server_time, snapshot), desk.sid, here_only=True
-        )
+        async with self._database.acquire() as conn:
+            missed = await self._missed(conn, desk, last_seq)
+            if missed is None:
+                me, now = await me_of(conn, agent_id), self._database.clock.now()
+                snapshot = await pop.desk(conn, self._redis, me=me, principal=desk.principal, now=now)
+                missed, told = [envelope(None, "snapshot", snapshot.server_time, snapshot)], snapshot.seq
+            else:
+                told = missed[-1]["seq"] if missed else last_seq or 0
+        for message in missed:
+            await self._emit(message, desk.sid, here_only=True)
+        await self._server.hear(desk)
+        if desk.is_agent:
+            async with self._database.acquire() as conn:
+                between = await self._messages(conn, agent_id, told)
+            for message in between:
+                await self._emit(message, desk.sid, here_only=True)
+
+    async def _missed(self, conn: Connection, desk: DeskSocket, last_seq: int | None) -> list[dict[str, Any]] | None:
+        """The rows since `last_seq`, without a gap; None when only a snapshot will do."""
+        last, _ = await sql.head(conn, agent_id=desk.principal.user_id)
+        if last_seq is None or not desk.is_agent or last_seq > last or last - last_seq > MAX_REPLAY:
+            return None
+        messages = await self._messages(conn, desk.principal.user_id, last_seq)
+        is_whole = [message["seq"] for message in messages] == list(range(last_seq + 1, last_seq + 1 + len(messages)))
+        return messages if is_whole and len(messages) >= last - last_seq else None
 
     async def _repeat(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            local = {desk.principal.user_id for desk in self._server.desks.values() if desk.is_agent}
-            for agent_id in [known for known in self._locks if known not in local and not self._locks[known].locked()]:
-                del self._locks[agent_id]
-            if not local:
-                continue
-            try:
-                async with asyncio.timeout(5):
-                    async with self._database.acquire() as conn:
-                        waiting = [row["agent_id"] for row in await conn.fetch(sql.UNACKED_AGENTS, list(local))]
-                    for agent_id in waiting:
-                        await self.send(agent_id, here_only=True)
-            except AWAY:
-                log.debug("unacknowledged rows wait for the database")
+        """Rows of our own sockets that nobody has acknowledged for a second. Other replicas do the same for theirs."""
+        local = {desk.principal.user_id for desk in self._server.desks.values() if desk.is_agent}
+        for agent_id in [known for known in self._locks if known not in local and not self._locks[known].locked()]:
+            del self._locks[agent_id]
+        if not local:
+            return
+        async with self._database.acquire() as conn:
+            waiting = [row["agent_id"] for row in await conn.fetch(sql.UNACKED_AGENTS, list(local))]
+        for agent_id in waiting:
+            await self.send(agent_id, here_only=True)
 
-    async def _boards(self) -> None:
+    async def _show_boards(self) -> None:
         """Each replica tells its own sockets; nothing of the board goes through Redis."""
-        sent: dict[str, Any] = {}
-        while True:
-            await asyncio.sleep(BOARD_S)
-            rooms = {desk.board_room: desk.queues for desk in self._server.desks.values()}
-            sent = {room: value for room, value in sent.items() if room in rooms}
-            if not rooms:
-                continue
-            try:
-                async with asyncio.timeout(5), self._database.acquire() as conn:
-                    now = self._database.clock.now()
-                    stats = [q.model_dump(mode="json") for q in await board(conn, now=now, agent_id=None)]
-            except AWAY:
-                continue  # the tiles show their age
-            for room, queues in rooms.items():
-                shown = [q for q in stats if queues is None or q["key"] in queues]
-                message = envelope(None, "queue_stats", now, {"queues": shown})
-                await self._emit("queue_stats", message, room, here_only=True)
+        rooms = {desk.board_room: desk.queues for desk in self._server.desks.values()}
+        self._boards = {room: shown for room, shown in self._boards.items() if room in rooms}
+        if not rooms:
+            return
+        async with self._database.acquire() as conn:
+            now = self._database.clock.now()
+            stats = [q.model_dump(mode="json") for q in await board(conn, now=now, agent_id=None)]
+        for room, queues in rooms.items():
+            shown = [q for q in stats if queues is None or q["key"] in queues]
+            before, at = self._boards.get(room, (None, 0.0))
+            if shown != before or monotonic() - at > BOARD_AGAIN_S:
+                self._boards[room] = shown, monotonic()
+                await self._emit(envelope(None, "queue_stats", now, {"queues": shown}), room, here_only=True)
+
+
+async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    """Run until cancelled; one failure is not the next one's."""
+    while True:
+        heed_cancellation()
+        await asyncio.sleep(seconds)
+        try:
+            with no_stray_cancellation():
+                async with asyncio.timeout(5):
+                    await job()
+        except AWAY as error:
+            log.debug("desks wait for the database", error=type(error).__name__)
+        except Exception:
+            log.exception("desks not told")
 
 
 async def me_of(conn: Connection, user_id: int) -> Me:

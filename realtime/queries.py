@@ -47,6 +47,9 @@ SELECT id, state FROM offers WHERE agent_id = $1 AND state IN ('pending', 'accep
 OFFER_OF_CALL: Final = """
 SELECT id FROM offers WHERE call_id = $1 AND agent_id = $2 AND state IN ('pending', 'accepted', 'wrapping', 'completed') ORDER BY id DESC LIMIT 1
 """
+OPEN_OFFER_OF_CALL: Final = """
+SELECT id FROM offers WHERE call_id = $1 AND agent_id = $2 AND state IN ('pending', 'accepted', 'wrapping') ORDER BY id DESC LIMIT 1
+"""
 DISPOSITIONS: Final = "SELECT key, name, digit, queue FROM dispositions ORDER BY position, key"
 DISPOSITION: Final = "SELECT key FROM dispositions WHERE key = $1"
 MY_TICKETS: Final = """
@@ -57,16 +60,25 @@ INSERT INTO call_notes (call_id, agent_id, body, version, saved_at) VALUES ($1, 
 ON CONFLICT (call_id, agent_id) DO UPDATE SET body = excluded.body, version = call_notes.version + 1, saved_at = excluded.saved_at
 WHERE call_notes.version = $4 RETURNING version
 """
+KEEP_NOTE: Final = """
+INSERT INTO call_notes (call_id, agent_id, body, version, saved_at) VALUES ($1, $2, $3, 1, $4)
+ON CONFLICT (call_id, agent_id) DO UPDATE SET body = excluded.body, version = call_notes.version + 1, saved_at = excluded.saved_at
+"""
 NOTE: Final = "SELECT body, version, saved_at FROM call_notes WHERE call_id = $1 AND agent_id = $2"
-DROP_NOTE: Final = "DELETE FROM call_notes WHERE call_id = $1 AND agent_id = $2"
+TAKE_NOTE: Final = """
+DELETE FROM call_notes n USING users u WHERE n.call_id = $1 AND n.agent_id = $2 AND u.id = n.agent_id RETURNING n.body, u.name
+"""
 PAINTED: Final = """
 INSERT INTO painted (offer_id, agent_id, ms, at) SELECT id, agent_id, $3, now() FROM offers WHERE id = $1 AND agent_id = $2
 ON CONFLICT (offer_id) DO NOTHING RETURNING offer_id
 """
-QUEUES_OF_AGENT: Final = "SELECT queue_key FROM agent_queues WHERE agent_id = $1 ORDER BY queue_key"
+QUEUES_OF_AGENTS: Final = "SELECT agent_id, queue_key FROM agent_queues WHERE agent_id = ANY($1)"
 IS_AGENT: Final = "SELECT EXISTS (SELECT 1 FROM agents WHERE id = $1 AND is_active)"
+# Also who has just lost it, so that it leaves that desk.
 AGENTS_OF_TICKET: Final = """
 SELECT assignee_id AS agent_id FROM tickets WHERE id = $1 AND assignee_id IS NOT NULL
+UNION SELECT (data ->> 'from')::bigint FROM ticket_history
+WHERE ticket_id = $1 AND version >= $2 AND kind = 'assigned' AND data ->> 'from' IS NOT NULL
 UNION SELECT o.agent_id FROM ticket_calls t JOIN offers o ON o.call_id = t.call_id
 WHERE t.ticket_id = $1 AND o.state IN ('pending', 'accepted', 'wrapping')
 """
@@ -101,3 +113,11 @@ async def head(conn: Connection, *, agent_id: int) -> tuple[int, int]:
     """(last given out, highest acknowledged)."""
     row = await conn.fetchrow(HEAD, agent_id)
     return (0, 0) if row is None else (row["last_seq"], row["acked_seq"])
+
+
+async def queues_of_agents(conn: Connection, *, ids: Sequence[int]) -> dict[int, frozenset[str]]:
+    """With an empty set for who serves none."""
+    found: dict[int, set[str]] = {agent_id: set() for agent_id in ids}
+    for row in await conn.fetch(QUEUES_OF_AGENTS, list(ids)):
+        found[row["agent_id"]].add(row["queue_key"])
+    return {agent_id: frozenset(queues) for agent_id, queues in found.items()}

@@ -4,11 +4,16 @@ What is defended here (reference/reliability.md L18–L24): a client may only se
 namespace /desk; anything else, the reserved names `connect` and `disconnect` included, is refused before dispatch, disconnected
 and counted. A socket that does not finish its handshake in 5 s is closed. Identity comes from the single-use ticket, once, at connect; rooms are
 built here. Inbound events of one client are handled in order. Frames are not compressed (127 instead of 32 KB per client).
+
+Nothing here waits for a client: a socket is ended by saying so and, a moment later, by aborting its connection. A desk
+whose engine socket is gone is dropped by a look every half second, whatever python-socketio made of it: a desk that only
+seems connected would be offered calls that nobody sees.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -24,26 +29,39 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from accounts import queries as accounts
 from accounts import service as account_service
 from accounts.model import TicketRefusal
-from core.errors import RingdeskError, Unavailable
+from core.errors import RingdeskError
 from core.principal import Principal
+from infra.broker_outcome import heed_cancellation
 from infra.http import allowed_origins
-from infra.outbox import Outbox, Tx
-from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
+from infra.outbox import AWAY, Outbox, Tx, no_stray_cancellation
+from infra.postgres import Connection
 from infra.telemetry import metrics
 from realtime import queries as sql
+from realtime.hints import Hints
 from realtime.messages import AckIn, PaintedIn, ViewingIn
 from routing import queries as routing_sql
 from routing import service as routing
 from routing.model import LEASE_S
+from ticketing.queries import ticket_summaries
 
 log = structlog.get_logger()
 
 NAMESPACE: Final = "/desk"
 INBOUND: Final[Mapping[str, type[BaseModel]]] = {"ack": AckIn, "painted": PaintedIn, "viewing": ViewingIn}
 CONNECT_DEADLINE_S: Final = 5.0
+CONNECT_TRIES: Final = 5
+"""A page may try again with a new ticket on the same connection, but it may not guess tickets."""
 RENEW_S: Final = 5.0
+LOOK_S: Final = 0.5
+MAX_FRAMES_PER_S: Final = 100
 MAX_PACKETS_PER_S: Final = 50
-AWAY: Final = (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
+MAX_BACKLOG: Final = 1000
+"""Frames that wait for a client that does not read; then it is cut and comes back for what it missed."""
+MAX_UNFINISHED: Final = 2000
+MAX_SOCKETS_PER_USER: Final = 20
+CLOSE_GRACE_S: Final = 1.0
+_FROM_CLIENT: Final = ("1", "3", "4")
+"""Engine.IO: close, pong, message. The rest is for other transports."""
 
 
 class _Json:
@@ -64,7 +82,27 @@ def _plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
+class _FrameRefused(OSError):
+    """Ends the engine's loop over this client the orderly way; any other error would leave its desk behind."""
+
+
 class _PlainWebSocket(driver.WebSocket):  # type: ignore[misc]
+    _frames = 0
+    _since = 0.0
+
+    async def wait(self) -> str:
+        frame = await super().wait()
+        if not isinstance(frame, str) or not frame.startswith(_FROM_CLIENT):
+            metrics.socket_refused.labels("frame").inc()
+            raise _FrameRefused
+        if monotonic() - self._since > 1:
+            self._frames, self._since = 0, monotonic()
+        self._frames += 1
+        if self._frames > MAX_FRAMES_PER_S:
+            metrics.socket_refused.labels("rate").inc()
+            raise _FrameRefused
+        return frame
+
     async def __call__(self, environ: Any) -> web.WebSocketResponse:
         request = environ["aiohttp.request"]
         self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=False)
@@ -85,18 +123,27 @@ class DeskSocket:
     board_room: str
     queues: frozenset[str] | None
     viewing: int | None = None
+    since: float = field(default_factory=monotonic)
     packets: int = 0
     packets_since: float = field(default_factory=monotonic)
+
+
+@dataclass(slots=True)
+class _Handshake:
+    """An engine socket that is not a desk yet."""
+
+    since: float = field(default_factory=monotonic)
+    tries: int = 0
 
 
 class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
     """Knows its sockets; what to send them is `push.py`'s business."""
 
     def __init__(self, outbox: Outbox, *, public_url: str, replica: str, redis_url: str | None) -> None:
-        manager = socketio.AsyncRedisManager(redis_url, channel="ringdesk.desk") if redis_url else None
+        self.hints = Hints(redis_url) if redis_url else None
         super().__init__(
             async_mode="aiohttp",
-            client_manager=manager,
+            client_manager=self.hints,
             json=_Json,
             transports=["websocket"],
             allow_upgrades=False,
@@ -107,12 +154,14 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
             async_handlers=False,
             always_connect=False,
             namespaces=[NAMESPACE],
+            logger=logging.getLogger("socketio.desk"),
+            engineio_logger=logging.getLogger("engineio.desk"),
         )
         self.eio._async = {**driver._async, "websocket": _PlainWebSocket}  # noqa: SLF001
         self.outbox = outbox
         self.replica = replica
         self.desks: dict[str, DeskSocket] = {}
-        self._fresh: dict[str, float] = {}
+        self._fresh: dict[str, _Handshake] = {}
         self._started: asyncio.Queue[tuple[str, int | None]] = asyncio.Queue(10_000)
         self.on("connect", self._on_connect, namespace=NAMESPACE)
         self.on("disconnect", self._on_disconnect, namespace=NAMESPACE)
@@ -123,7 +172,10 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
     # --- the gate ----------------------------------------------------------------------------------------------------
 
     async def _handle_eio_connect(self, eio_sid: str, environ: Any) -> Any:
-        self._fresh[eio_sid] = monotonic()
+        if len(self._fresh) >= MAX_UNFINISHED:
+            metrics.socket_refused.labels("crowd").inc()
+            return False
+        self._fresh[eio_sid] = _Handshake()
         return await super()._handle_eio_connect(eio_sid, environ)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: Any) -> None:
@@ -131,17 +183,24 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         await super()._handle_eio_disconnect(eio_sid, reason)
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        """Only a CONNECT to /desk (once), a DISCONNECT, and the three events pass."""
+        """Only a CONNECT to /desk, a DISCONNECT, and the three events pass. After a DISCONNECT there is nothing to stay for."""
+        if self._is_gone(eio_sid):
+            return  # frames that were on their way when it ended
         try:
             problem = self._fault(eio_sid, data)
         except Exception:  # whatever a hostile packet does to the parser
             problem = "malformed"
         if problem is None:
-            await super()._handle_eio_message(eio_sid, data)
-            return
-        metrics.socket_refused.labels(problem).inc()
-        log.warning("socket packet refused", reason=problem)
-        await self.eio.disconnect(eio_sid)
+            try:
+                await super()._handle_eio_message(eio_sid, data)
+            except Exception:
+                log.exception("socket packet not handled")
+                problem = "error"
+        if problem is not None:
+            metrics.socket_refused.labels(problem).inc()
+            log.warning("socket packet refused", reason=problem)
+        if problem is not None or data.startswith("1"):
+            await self.end(eio_sid)
 
     def _fault(self, eio_sid: str, data: Any) -> str | None:
         if not isinstance(data, str):
@@ -151,7 +210,11 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
             return "namespace"
         sid = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
         if packet.packet_type == 0:
-            return None if eio_sid in self._fresh and sid is None else "second_connect"
+            handshake = self._fresh.get(eio_sid)
+            if handshake is None or sid is not None:
+                return "second_connect"
+            handshake.tries += 1
+            return None if handshake.tries <= CONNECT_TRIES else "rate"
         if sid is None:
             return "before_connect"
         if packet.packet_type == 1:
@@ -185,33 +248,41 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         if not isinstance(last_seq, int) or isinstance(last_seq, bool) or last_seq < 0:
             last_seq = None
         try:
-            async with asyncio.timeout(4):
-                found = await self.outbox.transact(lambda tx: self._admit(tx, sid, ticket))
-        except (*AWAY, RingdeskError) as error:
+            with no_stray_cancellation():
+                async with asyncio.timeout(4):
+                    found = await self.outbox.transact(lambda tx: self._admit(tx, sid, ticket))
+        except AWAY as error:
             log.warning("desk not admitted", error=type(error).__name__)
+            raise self._refuse("ticket_invalid") from error  # spent or not: come again with another
+        except RingdeskError as error:
             raise self._refuse("forbidden") from error
         if isinstance(found, TicketRefusal):
             raise self._refuse(f"ticket_{found.value}" if found is not TicketRefusal.FORBIDDEN else "forbidden")
         principal, is_agent, queues = found
-        shown = None if principal.is_lead else frozenset(queues)
-        room = "board:*" if shown is None else "board:" + ",".join(sorted(shown))
         eio_sid = self.manager.eio_sid_from_sid(sid, NAMESPACE)
-        self.desks[sid] = DeskSocket(sid, eio_sid, principal, is_agent, room, shown)
+        shown = None if principal.is_lead else queues
+        self.desks[sid] = DeskSocket(sid, eio_sid, principal, is_agent, board_room(shown), shown)
         self._fresh.pop(eio_sid, None)
-        await self.enter_room(sid, f"agent:{principal.user_id}", namespace=NAMESPACE)
-        await self.enter_room(sid, room, namespace=NAMESPACE)
+        if self._is_gone(eio_sid) or self._started.full():
+            await self._on_disconnect(sid)
+            raise self._refuse("ticket_invalid")
+        await self.enter_room(sid, board_room(shown), namespace=NAMESPACE)
         metrics.sockets.set(len(self.desks))
         self._started.put_nowait((sid, last_seq))
 
-    async def _admit(self, tx: Tx, sid: str, ticket: str) -> TicketRefusal | tuple[Principal, bool, list[str]]:
+    def _is_gone(self, eio_sid: str | None) -> bool:
+        socket = self.eio.sockets.get(eio_sid)
+        return socket is None or socket.closed or socket.closing
+
+    async def _admit(self, tx: Tx, sid: str, ticket: str) -> TicketRefusal | tuple[Principal, bool, frozenset[str]]:
         found = await account_service.redeem_realtime_ticket(tx, ticket)
         if isinstance(found, TicketRefusal):
             return found
         is_agent = bool(await tx.conn.fetchval(sql.IS_AGENT, found.user_id))
         if is_agent:
             await routing.desk_connected(tx, agent_id=found.user_id, replica=self.replica, sid=sid)
-        queues = [row["queue_key"] for row in await tx.conn.fetch(sql.QUEUES_OF_AGENT, found.user_id)]
-        return found, is_agent, queues
+        queues = await sql.queues_of_agents(tx.conn, ids=[found.user_id])
+        return found, is_agent, queues[found.user_id]
 
     def _refuse(self, code: str) -> Refused:
         metrics.socket_refused.labels(code).inc()
@@ -225,6 +296,10 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         with contextlib.suppress(*AWAY):
             async with self.outbox.database.acquire() as conn:
                 await conn.execute(routing_sql.DISCONNECT, self.replica, sid)
+
+    async def hear(self, desk: DeskSocket) -> None:
+        """From now on this socket gets what is sent to its agent."""
+        await self.enter_room(desk.sid, f"agent:{desk.principal.user_id}", namespace=NAMESPACE)
 
     async def next_started(self) -> tuple[str, int | None]:
         """The next socket whose handshake is done, with the client's last sequence number."""
@@ -251,16 +326,12 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         if desk is None:
             return
         wanted = ViewingIn.model_validate(data).ticket_id
-        if desk.viewing is not None:
-            await self.leave_room(sid, f"ticket:{desk.viewing}", namespace=NAMESPACE)
-            desk.viewing = None
+        await self._stop_viewing(desk)
         if wanted is not None and await self._may_see(desk.principal, wanted):
             desk.viewing = wanted
             await self.enter_room(sid, f"ticket:{wanted}", namespace=NAMESPACE)
 
     async def _may_see(self, principal: Principal, ticket_id: int) -> bool:
-        from ticketing.queries import ticket_summaries
-
         try:
             async with self.outbox.database.acquire() as conn:
                 return bool(await ticket_summaries(conn, ids=[ticket_id], principal=principal))
@@ -279,36 +350,122 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
 
     async def keep(self) -> None:
         """Run until cancelled: renew leases, close what never finished its handshake, cut what lost its session."""
-        renewed = 0.0
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look_around())
+            tasks.create_task(self._keep_leases())
+
+    async def _look_around(self) -> None:
         while True:
-            await asyncio.sleep(0.5)
-            late = [eio for eio, since in self._fresh.items() if monotonic() - since > CONNECT_DEADLINE_S]
-            for eio_sid in late:
+            heed_cancellation()
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._look()
+            except Exception:
+                log.exception("look at the sockets failed")
+
+    async def _look(self) -> None:
+        for eio_sid, handshake in list(self._fresh.items()):
+            if monotonic() - handshake.since > CONNECT_DEADLINE_S:
                 self._fresh.pop(eio_sid, None)
                 metrics.socket_refused.labels("handshake_timeout").inc()
-                await self.eio.disconnect(eio_sid)
-            if monotonic() - renewed < RENEW_S:
-                continue
-            renewed = monotonic()
+                await self.end(eio_sid)
+        sockets: dict[int, list[DeskSocket]] = {}
+        for desk in list(self.desks.values()):
+            sockets.setdefault(desk.principal.user_id, []).append(desk)
+            if self._is_gone(desk.eio_sid):
+                await self._forget(desk)
+            elif self.eio.sockets[desk.eio_sid].queue.qsize() > MAX_BACKLOG:
+                metrics.socket_refused.labels("slow").inc()
+                await self.cut(desk)
+        for desks in sockets.values():
+            for desk in sorted(desks, key=lambda desk: desk.since)[:-MAX_SOCKETS_PER_USER]:
+                metrics.socket_refused.labels("crowd").inc()
+                await self.cut(desk)
+
+    async def _forget(self, desk: DeskSocket) -> None:
+        with contextlib.suppress(KeyError):
+            await self.manager.disconnect(desk.sid, NAMESPACE, ignore_queue=True)
+        await self._on_disconnect(desk.sid)
+
+    async def cut(self, desk: DeskSocket) -> None:
+        """End a desk's socket; the page comes back with a new ticket, if it gets one."""
+        await self.disconnect(desk.sid, namespace=NAMESPACE)
+        await self.end(desk.eio_sid)
+
+    async def end(self, eio_sid: str) -> None:
+        """End an engine socket without waiting for its peer: what is queued is sent if it reads, and then it is over."""
+        environ = self.environ.get(eio_sid) or {}
+        socket = self.eio.sockets.pop(eio_sid, None)
+        if socket is None:
+            return
+        await socket.close(wait=False)
+        await socket.queue.put(None)  # the writer's sign to close
+        request: web.Request | None = environ.get("aiohttp.request")
+        if request is not None and request.transport is not None:
+            asyncio.get_running_loop().call_later(CLOSE_GRACE_S, request.transport.abort)
+
+    async def end_all(self) -> None:
+        """At the end of the process: no page waits for a server that is gone. Leases go with their sockets."""
+        await asyncio.gather(*(self.end(eio_sid) for eio_sid in list(self.eio.sockets)), return_exceptions=True)
+        await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        if self.eio.service_task_event is not None:
+            await self.shutdown()
+        if self.hints is not None:
+            await self.hints.aclose()
+
+    async def _keep_leases(self) -> None:
+        while True:
+            heed_cancellation()
             try:
-                async with asyncio.timeout(4):
-                    await self._renew()
+                with no_stray_cancellation():
+                    async with asyncio.timeout(4):
+                        await self._renew()
             except AWAY:
                 log.debug("leases not renewed, database away")
+            except Exception:
+                log.exception("leases not renewed")
+            await asyncio.sleep(RENEW_S)
 
     async def _renew(self) -> None:
         if not self.desks:
             return
-        agents = [desk.sid for desk in self.desks.values() if desk.is_agent]
-        hashes = {d.principal.session_hash for d in self.desks.values() if d.principal.session_hash is not None}
+        desks = list(self.desks.values())
+        hashes = list({d.principal.session_hash for d in desks if d.principal.session_hash is not None})
+        now = self.outbox.database.clock.now()
         async with self.outbox.database.acquire() as conn:
-            await conn.execute(routing_sql.RENEW_LEASES, self.replica, LEASE_S, agents)
-            live = await accounts.live_principals(conn, hashes=list(hashes), now=self.outbox.database.clock.now())
-        for desk in list(self.desks.values()):
+            await conn.execute(routing_sql.RENEW_LEASES, self.replica, LEASE_S, [d.sid for d in desks if d.is_agent])
+            live = await accounts.live_principals(conn, hashes=hashes, now=now)
+            await accounts.touch_sessions(conn, hashes=list(live), now=now)
+            queues = await sql.queues_of_agents(conn, ids=[d.principal.user_id for d in desks])
+            blind = [d for d in desks if d.viewing is not None and not await self._still_sees(conn, d)]
+        for desk in desks:
             current = live.get(desk.principal.session_hash or b"")
             if current is None or current.role is not desk.principal.role:
                 log.info("desk cut: session ended or role changed")
-                await self.disconnect(desk.sid, namespace=NAMESPACE)
+                await self.cut(desk)
+            elif desk.queues is not None and desk.queues != queues[desk.principal.user_id]:
+                await self._move_board(desk, queues[desk.principal.user_id])
+        for desk in blind:
+            await self._stop_viewing(desk)
 
-    def each(self, wanted: Callable[[DeskSocket], bool]) -> list[DeskSocket]:
-        return [desk for desk in self.desks.values() if wanted(desk)]
+    async def _still_sees(self, conn: Connection, desk: DeskSocket) -> bool:
+        is_lead = desk.principal.is_lead or desk.viewing is None
+        return is_lead or bool(await ticket_summaries(conn, ids=[desk.viewing or 0], principal=desk.principal))
+
+    async def _move_board(self, desk: DeskSocket, queues: frozenset[str]) -> None:
+        """The agent serves other queues than before."""
+        await self.leave_room(desk.sid, desk.board_room, namespace=NAMESPACE)
+        desk.queues, desk.board_room = queues, board_room(queues)
+        await self.enter_room(desk.sid, desk.board_room, namespace=NAMESPACE)
+
+    async def _stop_viewing(self, desk: DeskSocket) -> None:
+        if desk.viewing is not None:
+            await self.leave_room(desk.sid, f"ticket:{desk.viewing}", namespace=NAMESPACE)
+            desk.viewing = None
+
+
+def board_room(queues: frozenset[str] | None) -> str:
+    """One room for all who see the same queues; None is everything."""
+    return "board:*" if queues is None else "board:" + ",".join(sorted(queues))

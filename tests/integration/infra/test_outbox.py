@@ -449,6 +449,28 @@ async def test_stray_cancellations_end_no_loop(an_outbox: Callable[..., Outbox],
     assert len(outside.runs) == 40
 
 
+async def test_workers_stop_also_when_a_library_swallows_the_cancellation(
+    an_outbox: Callable[..., Outbox], conn: Connection
+) -> None:
+    """redis does on Python 3.11, where `asyncio.wait_for` returns instead of raising when both happen at once."""
+    inside = asyncio.Event()
+
+    async def swallow(_: Event) -> None:
+        inside.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+
+    outbox = an_outbox(effect("outside", ConfigApplied, swallow))
+    runner = asyncio.create_task(outbox.run(workers=1))
+    await commit(outbox, FACT)
+    await inside.wait()
+    runner.cancel()
+    async with asyncio.timeout(1):
+        await asyncio.gather(runner, return_exceptions=True)
+
+
 async def test_hanging_effect_is_ended_and_repeated(
     an_outbox: Callable[..., Outbox], conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

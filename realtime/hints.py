@@ -1,0 +1,94 @@
+"""Events between replicas through Redis: hints, sent with a short time-out and lost without harm.
+
+python-socketio's own manager waits for Redis as long as Redis likes (a stopped one would hold every push), and after an
+outage its listener sleeps for up to a minute (reference L19). Here a send waits at most SEND_TIMEOUT_S and then leaves Redis alone
+for OPEN_S; the listener tries again every second and notices a link that is silently dead. What is lost meanwhile comes from the
+log within two seconds, or with the next board.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import Any, Final
+
+import orjson
+import structlog
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
+from socketio.async_pubsub_manager import AsyncPubSubManager
+
+from infra.broker_outcome import heed_cancellation
+
+log = structlog.get_logger()
+
+CHANNEL: Final = "ringdesk.desk"
+SEND_TIMEOUT_S: Final = 0.3
+OPEN_S: Final = 2.0
+LISTEN_AGAIN_S: Final = 1.0
+PROBE_S: Final = 5.0
+AWAY: Final = (RedisError, OSError, TimeoutError)
+
+
+class Hints(AsyncPubSubManager):  # type: ignore[misc]
+    """The client manager of a replica: its own sockets directly, those of the others through Redis."""
+
+    name = "ringdesk"
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(channel=CHANNEL)
+        limits = {"socket_timeout": SEND_TIMEOUT_S, "socket_connect_timeout": SEND_TIMEOUT_S}
+        self._sender = Redis(
+            connection_pool=BlockingConnectionPool.from_url(
+                redis_url, max_connections=8, timeout=SEND_TIMEOUT_S, **limits
+            )
+        )
+        self._receiver = Redis(connection_pool=BlockingConnectionPool.from_url(redis_url, max_connections=2, **limits))
+        self._left_alone_until = 0.0
+
+    async def _publish(self, data: dict[str, Any]) -> None:
+        if monotonic() < self._left_alone_until:
+            return
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._sender.publish(CHANNEL, orjson.dumps(data))
+            heed_cancellation()
+        except AWAY as error:
+            self._left_alone_until = monotonic() + OPEN_S
+            log.warning("Redis away; other replicas read the log", error=type(error).__name__)
+
+    async def _listen(self) -> AsyncIterator[bytes]:
+        while True:
+            heed_cancellation()
+            try:
+                async with self._receiver.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(CHANNEL)
+                    async for message in _messages(channel):
+                        yield message
+            except AWAY as error:
+                log.debug("hints not heard", error=type(error).__name__)
+            await asyncio.sleep(LISTEN_AGAIN_S)
+
+    async def aclose(self) -> None:
+        task = getattr(self, "thread", None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._sender.aclose()
+        await self._sender.connection_pool.disconnect()
+        await self._receiver.connection_pool.disconnect()
+
+
+async def _messages(channel: Any) -> AsyncIterator[bytes]:
+    """Ends with TimeoutError when neither a message nor the answer to a ping comes."""
+    is_asked = False
+    while True:
+        message = await channel.get_message(timeout=PROBE_S)
+        if message is None:
+            if is_asked:
+                raise TimeoutError
+            is_asked = True
+            await channel.ping()
+            continue
+        is_asked = False
+        if message["type"] == "message":
+            yield message["data"]
