@@ -2,25 +2,31 @@
 
     ringdesk apply org.yaml [--dry-run]
 
-Keys are slugs, texts are {en: …, zh-CN: …}, durations end in `_s`. Unknown keys are refused with their line.
+Keys are slugs, texts are {en: …, zh-CN: …}, durations end in `_s`. Unknown keys are refused with their line. Whatever the file
+holds, reading it ends with an organisation or with OrgFileInvalid: it is typed by people, and may come from anywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
+from accounts.model import InvalidEmail, normalise_email
 from core.errors import RingdeskError
 from core.principal import Role
 from core.texts import Text
 from infra.phone import parse_number
 from routing.rules import check
 
+MAX_DEPTH = 80
+MAX_NODES = 100_000
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
@@ -32,7 +38,22 @@ def _zone(name: str) -> str:
     return name
 
 
+def _email(address: str) -> str:
+    try:
+        return normalise_email(address)
+    except InvalidEmail as error:
+        raise ValueError("this is not an e-mail address") from error
+
+
+def _region(name: str) -> str:
+    if name not in SUPPORTED_REGIONS:
+        raise ValueError(f"there is no region {name!r}; use the two letters of ISO 3166, such as US, DE, GB, CN")
+    return name
+
+
 Zone = Annotated[str, AfterValidator(_zone)]
+Email = Annotated[str, AfterValidator(_email)]
+Region = Annotated[str, AfterValidator(_region)]
 
 
 class Part(BaseModel):
@@ -75,7 +96,7 @@ class CapacityIn(Part):
 
 
 class AgentIn(Part):
-    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)
+    email: Email
     name: str = Field(min_length=1, max_length=120)
     role: Role = Role.AGENT
     language: Literal["en", "zh-CN"] | None = None
@@ -91,7 +112,7 @@ class VoiceIn(Part):
 
 class NumberIn(Part):
     number: str
-    region: str = Field(pattern=r"^[A-Z]{2}$")
+    region: Region
     queue: Slug
     voice: VoiceIn = VoiceIn()
 
@@ -120,7 +141,8 @@ class FileFault:
     message: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.place}: {self.message}" if self.place else f"line {self.line}: {self.message}"
+        parts = (f"line {self.line}" if self.line else "", self.place, self.message)
+        return ": ".join(part for part in parts if part)
 
 
 class OrgFileInvalid(RingdeskError):
@@ -139,6 +161,9 @@ def read_org(path: Path) -> OrgFile:
         raise OrgFileInvalid(str(path), [FileFault(0, "", "there is no such file")]) from None
     except UnicodeDecodeError:
         raise OrgFileInvalid(str(path), [FileFault(0, "", "is not UTF-8 text")]) from None
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise OrgFileInvalid(str(path), [FileFault(0, "", f"cannot be read: {reason}")]) from None
     return parse_org(text, str(path))
 
 
@@ -148,8 +173,13 @@ def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
         raise OrgFileInvalid(name, [FileFault(line, "", f"not YAML: {error.problem}")]) from None
-    except (YAMLError, RecursionError) as error:
-        raise OrgFileInvalid(name, [FileFault(0, "", f"not YAML: {type(error).__name__}")]) from None
+    except RecursionError:
+        raise OrgFileInvalid(name, [FileFault(0, "", TOO_DEEP)]) from None
+    except (YAMLError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
+        # Values that look like a date or a number and are none come as plain errors without a place.
+        raise OrgFileInvalid(name, [FileFault(0, "", f"not YAML: {_first_line(error)}")]) from None
+    if fault := next(_unusable(document), None):
+        raise OrgFileInvalid(name, [fault])
     try:
         org = OrgFile.model_validate(_plain(document))
     except ValidationError as error:
@@ -160,14 +190,47 @@ def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
     return org
 
 
+TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _unusable(document: Any) -> Iterator[FileFault]:
+    """What no model gets to see: nesting without end, aliases that multiply, text that no database keeps."""
+    stack: list[tuple[Any, int, int]] = [(document, 1, 1)]
+    seen = 0
+    while stack:
+        value, depth, line = stack.pop()
+        seen += 1
+        if depth > MAX_DEPTH:
+            yield FileFault(line, "", TOO_DEEP)
+        if seen > MAX_NODES:
+            yield FileFault(line, "", f"holds more than {MAX_NODES} values, aliases counted each time")
+        if isinstance(value, dict):
+            for key, item in value.items():
+                at = line_of(value, (key,)) if _has_lines(value) else line
+                stack += [(key, depth + 1, at), (item, depth + 1, at)]
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                stack.append((item, depth + 1, line_of(value, (index,)) if _has_lines(value) else line))
+        elif isinstance(value, str) and any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value):
+            yield FileFault(line, "", "text may not hold NUL or unpaired surrogates")
+
+
+def _has_lines(value: Any) -> bool:
+    return getattr(value, "lc", None) is not None
+
+
 def _plain(value: Any) -> Any:
     """Without ruamel's own types."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    if isinstance(value, bool) or value is None:
-        return value
+    if isinstance(value, bool | ScalarBoolean):
+        return bool(value)
     for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
@@ -217,7 +280,7 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     doubles = (
         ("queues", [q.key for q in org.queues], "key"),
         ("skills", [s.key for s in org.skills], "key"),
-        ("agents", [a.email.lower() for a in org.agents], "email"),
+        ("agents", [a.email for a in org.agents], "email"),
         ("numbers", [n.number for n in org.numbers], "number"),
         ("dispositions", [d.key for d in org.dispositions], "key"),
     )
@@ -229,6 +292,8 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         for n, queue in enumerate(agent.queues):
             if queue not in queues:
                 fault(f"there is no queue {queue!r}", "agents", index, "queues", n)
+            elif queue in agent.queues[:n]:
+                fault(f"{queue!r} is there twice", "agents", index, "queues", n)
         for skill in agent.skills:
             if skill not in skills:
                 fault(f"there is no skill {skill!r}", "agents", index, "skills", skill)
@@ -240,6 +305,10 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     for index, disposition in enumerate(org.dispositions):
         if disposition.queue is not None and disposition.queue not in queues:
             fault(f"there is no queue {disposition.queue!r}", "dispositions", index, "queue")
+        for other in org.dispositions[:index]:
+            is_shared = other.queue is None or disposition.queue in (None, other.queue)
+            if disposition.digit is not None and disposition.digit == other.digit and is_shared:
+                fault(f"digit {other.digit} is that of {other.key!r}", "dispositions", index, "digit")
     rule_faults = check(org.rules, queues=queues, skills=skills)
     faults += [_fault(document, f.place, f.message) for f in rule_faults]
     return faults

@@ -1,0 +1,334 @@
+"""The organisation file: every fault with its line, whatever the file holds; and which queues are one pool."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.org import AgentIn, OrgFile, OrgFileInvalid, QueueIn, parse_org, pools_of, read_org
+
+ROOT = Path(__file__).resolve().parents[3]
+GOOD = """\
+organisation: {name: Test, time_zone: Europe/Berlin}
+queues:
+  - key: support
+    name: {en: Support, zh-CN: 客服}
+    service_level: {within_s: 20, target: 0.8}
+    wrap_up: {mode: timed, seconds: 30}
+  - key: sales
+    name: {en: Sales}
+skills:
+  - {key: billing, name: {en: Billing}}
+agents:
+  - email: ava@example.com
+    name: Ava
+    skills: {billing: 4}
+    queues: [support,
+             sales]
+  - {email: sam@example.com, name: Sam, role: supervisor}
+numbers:
+  - number: "+14155550199"
+    region: US
+    queue: support
+    voice: {language: en, texts: {greeting: Hello}}
+dispositions:
+  - {key: resolved, name: {en: Resolved}, digit: 1}
+  - {key: sold, name: {en: Sold}, digit: 2, queue: sales}
+rules:
+  - name: VIP
+    when:
+      all:
+        - {field: customer.tier, op: "==", value: vip}
+        - {field: ticket.tags,
+           op: has, value: urgent}
+    then:
+      queue: support
+      steps:
+        - {after_s: 0, require: [{skill: billing, level: 3}]}
+  - name: Everybody
+"""
+
+
+def faults_of(text: str) -> list[tuple[int, str]]:
+    with pytest.raises(OrgFileInvalid) as refused:
+        parse_org(text)
+    return [(fault.line, fault.place) for fault in refused.value.faults]
+
+
+def after(old: str, new: str) -> list[tuple[int, str]]:
+    """The faults of the good file with one thing changed."""
+    assert GOOD.count(old) == 1, old
+    return faults_of(GOOD.replace(old, new))
+
+
+def test_the_good_file_is_read() -> None:
+    org = parse_org(GOOD)
+    assert [queue.key for queue in org.queues] == ["support", "sales"]
+    assert (org.queues[1].offer_timeout_s, org.queues[1].wrap_up.mode) == (20, "timed")
+    assert org.agents[0].skills == {"billing": 4}
+    assert org.agents[1].role == "supervisor"
+    assert org.numbers[0].voice.texts == {"greeting": "Hello"}
+    assert len(org.rules) == 2
+
+
+def test_the_demos_file_is_good() -> None:
+    org = read_org(ROOT / "demo" / "org.yaml")
+    assert {queue.key for queue in org.queues} == {"support", "de", "sales"}
+
+
+def test_the_smallest_file_is_one_queue() -> None:
+    org = parse_org("queues: [{key: all, name: {en: All}}]")
+    assert (org.agents, org.rules, org.organisation.time_zone) == ([], [{"name": "default"}], "UTC")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "place"),
+    [
+        ("time_zone: Europe/Berlin", "time_zone: Europe/Atlantis", 1, "organisation.time_zone"),
+        ("time_zone: Europe/Berlin", "time_zone: ../etc/passwd", 1, "organisation.time_zone"),
+        ("name: Test", "nmae: Test", 1, "organisation.nmae"),
+        ("key: support\n    name", "key: Support\n    name", 3, "queues[0].key"),
+        ("key: support\n    name", "kee: support\n    name", 3, "queues[0].kee"),
+        ("{en: Support, zh-CN: 客服}", "{zh-CN: 客服}", 4, "queues[0].name"),
+        ("{en: Support, zh-CN: 客服}", "Support", 4, "queues[0].name"),
+        ("{en: Support, zh-CN: 客服}", "{en: 5}", 4, "queues[0].name.en"),
+        ("within_s: 20", "within_s: 0", 5, "queues[0].service_level.within_s"),
+        ("within_s: 20", "within_s: soon", 5, "queues[0].service_level.within_s"),
+        ("target: 0.8", "target: 1.1", 5, "queues[0].service_level.target"),
+        ("target: 0.8", "target: .nan", 5, "queues[0].service_level.target"),
+        ("target: 0.8", "target: .inf", 5, "queues[0].service_level.target"),
+        ("mode: timed", "mode: fixed", 6, "queues[0].wrap_up.mode"),
+        ("seconds: 30", "seconds: 3601", 6, "queues[0].wrap_up.seconds"),
+        ("key: sales\n", "key: support\n", 7, "queues[1].key"),
+        ("    name: {en: Sales}\n", "", 7, "queues[1].name"),
+        ("{key: billing, name: {en: Billing}}", "{key: billing}", 10, "skills[0].name"),
+        ("email: ava@example.com", "email: ava", 12, "agents[0].email"),
+        ("email: ava@example.com", 'email: "a b@example.com"', 12, "agents[0].email"),
+        ("{email: sam@example.com", "{email: AVA@example.com", 17, "agents[1].email"),
+        ("name: Ava", "name: ''", 13, "agents[0].name"),
+        ("{billing: 4}", "{billing: 11}", 14, "agents[0].skills.billing"),
+        ("{billing: 4}", "{biling: 4}", 14, "agents[0].skills.biling"),
+        ("    queues: [support,\n", "    queues: [suport,\n", 15, "agents[0].queues[0]"),
+        ("             sales]", "             sale]", 16, "agents[0].queues[1]"),
+        ("             sales]", "             support]", 16, "agents[0].queues[1]"),
+        ("role: supervisor", "role: boss", 17, "agents[1].role"),
+        ("name: Sam", "name: Sam, capacity: {voice: 2}", 17, "agents[1].capacity.voice"),
+        ("name: Sam", "name: Sam, language: fr", 17, "agents[1].language"),
+        ('"+14155550199"', '"4155550199"', 19, "numbers[0].number"),
+        ('"+14155550199"', '"+1415"', 19, "numbers[0].number"),
+        ('"+14155550199"', '"+1 415 555 0199"', 19, "numbers[0].number"),
+        ('"+14155550199"', "+14155550199", 19, "numbers[0].number"),
+        ("region: US", "region: us", 20, "numbers[0].region"),
+        ("region: US", "region: UK", 20, "numbers[0].region"),
+        ("    queue: support\n    voice", "    queue: nowhere\n    voice", 21, "numbers[0].queue"),
+        ("greeting: Hello", "greting: Hello", 22, "numbers[0].voice.texts.greting.[key]"),
+        ("language: en, texts", "language: english, texts", 22, "numbers[0].voice.language"),
+        ("digit: 1}", "digit: 0}", 24, "dispositions[0].digit"),
+        ("digit: 2, queue", "digit: 1, queue", 25, "dispositions[1].digit"),
+        ("digit: 2, queue: sales", "digit: 2, queue: sale", 25, "dispositions[1].queue"),
+        ("key: sold", "key: resolved", 25, "dispositions[1].key"),
+        ("name: VIP", "nam: VIP", 27, "rules[0].name"),
+        ('{field: customer.tier, op: "==", value: vip}', '{field: customer.teir, op: "==", value: vip}', 30, "rules[0].when.all[0].field"),
+        ("op: has, value", "op: hass, value", 32, "rules[0].when.all[1].op"),
+        ("op: has, value: urgent", "op: has, value: [urgent]", 32, "rules[0].when.all[1].value"),
+        ("      queue: support\n", "      queue: nowhere\n", 34, "rules[0].then.queue"),
+        ("skill: billing", "skill: biling", 36, "rules[0].then.steps[0].require[0]"),
+        ("level: 3", "level: 30", 36, "rules[0].then.steps[0].require[0].level"),
+        ("after_s: 0", "after_s: 5", 36, "rules[0].then.steps[0].after_s"),
+        ("after_s: 0", "after_s: .inf", 36, "rules[0].then.steps[0].after_s"),
+        ("  - name: Everybody\n", "  - {name: Everybody, when: {field: call.to, op: exists}}\n", 37, "rules[1].when"),
+        ("  - name: Everybody\n", "  - name: VIP\n", 37, "rules[1].name"),
+        ("rules:\n", "ruels: 1\nrules:\n", 26, "ruels"),
+        ("Hello", '"a\\0b"', 22, ""),
+        ("Hello", '"\\ud800"', 22, ""),
+    ],
+)  # fmt: skip
+def test_a_fault_has_its_line_and_place(old: str, new: str, line: int, place: str) -> None:
+    assert (line, place) in after(old, new)
+
+
+def test_a_key_given_twice_is_named() -> None:
+    assert after("    name: Ava\n", "    name: Ava\n    name: Eva\n")[0][0] == 14
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", 1),
+        ("# nothing\n", 1),
+        ("42", 1),
+        ("- queues", 1),
+        ("queues:\n  - {key: a, name: {en: A}}\n bad", 3),
+        ("queues: [", 1),
+        ("queues:\n\t- x", 2),
+        ("a: &a 1\nb: *c", 2),
+        ("--- 1\n--- 2\n", 2),
+        ("queues: !!python/object:os.system x", 1),
+        ("queues: []", 1),
+        ("queues: null", 1),
+        ("queues: {}", 1),
+        ("{}", 1),
+    ],
+)
+def test_what_is_no_organisation_is_refused(text: str, line: int) -> None:
+    assert faults_of(text)[0][0] in (line, line + 1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-99-99",
+        "2026-01-01",
+        "9" * 5000,
+        "!!int x",
+        "!!timestamp x",
+        "!!set {a}",
+        "!foo {a: 1}",
+        "!!binary x",
+        "0o9",
+    ],
+)
+def test_values_that_are_not_what_they_look_like_are_refused(value: str) -> None:
+    assert faults_of(f"queues: [{{key: a, name: {{en: A}}}}]\norganisation: {{time_zone: {value}}}")
+
+
+def test_all_faults_are_told_at_once() -> None:
+    text = GOOD.replace("target: 0.8", "target: 2").replace("digit: 1}", "digit: 0}")
+    assert faults_of(text) == [(5, "queues[0].service_level.target"), (24, "dispositions[0].digit")]
+    text = GOOD.replace("  - {key: billing, name: {en: Billing}}", "  []").replace("queue: sales}", "queue: nowhere}")
+    assert faults_of(text) == [
+        (14, "agents[0].skills.billing"),
+        (25, "dispositions[1].queue"),
+        (36, "rules[0].then.steps[0].require[0]"),
+    ]
+
+
+def test_the_message_names_the_file_and_the_line() -> None:
+    with pytest.raises(OrgFileInvalid) as refused:
+        parse_org(GOOD.replace("target: 0.8", "target: 2"), "my/org.yaml")
+    assert str(refused.value) == (
+        "my/org.yaml: line 5: queues[0].service_level.target: Input should be less than or equal to 1"
+    )
+
+
+@pytest.mark.parametrize("depth", [100, 10_000])
+def test_nesting_without_end_is_refused(depth: int) -> None:
+    for opening, closing in (("[", "]"), ("{not: ", "}")):
+        text = f"queues: [{{key: a, name: {{en: A}}}}]\nrules: {opening * depth}{closing * depth}"
+        (fault,) = faults_of(text)
+        assert fault[1] == ""
+
+
+def test_aliases_that_multiply_are_refused() -> None:
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 20)]
+    assert len(faults_of("\n".join(lines))) == 1
+
+
+def test_an_alias_inside_itself_is_refused() -> None:
+    assert len(faults_of("queues: &q [*q]")) == 1
+
+
+def test_anchors_and_merge_keys_are_fine() -> None:
+    org = parse_org(
+        "queues: [{key: a, name: {en: A}, wrap_up: &w {mode: none}}, {key: b, name: {en: B}, wrap_up: *w}]\n"
+        "rules:\n  - &all {name: x, when: {field: ticket.is_new, op: '==', value: &yes true}}\n  - {name: y}\n"
+    )
+    assert org.queues[1].wrap_up.mode == "none"
+    assert org.rules[0]["when"]["value"] is True
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    def said(path: Path) -> str:
+        with pytest.raises(OrgFileInvalid) as refused:
+            read_org(path)
+        return str(refused.value)
+
+    assert said(tmp_path / "none.yaml").endswith("none.yaml: there is no such file")
+    assert "cannot be read" in said(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"queues: [\xe9]")
+    assert said(tmp_path / "latin.yaml").endswith("is not UTF-8 text")
+
+
+WORDS = st.sampled_from(
+    [
+        "queues",
+        "key",
+        "name",
+        "en",
+        "agents",
+        "rules",
+        "when",
+        "all",
+        "not",
+        "field",
+        "then",
+        "steps",
+        "support",
+        "*a",
+        "&a",
+        "!!int",
+        "<<",
+    ]
+)
+SCRAPS = st.lists(
+    st.one_of(WORDS, st.sampled_from(list("{}[]:,-?|>#'\"&*!%@\n\t ")), st.sampled_from(["\n  ", "\n    - ", ": ", "- "]), st.text(max_size=4)),
+    max_size=40,
+).map("".join)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(SCRAPS)
+def test_whatever_the_file_holds_it_is_read_or_refused(text: str) -> None:
+    for document in (text, f"queues: [{{key: a, name: {{en: A}}}}]\nrules: {text}"):
+        with contextlib.suppress(OrgFileInvalid):
+            parse_org(document)
+
+
+# --- pools ---------------------------------------------------------------------------------------------------------------------
+
+
+def organisation(queues: list[str], served: list[list[str]]) -> OrgFile:
+    return OrgFile(
+        queues=[QueueIn(key=key, name={"en": key}) for key in queues],
+        agents=[AgentIn(email=f"a{n}@example.com", name="A", queues=list(own)) for n, own in enumerate(served)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("served", "pools"),
+    [
+        ([], {"a": "pool_a", "b": "pool_b", "c": "pool_c"}),
+        ([["a"], ["b"], []], {"a": "pool_a", "b": "pool_b", "c": "pool_c"}),
+        ([["a", "b"]], {"a": "pool_a", "b": "pool_a", "c": "pool_c"}),
+        ([["b", "a"], ["c"]], {"a": "pool_a", "b": "pool_a", "c": "pool_c"}),
+        ([["a", "b"], ["c", "b"]], {"a": "pool_a", "b": "pool_a", "c": "pool_a"}),
+        ([["c", "b"]], {"a": "pool_a", "b": "pool_b", "c": "pool_b"}),
+        ([["a", "b", "c"]], {"a": "pool_a", "b": "pool_a", "c": "pool_a"}),
+    ],
+)
+def test_queues_that_share_agents_are_one_pool(served: list[list[str]], pools: dict[str, str]) -> None:
+    assert pools_of(organisation(["a", "b", "c"], served)) == pools
+
+
+KEYS = ["a", "b", "c", "d", "e", "f"]
+SERVED = st.lists(st.lists(st.sampled_from(KEYS), max_size=3, unique=True), max_size=6)
+
+
+@settings(deadline=None)
+@given(SERVED, st.randoms(use_true_random=False))
+def test_pools_are_the_connected_components_in_any_order(served: list[list[str]], random: Any) -> None:
+    """Compared with flooding: a pool is what can be reached over shared agents, named after its first key."""
+    expected = {}
+    for key in KEYS:
+        reached, grown = {key}, True
+        while grown:
+            more = {other for own in served if reached & set(own) for other in own}
+            grown = not more <= reached
+            reached |= more
+        expected[key] = f"pool_{min(reached)}"
+    assert pools_of(organisation(KEYS, served)) == expected
+    shuffled = [random.sample(own, len(own)) for own in random.sample(served, len(served))]
+    assert pools_of(organisation(random.sample(KEYS, len(KEYS)), shuffled)) == expected
