@@ -15,7 +15,7 @@ async def talk_segments(stack: Stack) -> list[tuple[int, bool]]:
     return [(row["agent_id"], row["is_open"]) for row in rows]
 
 
-def in_room(stack: Stack, call_id: int) -> list[str | None]:
+def in_room(stack: Stack, call_id: int) -> list[str]:
     room = next(room for room in reversed(stack.exchange.conferences.values()) if room.name == conference_name(call_id))
     return sorted(seat.label or "" for seat in room.seats.values())
 
