@@ -1,4 +1,8 @@
-"""Bring the database in line with an organisation file: diff first, one transaction, idempotent."""
+"""Bring the database in line with an organisation file: diff first, one transaction, idempotent.
+
+Calls go on meanwhile. Locks are taken in this order: one `apply` at a time, the pools (so that no dispatcher decides by what is
+just changing), queues that go, agents by id, then live items and offers, which move with their queue's pool.
+"""
 
 import hashlib
 import json
@@ -33,23 +37,37 @@ SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units,
        ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
 FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active
 """
+# Whose capacity shrinks below what they hold is over it until that work ends.
 UPSERT_AGENT: Final = """
 INSERT INTO agents (id, name, skills, total_units, pool_id, is_active) VALUES ($1, $2, $3, $4, $5, true)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills, pool_id = excluded.pool_id, is_active = true,
-    total_units = greatest(excluded.total_units, agents.used_units - agents.over_by), version = agents.version + 1
+    total_units = excluded.total_units, over_by = greatest(0, agents.used_units - excluded.total_units), version = agents.version + 1
+WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units)
+      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units)
 """
 SET_QUEUES_OF_AGENT: Final = """
 WITH gone AS (DELETE FROM agent_queues WHERE agent_id = $1 AND NOT queue_key = ANY($2))
 INSERT INTO agent_queues (agent_id, queue_key) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING
 """
-RETIRE_AGENTS: Final = """
-UPDATE agents SET is_active = false, pool_id = NULL FROM users u
-WHERE u.id = agents.id AND agents.is_active AND NOT lower(u.email) = ANY($1) RETURNING agents.id
+GOING_AGENTS: Final = """
+SELECT a.id FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active AND NOT lower(u.email) = ANY($1) ORDER BY a.id
 """
+RETIRE_AGENTS: Final = "UPDATE agents SET is_active = false, pool_id = NULL, version = version + 1 WHERE id = ANY($1)"
 MOVE_LIVE_ITEMS: Final = """
 UPDATE work_items i SET pool_id = q.pool_id FROM queues q
 WHERE q.key = i.queue AND i.pool_id <> q.pool_id AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')
 """
+MOVE_LIVE_OFFERS: Final = """
+UPDATE offers o SET pool_id = q.pool_id FROM queues q
+WHERE q.key = o.queue AND o.pool_id <> q.pool_id AND o.state IN ('pending', 'accepted', 'wrapping')
+"""
+LOCK_APPLY: Final = "SELECT pg_advisory_xact_lock(hashtextextended('organisation', 0))"
+LOCK_POOL: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pool:' || $1, 0))"
+LOCK_QUEUES: Final = "SELECT key FROM queues WHERE key = ANY($1) ORDER BY key FOR UPDATE"
+LOCK_ALL_AGENTS: Final = "SELECT id FROM agents ORDER BY id FOR UPDATE"
+NEWEST_OF_FILE: Final = "SELECT max(version) FROM rule_sets WHERE origin = $1"
+ORIGIN: Final = "org.yaml"
+TIME_ZONE: Final = "SELECT coalesce((SELECT time_zone FROM ticket_settings), 'UTC')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +81,8 @@ class Change:
 
     def __str__(self) -> str:
         sign = {"add": "+", "change": "~", "remove": "-"}[self.action]
-        return f"{sign} {self.kind} {self.key}" + (f" ({', '.join(self.fields)})" if self.fields else "")
+        what = f"{self.kind} {self.key}".rstrip()
+        return f"{sign} {what}" + (f" ({', '.join(self.fields)})" if self.fields else "")
 
 
 def _diff(kind: str, old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[Change]:
@@ -90,11 +109,12 @@ def _queues(org: OrgFile) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def _agents(org: OrgFile) -> dict[str, dict[str, Any]]:
+def _agents(org: OrgFile, old: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """A language that the file does not name is left to the agent's own choice."""
     return {
-        a.email.lower(): {
-            "name": a.name, "role": a.role.value, "language": a.language, "skills": dict(a.skills),
-            "total_units": a.capacity.voice, "queues": sorted(a.queues),
+        a.email: {
+            "name": a.name, "role": a.role.value, "language": a.language or old.get(a.email, {}).get("language"),
+            "skills": dict(a.skills), "total_units": a.capacity.voice, "queues": sorted(a.queues),
         }
         for a in org.agents
     }  # fmt: skip
@@ -103,7 +123,8 @@ def _agents(org: OrgFile) -> dict[str, dict[str, Any]]:
 async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, dry_run: bool = False) -> list[Change]:
     """Returns the diff. With `dry_run` nothing is written. Raises Conflict when rules were published elsewhere meanwhile."""
     conn = tx.conn
-    queues, agents = _queues(org), _agents(org)
+    await conn.execute(LOCK_APPLY)
+    queues = _queues(org)
     numbers = {n.number: {"region": n.region, "queue": n.queue, "voice": n.voice.model_dump()} for n in org.numbers}
     skills = {s.key: {"name": s.name} for s in org.skills}
     dispositions = {
@@ -112,6 +133,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     }
     old_queues = {row["key"]: _rest(row, "key") for row in await conn.fetch(QUEUES)}
     old_agents = {row["email"].lower(): _rest(row, "email") for row in await conn.fetch(AGENTS)}
+    agents = _agents(org, old_agents)
     old_numbers = {
         r["number"]: _rest(r, "number") for r in await conn.fetch("SELECT number, region, queue, voice FROM numbers")
     }
@@ -121,7 +143,9 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         for r in await conn.fetch("SELECT key, name, digit, queue, position FROM dispositions")
     }
     published = await conn.fetchrow(routing_sql.PUBLISHED_RULES)
+    time_zone = await conn.fetchval(TIME_ZONE)
     changes = [
+        *_diff("organisation", {"": {"time_zone": time_zone}}, {"": {"time_zone": org.organisation.time_zone}}),
         *_diff("queue", old_queues, queues),
         *_diff("skill", old_skills, skills),
         *_diff("agent", old_agents, agents),
@@ -135,6 +159,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     if dry_run or not changes:
         return changes
     await ticketing.set_time_zone(tx, org.organisation.time_zone, actor=Actor("cli", name=by))
+    for pool in sorted({q["pool_id"] for q in (*old_queues.values(), *queues.values())}):
+        await conn.execute(LOCK_POOL, pool)
     await _write_queues(tx, queues, old_queues)
     await conn.executemany(
         "INSERT INTO skills (key, name) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET name = excluded.name",
@@ -143,6 +169,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     await conn.execute("DELETE FROM skills WHERE NOT key = ANY($1)", list(skills))
     await _write_agents(tx, org, agents, queues, by)
     await conn.execute(MOVE_LIVE_ITEMS)
+    await conn.execute(MOVE_LIVE_OFFERS)
     await conn.execute("DELETE FROM numbers WHERE NOT number = ANY($1)", list(numbers))
     await conn.executemany(
         "INSERT INTO numbers (number, region, queue, voice) VALUES ($1, $2, $3, $4) ON CONFLICT (number) "
@@ -156,7 +183,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         [(key, v["name"], v["digit"], v["queue"], v["position"]) for key, v in dispositions.items()],
     )
     if rules_change:
-        version = await routing.add_rule_set(tx, org.rules, origin="org.yaml", by=by)
+        version = await routing.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
         await routing.publish_rule_set(tx, version)
         await publish(tx, RulesetPublished(version=version))
     digest = hashlib.sha256(json.dumps(org.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
@@ -177,15 +204,21 @@ async def _check_rules_origin(tx: Tx, published: Any, replace_rules: bool) -> No
     if published is None or replace_rules:
         return
     row = await tx.conn.fetchrow(routing_sql.RULE_SET, published["version"])
-    if row is not None and row["origin"] != "org.yaml":
-        raise Conflict(
-            f"Rule set {published['version']} was published elsewhere ({row['origin']}, by {row['created_by']}). "
-            "Take its rules into the file, or overwrite them with --replace-rules."
-        )
+    newest = await tx.conn.fetchval(NEWEST_OF_FILE, ORIGIN)
+    if row is None or (row["origin"] == ORIGIN and row["version"] == newest):
+        return
+    how = (
+        f"{row['origin']}, by {row['created_by']}" if row["origin"] != ORIGIN else "an older version, put back in force"
+    )
+    raise Conflict(
+        f"Rule set {published['version']} was published elsewhere ({how}). "
+        "Take its rules into the file, or overwrite them with --replace-rules."
+    )
 
 
 async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str, dict[str, Any]]) -> None:
     gone = [key for key in old if key not in queues]
+    await tx.conn.execute(LOCK_QUEUES, gone)  # whoever is just putting a call into one of them is waited for
     busy = await tx.conn.fetch(
         "SELECT DISTINCT queue FROM work_items WHERE queue = ANY($1) AND state IN ('queued', 'offering', 'assigned', 'wrapping')",
         gone,
@@ -205,6 +238,12 @@ async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str
 async def _write_agents(
     tx: Tx, org: OrgFile, agents: dict[str, dict[str, Any]], queues: dict[str, dict[str, Any]], by: str
 ) -> None:
+    await tx.conn.execute(LOCK_ALL_AGENTS)
+    going = [row["id"] for row in await tx.conn.fetch(GOING_AGENTS, list(agents))]
+    for agent_id in going:
+        await routing.set_presence(tx, agent_id=agent_id, state="offline", reason="retired", by="cli")
+    await tx.conn.execute(RETIRE_AGENTS, going)
+    await tx.conn.execute("DELETE FROM agent_queues WHERE agent_id = ANY($1)", going)
     ids = []
     for agent in org.agents:
         user = await accounts.ensure_user(
@@ -215,11 +254,9 @@ async def _write_agents(
             language=agent.language,
             actor=Actor("cli", name=by),
         )
-        value = agents[agent.email.lower()]
+        value = agents[agent.email]
         pool = queues[value["queues"][0]]["pool_id"] if value["queues"] else None
         await tx.conn.execute(UPSERT_AGENT, user.id, agent.name, value["skills"], value["total_units"], pool)
         await tx.conn.execute(SET_QUEUES_OF_AGENT, user.id, value["queues"])
         ids.append(user.id)
-    retired = await tx.conn.fetch(RETIRE_AGENTS, list(agents))
-    await tx.conn.execute("DELETE FROM agent_queues WHERE agent_id = ANY($1)", [row["id"] for row in retired])
     await tx.conn.execute(routing_sql.REFRESH_INTERVALS, ids, tx.now)

@@ -207,7 +207,8 @@ SAVE_DISPOSITION: Final = "UPDATE offers SET disposition = $2 WHERE id = $1"
 FREE_AGENTS: Final = """
 UPDATE agents a SET used_units = a.used_units - f.units, version = a.version + 1,
        idle_since = CASE WHEN f.resets_idle THEN $4 ELSE a.idle_since END,
-       misses = CASE WHEN f.resets_idle THEN 0 ELSE a.misses END
+       misses = CASE WHEN f.resets_idle THEN 0 ELSE a.misses END,
+       over_by = least(a.over_by, greatest(0, a.used_units - f.units - a.total_units))
 FROM (SELECT id, sum(units) AS units, bool_or(resets_idle) AS resets_idle
       FROM unnest($1::bigint[], $2::integer[], $3::boolean[]) AS u (id, units, resets_idle) GROUP BY id) f
 WHERE a.id = f.id

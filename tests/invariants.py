@@ -23,7 +23,7 @@ SAFETY: Final[dict[str, str]] = {
             SELECT o.id, sum(p.units) AS units FROM offers o JOIN offers p ON p.agent_id = o.agent_id
               AND p.created_at <= o.created_at AND coalesce(p.ended_at, 'infinity') > o.created_at
             WHERE o.agent_id = a.id GROUP BY o.id
-        ) s ON s.units > a.total_units + a.over_by""",
+        ) s ON s.units > greatest(a.total_units + a.over_by, 1)""",  # capacity may have been taken away since
     "R2 used units are the units of open offers": f"""
         SELECT a.id FROM agents a WHERE a.used_units <>
           (SELECT coalesce(sum(o.units), 0) FROM offers o WHERE o.agent_id = a.id AND o.state IN {OPEN})""",
