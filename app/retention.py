@@ -15,56 +15,73 @@ from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
 log = structlog.get_logger()
 BATCH: Final = 1000
 INTERVAL_S: Final = 300
+MOST_BATCHES: Final = 500
 
 # One statement per table, oldest first; $1 is the age as an interval, $2 the batch.
 PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "deliveries",
         "keep_events_h",
-        ("DELETE FROM deliveries WHERE (event_id, consumer) IN (SELECT event_id, consumer FROM deliveries "
-        "WHERE done_at < now() - $1::interval ORDER BY done_at LIMIT $2)"),
+        (
+            "DELETE FROM deliveries WHERE (event_id, consumer) IN (SELECT event_id, consumer FROM deliveries "
+            "WHERE done_at < now() - $1::interval ORDER BY done_at LIMIT $2)"
+        ),
     ),
     (
         "events",
         "keep_events_h",
-        ("DELETE FROM events WHERE id IN (SELECT e.id FROM events e WHERE e.created_at < now() - $1::interval "
-        "AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.id) ORDER BY e.created_at LIMIT $2)"),
+        (
+            "DELETE FROM events WHERE id IN (SELECT e.id FROM events e WHERE e.created_at < now() - $1::interval "
+            "AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.id) ORDER BY e.created_at LIMIT $2)"
+        ),
     ),
     (
         "idempotency_keys",
         "keep_events_h",
-        ("DELETE FROM idempotency_keys WHERE (principal, key) IN (SELECT principal, key FROM idempotency_keys "
-        "WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2)"),
+        (
+            "DELETE FROM idempotency_keys WHERE (principal, key) IN (SELECT principal, key FROM idempotency_keys "
+            "WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2)"
+        ),
     ),
     (
         "desk_log",
         "keep_events_h",
-        ("DELETE FROM desk_log WHERE (agent_id, seq) IN (SELECT agent_id, seq FROM desk_log "
-        "WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2)"),
+        (
+            "DELETE FROM desk_log WHERE (agent_id, seq) IN (SELECT agent_id, seq FROM desk_log "
+            "WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2)"
+        ),
     ),
     (
         "exclusions",
         "keep_events_h",
-        ("DELETE FROM exclusions WHERE (work_item_id, agent_id) IN (SELECT work_item_id, agent_id FROM exclusions "
-        "WHERE until < now() - $1::interval LIMIT $2)"),
+        (
+            "DELETE FROM exclusions WHERE (work_item_id, agent_id) IN (SELECT work_item_id, agent_id FROM exclusions "
+            "WHERE until < now() - $1::interval LIMIT $2)"
+        ),
     ),
     (
         "provider_events",
         "keep_webhooks_days",
-        ("DELETE FROM provider_events WHERE id IN (SELECT id FROM provider_events "
-        "WHERE received_at < now() - $1::interval ORDER BY received_at LIMIT $2)"),
+        (
+            "DELETE FROM provider_events WHERE id IN (SELECT id FROM provider_events "
+            "WHERE received_at < now() - $1::interval ORDER BY received_at LIMIT $2)"
+        ),
     ),
     (
         "provider_commands",
         "keep_webhooks_days",
-        ("DELETE FROM provider_commands WHERE id IN (SELECT id FROM provider_commands "
-        "WHERE ended_at < now() - $1::interval LIMIT $2)"),
+        (
+            "DELETE FROM provider_commands WHERE id IN (SELECT id FROM provider_commands "
+            "WHERE ended_at < now() - $1::interval LIMIT $2)"
+        ),
     ),
     (
         "call_notes",
         "keep_webhooks_days",
-        ("DELETE FROM call_notes WHERE (call_id, agent_id) IN (SELECT call_id, agent_id FROM call_notes "
-        "WHERE saved_at < now() - $1::interval LIMIT $2)"),
+        (
+            "DELETE FROM call_notes WHERE (call_id, agent_id) IN (SELECT call_id, agent_id FROM call_notes "
+            "WHERE saved_at < now() - $1::interval LIMIT $2)"
+        ),
     ),
     (
         "painted",
@@ -79,8 +96,10 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "agent_intervals",
         "keep_facts_days",
-        ("DELETE FROM agent_intervals WHERE id IN (SELECT id FROM agent_intervals "
-        "WHERE ended_at < now() - $1::interval LIMIT $2)"),
+        (
+            "DELETE FROM agent_intervals WHERE id IN (SELECT id FROM agent_intervals "
+            "WHERE ended_at < now() - $1::interval LIMIT $2)"
+        ),
     ),
     (
         "stints",
@@ -142,7 +161,15 @@ async def purge(outbox: Outbox, settings: Settings) -> None:
     while True:
         await asyncio.sleep(INTERVAL_S)
         try:
-            while any(count >= BATCH for count in (await purge_once(outbox, settings)).values()):
-                await asyncio.sleep(0.2)
+            await _purge_all(outbox, settings)
         except (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS):
             log.debug("purge waits for the database")
+
+
+async def _purge_all(outbox: Outbox, settings: Settings) -> None:
+    """Batch after batch, with a pause for the others, until none comes back full."""
+    for _ in range(MOST_BATCHES):
+        removed = await purge_once(outbox, settings)
+        if all(count < BATCH for count in removed.values()):
+            return
+        await asyncio.sleep(0.2)
