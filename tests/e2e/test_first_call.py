@@ -74,10 +74,10 @@ async def test_three_keys_take_and_finish_a_call(visitors: Visitors, ringdesk: R
     await page.keyboard.press(presses[0])
     await desk.is_in_call()
     await expect(desk.note).to_be_focused()
-    await page.keyboard.type(NOTE)
+    await page.keyboard.type("Asked for the opening hours 24/7.")
     await page.keyboard.press(presses[1])
     await expect(page.get_by_role("button", name="Information given")).to_have_attribute("aria-pressed", "true")
-    await expect(desk.note).to_have_value(NOTE)
+    await expect(desk.note).to_have_value("Asked for the opening hours 24/7.")
     await page.keyboard.press(presses[2])
     await expect(desk.call).to_contain_text("Will be finished as soon as the call ends.")
     await ringdesk.hang_up(sid)
@@ -86,5 +86,5 @@ async def test_three_keys_take_and_finish_a_call(visitors: Visitors, ringdesk: R
     record = await ringdesk.record(sid)
     assert record["outcome"] == "answered"
     ticket = await ringdesk.ticket(sid)
-    assert NOTE in [note["body"] for note in ticket["notes"]]
+    assert "Asked for the opening hours 24/7." in [note["body"] for note in ticket["notes"]]
     assert [call["disposition"] for call in ticket["calls"] if call["id"] == record["id"]] == ["information"]
