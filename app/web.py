@@ -113,18 +113,32 @@ def _docs_page(body: dict[str, Any]) -> str:
 def _add_pages(app: web.Application, *, with_demo: bool) -> None:
     index = BUNDLE / "index.html"
 
-    async def page(_: web.Request) -> web.StreamResponse:
+    def application(status: int) -> web.StreamResponse:
         if not index.exists():
             return web.Response(
                 text="The web bundle is not built. Run: python3 dev.py run", status=503, content_type="text/plain"
             )
-        return web.FileResponse(
-            index, headers={"Cache-Control": "no-cache", "Content-Type": "text/html; charset=utf-8"}
+        headers = {"Cache-Control": "no-cache", "Content-Type": "text/html; charset=utf-8"}
+        return web.FileResponse(index, status=status, headers=headers)
+
+    async def page(_: web.Request) -> web.StreamResponse:
+        return application(200)
+
+    def is_mistyped(request: web.Request) -> bool:
+        return (
+            request.method == "GET"
+            and "text/html" in request.headers.get("Accept", "")
+            and not request.path.startswith("/api/")
         )
 
     @web.middleware
     async def cached(request: web.Request, handler: Any) -> web.StreamResponse:
-        response: web.StreamResponse = await handler(request)
+        try:
+            response: web.StreamResponse = await handler(request)
+        except web.HTTPNotFound:
+            if is_mistyped(request):  # by somebody in a browser: the application says so in words, with a way back
+                return application(404)
+            raise
         if request.path.startswith("/assets/"):
             response.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")
         return response

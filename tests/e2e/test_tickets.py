@@ -1,5 +1,7 @@
 """Tickets and customers beside the calls."""
 
+import re
+
 from playwright.async_api import Page, expect
 
 from tests.e2e.running import AGENTS, SUPERVISOR, Ringdesk
@@ -61,6 +63,14 @@ async def test_a_customer_is_found_and_read(visitors: Visitors, ringdesk: Ringde
     await page.get_by_role("textbox", name="Find a ticket or a customer").fill("becker & partner")
     await page.keyboard.press("Enter")
     await expect(names).to_have_text(["Anna Becker", "Jonas Becker"])
+
+
+async def test_a_mistyped_address_leads_back(visitors: Visitors, ringdesk: Ringdesk) -> None:
+    visitors.faults.expect("^404 GET /nowhere$")
+    page = await visitors.arrive("/nowhere", email=AGENTS[0])
+    await expect(page.get_by_text("This page does not exist")).to_be_visible()
+    await page.get_by_role("link", name="Go to the start").click()
+    await expect(page).to_have_url(re.compile("/desk$"))
 
 
 async def test_a_ticket_that_does_not_exist(visitors: Visitors, ringdesk: Ringdesk) -> None:
