@@ -9,6 +9,17 @@ from infra.postgres import Connection
 
 OPEN = "('pending', 'accepted', 'wrapping')"
 
+
+def has_skills(item: str, agent: str, at: str) -> str:
+    """SQL: has this agent what the step in force at that moment requires of the item? By the skills of today."""
+    return f"""NOT EXISTS (
+        SELECT 1 FROM jsonb_array_elements((
+            SELECT s -> 'require' FROM jsonb_array_elements({item}.steps) s
+            WHERE {item}.entered_at + make_interval(secs => (s ->> 'after_s')::float8) <= {at}
+            ORDER BY (s ->> 'after_s')::float8 DESC LIMIT 1)) need
+        WHERE coalesce(({agent}.skills ->> (need ->> 'skill'))::integer, 0) < coalesce((need ->> 'level')::integer, 1))"""
+
+
 SAFETY: Final[dict[str, str]] = {
     "I1 a call that was queued has a ticket": """
         SELECT c.id FROM calls c WHERE c.queued_at IS NOT NULL AND c.direction = 'inbound'
@@ -27,8 +38,17 @@ SAFETY: Final[dict[str, str]] = {
     "R2 used units are the units of open offers": f"""
         SELECT a.id FROM agents a WHERE a.used_units <>
           (SELECT coalesce(sum(o.units), 0) FROM offers o WHERE o.agent_id = a.id AND o.state IN {OPEN})""",
+    "R4 an offer was made only to who was available": """
+        SELECT o.id FROM offers o WHERE NOT EXISTS (
+            SELECT 1 FROM agent_intervals i JOIN agent_intervals p ON p.agent_id = i.agent_id AND p.ended_at = i.started_at
+            WHERE i.agent_id = o.agent_id AND i.state = 'reserved' AND p.state = 'available'
+              AND i.started_at BETWEEN o.created_at AND o.created_at + interval '100 milliseconds')
+          AND EXISTS (SELECT 1 FROM agent_intervals i WHERE i.agent_id = o.agent_id AND i.started_at < o.created_at)""",
     "R6 no offer was accepted after its deadline": """
         SELECT id FROM offers WHERE accepted_at > deadline + interval '100 milliseconds'""",
+    "R6/R9 no offer was made or accepted after its item had ended": """
+        SELECT o.id FROM offers o JOIN work_items i ON i.id = o.work_item_id
+        WHERE greatest(o.created_at, o.accepted_at) > i.ended_at + interval '100 milliseconds'""",
     "R7 a queued item has no pending offer, an offering one has": """
         SELECT i.id FROM work_items i WHERE (i.state = 'queued' AND EXISTS
             (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.state = 'pending'))
@@ -42,13 +62,49 @@ SAFETY: Final[dict[str, str]] = {
     "R12 an item has its queue's pool": """
         SELECT i.id FROM work_items i JOIN queues q ON q.key = i.queue
         WHERE i.pool_id <> q.pool_id AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')""",
-    "R13 nobody was offered what they had just declined": """
+    "R12 an open offer has its item's queue and pool": f"""
+        SELECT o.id FROM offers o JOIN work_items i ON i.id = o.work_item_id
+        WHERE o.state IN {OPEN} AND (o.pool_id, o.queue) IS DISTINCT FROM (i.pool_id, i.queue)""",
+    "R13 nobody was offered what they had just declined, or failed to be connected to": """
         SELECT o.id FROM offers o JOIN offers p ON p.work_item_id = o.work_item_id AND p.agent_id = o.agent_id
-        WHERE p.state = 'rejected' AND o.created_at > p.ended_at AND o.created_at < p.ended_at + interval '29 seconds'""",
+        WHERE o.created_at > p.ended_at AND (
+            p.state = 'rejected' AND o.created_at < p.ended_at + interval '29 seconds'
+            OR p.reason = 'connect_failed' AND o.created_at < p.ended_at + interval '9 seconds')""",
     "R15 every offer has its decision": """
         SELECT o.id FROM offers o WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.offer_id = o.id AND d.chosen_agent_id = o.agent_id)""",
+    "R15 every decision says of whom it chose that they are chosen": """
+        SELECT d.id FROM decisions d WHERE d.chosen_agent_id IS NOT NULL AND (coalesce((d.counts ->> 'chosen')::integer, 0) < 1
+          OR NOT d.verdicts @> jsonb_build_array(jsonb_build_object('agent_id', d.chosen_agent_id, 'verdict', 'chosen')))""",
+    # Of the newest 500 decisions. A second of grace on both sides: what was just coming or going may have been seen otherwise.
+    "R16 nobody was given an item while one before it, that they may serve, was in line": f"""
+        WITH told AS (SELECT (body ->> 'work_item_id')::bigint AS item_id, min(created_at) AS at FROM events
+                      WHERE name = 'work.queued' GROUP BY 1)
+        SELECT d.id, x.id FROM (SELECT * FROM decisions ORDER BY id DESC LIMIT 500) d
+        JOIN work_items y ON y.id = d.work_item_id JOIN agents a ON a.id = d.chosen_agent_id
+        JOIN agent_queues q ON q.agent_id = a.id
+        JOIN work_items x ON x.queue = q.queue_key AND x.id <> y.id
+        JOIN told ON told.item_id = x.id AND told.at < d.at - interval '1 second'
+        WHERE (y.tier, x.virtual_start, x.entered_at, x.id) < (x.tier, y.virtual_start, y.entered_at, y.id)
+          AND coalesce(x.ended_at, 'infinity') > d.at + interval '1 second'
+          AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = x.id AND o.created_at <= d.at + interval '1 second'
+                          AND coalesce(o.ended_at, 'infinity') > d.at - interval '1 second')
+          AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.work_item_id = x.id AND e.agent_id = a.id AND e.until > d.at)
+          AND {has_skills("x", "a", "d.at - interval '1 second'")} AND {has_skills("x", "a", "d.at")}""",
     "R17 virtual start is entry less boost": """
         SELECT id FROM work_items WHERE virtual_start <> entered_at - make_interval(secs => boost_s)""",
+    "R17 the first stint begins with the entry": """
+        SELECT i.id FROM work_items i WHERE i.entered_at IS DISTINCT FROM
+            (SELECT min(s.entered_at) FROM stints s WHERE s.work_item_id = i.id)""",
+    "R26 every pending offer has its timer": """
+        SELECT o.id FROM offers o WHERE o.state = 'pending'
+          AND NOT EXISTS (SELECT 1 FROM timers t WHERE t.kind = 'routing.offer' AND t.object_id = o.id)""",
+    "R29 every wrap-up that ends by itself has its timer": """
+        SELECT o.id FROM offers o WHERE o.state = 'wrapping' AND o.wrap_ends_at IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM timers t WHERE t.kind = 'routing.wrap_up' AND t.object_id = o.id)""",
+    "an offer's moments are in order": """
+        SELECT id FROM offers WHERE accepted_at < created_at - interval '100 milliseconds' OR ended_at < created_at
+          OR ended_at < accepted_at - interval '100 milliseconds' OR wrap_started_at < accepted_at - interval '100 milliseconds'
+          OR ended_at < wrap_started_at - interval '100 milliseconds'""",
     "state intervals have no gaps": """
         SELECT agent_id, started_at FROM (
             SELECT agent_id, started_at, ended_at, lag(ended_at) OVER w AS before, row_number() OVER w AS n
@@ -101,11 +157,15 @@ SAFETY: Final[dict[str, str]] = {
 SETTLED: Final[dict[str, str]] = {
     "I8 every delivery is done": """
         SELECT event_id, consumer FROM deliveries WHERE done_at IS NULL""",
-    "I9/R24 no caller waits while somebody who may serve is free": """
+    "I9/R24 no caller waits while somebody who may serve is free": f"""
         SELECT i.id, a.id FROM work_items i JOIN agents a ON a.pool_id = i.pool_id
         JOIN agent_queues q ON q.agent_id = a.id AND q.queue_key = i.queue
-        WHERE i.state = 'queued' AND i.steps = '[]'::jsonb AND a.presence = 'available' AND a.used_units < a.total_units
-          AND i.entered_at < now() - interval '5 seconds' AND a.idle_since < now() - interval '5 seconds'
+        WHERE i.state = 'queued' AND a.is_active AND a.presence = 'available' AND a.used_units < a.total_units
+          AND {has_skills("i", "a", "now() - interval '5 seconds'")} AND {has_skills("i", "a", "now()")}
+          AND i.entered_at < now() - interval '5 seconds'
+          AND greatest(a.idle_since, a.presence_since) < now() - interval '5 seconds'
+          AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.ended_at > now() - interval '5 seconds'
+                          AND (o.agent_id = a.id OR o.work_item_id = i.id))
           AND EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())
           AND NOT EXISTS (SELECT 1 FROM exclusions x WHERE x.work_item_id = i.id AND x.agent_id = a.id AND x.until > now() - interval '5 seconds')""",
     "I10/R26 no offer pends past its deadline": """

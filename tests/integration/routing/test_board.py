@@ -100,8 +100,10 @@ async def test_the_board_equals_a_plain_recount(floor: Floor, seed: int) -> None
             await floor.disconnect(name)
         elif act == "old":
             await floor.execute(
-                "UPDATE stints SET entered_at = entered_at - interval '1 day', left_at = left_at - interval '1 day', "
-                "connected_at = connected_at - interval '1 day' WHERE id = (SELECT max(id) FROM stints WHERE left_at IS NOT NULL)"
+                "WITH s AS (UPDATE stints SET entered_at = entered_at - interval '1 day', left_at = left_at - interval '1 day', "
+                "connected_at = connected_at - interval '1 day' WHERE id = (SELECT max(id) FROM stints WHERE left_at IS NOT NULL) "
+                "RETURNING work_item_id) UPDATE work_items i SET entered_at = entered_at - interval '1 day', "
+                "virtual_start = virtual_start - interval '1 day' FROM s WHERE i.id = s.work_item_id"
             )
         found = await shown(floor)
         for key in ("support", "sales", "de"):
@@ -128,6 +130,7 @@ async def test_the_day_begins_at_midnight_of_the_queues_zone(floor: Floor, zone:
         await floor.hang_up(call)
         at = midnight + timedelta(seconds=offset)
         await floor.execute("UPDATE stints SET entered_at = $2, left_at = $2 WHERE work_item_id = $1", call.item_id, at)
+        await floor.execute("UPDATE work_items SET entered_at = $2, virtual_start = $2 WHERE id = $1", call.item_id, at)
     assert (await shown(floor))["support"].abandoned_today == 1
 
 
