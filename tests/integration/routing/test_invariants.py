@@ -1,0 +1,116 @@
+"""The invariants bite: each finds what is planted for it in an otherwise good history."""
+
+from typing import Final
+
+import pytest
+
+from tests.integration.routing.floor import Floor, Waiting
+from tests.invariants import SAFETY, SETTLED, broken
+
+PLANTED: Final[dict[str, str]] = {
+    "a call that was queued has a work item with the same ticket or a moved one": "DELETE FROM work_items WHERE state = 'queued'",
+    "I4 no agent ever held more units than capacity": """
+        INSERT INTO offers (work_item_id, call_id, agent_id, queue, pool_id, step, units, state, created_at, deadline, ended_at)
+        SELECT work_item_id, call_id, agent_id, queue, pool_id, step, 1, 'rejected', created_at, deadline, now() + interval '1 hour'
+        FROM offers WHERE state = 'accepted'""",
+    "R2 used units are the units of open offers": "UPDATE agents SET used_units = 0 WHERE used_units = 1",
+    "R4 an offer was made only to who was available": """
+        UPDATE agent_intervals p SET state = 'break' FROM agent_intervals i
+        WHERE i.state = 'reserved' AND p.agent_id = i.agent_id AND p.ended_at = i.started_at""",
+    "R6 no offer was accepted after its deadline": "UPDATE offers SET deadline = accepted_at - interval '1 s' WHERE state = 'accepted'",
+    "R6/R9 no offer was made or accepted after its item had ended": """
+        UPDATE work_items SET ended_at = now() - interval '1 hour' WHERE state = 'done'""",
+    "R7 a queued item has no pending offer, an offering one has": "UPDATE work_items SET state = 'queued' WHERE state = 'offering'",
+    "R8/R9 an ended item has a reason and no open offer but wrap-up": """
+        UPDATE work_items SET state = 'done', ended_at = now(), end_reason = 'x' WHERE state = 'assigned'""",
+    "R12 an item has its queue's pool": "UPDATE work_items SET pool_id = 'elsewhere' WHERE state = 'queued'",
+    "R12 an open offer has its item's queue and pool": "UPDATE offers SET pool_id = 'elsewhere' WHERE state = 'pending'",
+    "R13 nobody was offered what they had just declined, or failed to be connected to": """
+        UPDATE offers SET created_at = (SELECT max(ended_at) FROM offers WHERE state = 'rejected') + interval '1 s',
+               work_item_id = (SELECT work_item_id FROM offers WHERE state = 'rejected'),
+               agent_id = (SELECT agent_id FROM offers WHERE state = 'rejected') WHERE state = 'pending'""",
+    "R15 every offer has its decision": "DELETE FROM decisions WHERE id = (SELECT max(id) FROM decisions)",
+    "R15 every decision says of whom it chose that they are chosen": "UPDATE decisions SET verdicts = '[]'",
+    "R16 nobody was given an item while one before it, that they may serve, was in line": """
+        WITH w AS (UPDATE work_items SET tier = 9, entered_at = now() - interval '1 hour', virtual_start = now() - interval '1 hour'
+                   WHERE state = 'queued')
+        UPDATE events SET created_at = now() - interval '1 hour'""",
+    "R17 virtual start is entry less boost": "UPDATE work_items SET virtual_start = virtual_start - interval '1 s' WHERE state = 'queued'",
+    "R17 the first stint begins with the entry": "UPDATE stints SET entered_at = entered_at - interval '1 s' WHERE left_at IS NULL",
+    "R26 every pending offer has its timer": "DELETE FROM timers",
+    "R29 every wrap-up that ends by itself has its timer": "DELETE FROM timers",
+    "an offer's moments are in order": "UPDATE offers SET accepted_at = created_at - interval '1 s' WHERE state = 'accepted'",
+    "state intervals have no gaps": """
+        UPDATE agent_intervals SET ended_at = ended_at - interval '1 microsecond'
+        WHERE id = (SELECT id FROM agent_intervals WHERE ended_at > started_at ORDER BY id LIMIT 1)""",
+    "state intervals do not overlap and each agent has one open": "UPDATE agent_intervals SET ended_at = now() WHERE ended_at IS NULL",
+    "an open interval says what the agent does": "UPDATE agent_intervals SET state = 'lunch' WHERE ended_at IS NULL",
+    "a waiting item has an open stint, an ended one has none": """
+        UPDATE stints SET left_at = now(), outcome = 'closed' WHERE left_at IS NULL""",
+    "an answered stint has its connect time inside": "UPDATE stints SET connected_at = NULL WHERE outcome = 'answered'",
+    "a connected offer has its talk segment": "DELETE FROM segments",
+    "an ended call leaves no item in line": "UPDATE calls SET outcome = 'failed', state = 'closed' WHERE state = 'queued'",
+    "I10/R26 no offer pends past its deadline": "UPDATE offers SET deadline = now() - interval '5 s' WHERE state = 'pending'",
+    "R29 every timed wrap-up ends": "UPDATE offers SET wrap_ends_at = now() - interval '5 s' WHERE state = 'wrapping'",
+    "I9/R24 no caller waits while somebody who may serve is free": """
+        WITH w AS (UPDATE work_items SET entered_at = now() - interval '1 hour', virtual_start = now() - interval '1 hour'),
+             o AS (UPDATE offers SET ended_at = ended_at - interval '1 hour'),
+             x AS (DELETE FROM exclusions)
+        UPDATE agents SET presence = 'available', idle_since = now() - interval '1 hour', presence_since = now() - interval '1 hour',
+               used_units = 0""",
+}  # fmt: skip
+
+
+async def a_good_history(floor: Floor) -> Waiting:
+    """One of each: done, wrapping up, talking, declined and ringing elsewhere, waiting."""
+    await floor.open(
+        rules="- {name: all, then: {steps: [{after_s: 0, require: [{skill: billing, level: 2}]}, {after_s: 3000}]}}"
+    )
+    await floor.arrive("ava", "ben")
+    done = await floor.ring()
+    await floor.dispatch()
+    await floor.talk(done, "ava")
+    await floor.hang_up(done)
+    await floor.finish(done, "ava")
+    talking = await floor.ring()
+    await floor.dispatch()
+    await floor.talk(talking, "ben")
+    await floor.hang_up(talking)
+    await floor.ring(waited_s=3001)
+    await floor.dispatch()
+    await floor.reject("ava")
+    await floor.arrive("chen")
+    await floor.dispatch()
+    await floor.accept("chen")
+    await floor.ring()
+    await floor.dispatch()
+    return await floor.ring()
+
+
+@pytest.mark.parametrize("name", PLANTED)
+async def test_what_is_planted_is_found(floor: Floor, name: str) -> None:
+    waiting = await a_good_history(floor)
+    states = await floor.fetch("SELECT state FROM offers ORDER BY id")
+    assert [row["state"] for row in states] == ["completed", "wrapping", "rejected", "accepted", "pending"]
+    assert (await floor.item(waiting))["state"] == "queued"
+    async with floor.database.acquire() as conn:
+        assert await broken(conn, settled=False) == {}
+        transaction = conn.transaction()
+        await transaction.start()
+        try:
+            await conn.execute(PLANTED[name])
+            found = await broken(conn)
+        finally:
+            await transaction.rollback()
+    assert name in found
+
+
+def test_every_law_of_routing_has_something_planted() -> None:
+    """But for those that the database itself refuses to break."""
+    refused = {
+        "I3/R1 at most one accepted offer per work item",
+        "a stint has one outcome and an item at most one open stint",
+    }
+    ours = {name for name in SAFETY | SETTLED if any(part.startswith("R") for part in name.split(" ")[0].split("/"))}
+    assert ours <= set(PLANTED) | refused
+    assert refused <= set(SAFETY)
