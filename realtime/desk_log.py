@@ -35,6 +35,9 @@ async def on_offer_ended(tx: Tx, event: OfferEnded) -> None:
         tx, event.agent_id, "offer_ended", offer_id=event.offer_id, call_id=event.call_id, outcome=event.outcome,
         reason=event.reason, by=event.by_agent_id,
     )  # fmt: skip
+    # Accepted, and then the two did not come together: the call leaves the desk as well.
+    if event.outcome == "canceled" and await tx.conn.fetchval(sql.WAS_ACCEPTED, event.offer_id):
+        await _append(tx, event.agent_id, "call_changed", offer_id=event.offer_id, call_id=event.call_id)
 
 
 async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from socketio.async_pubsub_manager import AsyncPubSubManager
 
@@ -50,13 +51,21 @@ class Hints(AsyncPubSubManager):  # type: ignore[misc]
             return
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._sender.publish(CHANNEL, orjson.dumps(data))
+                await self._send(orjson.dumps(data))
             heed_cancellation()
         except AWAY as error:
             self._left_alone_until = monotonic() + OPEN_S
             log.warning("Redis away; other replicas read the log", error=type(error).__name__)
 
+    async def _send(self, body: bytes) -> None:
+        try:
+            await self._sender.publish(CHANNEL, body)
+        except RedisConnectionError:  # kept connections die with a restart of Redis, and are noticed only now
+            await self._sender.connection_pool.disconnect(inuse_connections=False)
+            await self._sender.publish(CHANNEL, body)
+
     async def _listen(self) -> AsyncIterator[bytes]:
+        structlog.contextvars.clear_contextvars()  # started by the first request, but not a part of it
         while True:
             heed_cancellation()
             try:

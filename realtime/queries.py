@@ -73,6 +73,7 @@ INSERT INTO painted (offer_id, agent_id, ms, at) SELECT id, agent_id, $3, now() 
 ON CONFLICT (offer_id) DO NOTHING RETURNING offer_id
 """
 QUEUES_OF_AGENTS: Final = "SELECT agent_id, queue_key FROM agent_queues WHERE agent_id = ANY($1)"
+WAS_ACCEPTED: Final = "SELECT accepted_at IS NOT NULL FROM offers WHERE id = $1"
 IS_AGENT: Final = "SELECT EXISTS (SELECT 1 FROM agents WHERE id = $1 AND is_active)"
 # Also who has just lost it, so that it leaves that desk.
 AGENTS_OF_TICKET: Final = """

@@ -6,6 +6,7 @@ from aiohttp import ClientSession
 
 from accounts import queries as accounts
 from core.principal import Role
+from realtime import push
 from tests import builders
 from tests.integration.realtime.desks import Person
 from tests.stack import Stack
@@ -14,8 +15,9 @@ People = Callable[..., Awaitable[Person]]
 
 
 @pytest.fixture
-async def live(stack: Stack) -> AsyncIterator[Stack]:
-    """The stack with its desks served: greetings, repeats, boards, leases."""
+async def live(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stack]:
+    """The stack with its desks served: greetings, repeats, boards (more often than in earnest), leases."""
+    monkeypatch.setattr(push, "BOARD_S", 0.1)
     loop = asyncio.create_task(stack.parts.push.run())
     yield stack
     has_ended = loop.done()

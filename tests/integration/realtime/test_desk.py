@@ -1,0 +1,314 @@
+"""A desk is its snapshot and its events: after each act of agents, callers and time they give what a fresh snapshot says.
+
+With RINGDESK_WRITE_GOLDEN=1 the stories are also written to web/src/live/fixtures/recorded-*.json, where the page's own
+reducer is held to them.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import reduce as fold
+from pathlib import Path
+from typing import Any, Final
+
+from core.principal import Role
+from tests import builders
+from tests.integration.realtime.conftest import People
+from tests.integration.realtime.desks import Desk, Person
+from tests.integration.realtime.reduce import Data, comparable, differences, reduce
+from tests.stack import CALLER, Agent, Stack
+
+FIXTURES: Final = Path(__file__).resolve().parents[3] / "web" / "src" / "live" / "fixtures"
+
+
+class Story:
+    """An agent at a desk, and what the events have made of the first snapshot so far."""
+
+    def __init__(self, person: Person, desk: Desk) -> None:
+        self.person, self.desk, self.stack = person, desk, person.stack
+        self.agent = Agent(person.id, "ava", person.browser, person.stack)
+
+    @property
+    def reduced(self) -> Data:
+        return fold(reduce, self.desk.events[1:], self.desk.events[0]["data"])
+
+    async def verify_desk(self) -> Data:
+        """Wait until all is quiet and compare. Returns the desk."""
+        await self.stack.quiet()
+        fresh: Data = {}
+        for _ in range(60):
+            async with self.person.browser.get("/api/v1/desk") as response:
+                fresh = await response.json()
+            found = differences(comparable(self.reduced), comparable(fresh))
+            if not found:
+                return fresh
+            await asyncio.sleep(0.05)
+        raise AssertionError("; ".join(found))
+
+    async def offered(self) -> Data:
+        await self.stack.dispatch()
+        await self.desk.until(lambda _: self.reduced["offers"])
+        offer: Data = self.reduced["offers"][0]
+        return offer
+
+    def write(self, name: str) -> None:
+        if os.environ.get("RINGDESK_WRITE_GOLDEN"):
+            story = {"before": self.desk.events[0]["data"], "events": self.desk.events[1:], "after": self.reduced}
+            text = json.dumps(story, indent=2, ensure_ascii=False) + "\n"
+            (FIXTURES / f"recorded-{name}.json").write_text(text, encoding="utf-8")
+
+
+@asynccontextmanager
+async def a_story(person: Person) -> AsyncIterator[Story]:
+    async with person.desk() as desk:
+        await desk.get("snapshot")
+        await person.ask("PUT", "/presence", {"state": "available"})
+        story = Story(person, desk)
+        await story.verify_desk()
+        yield story
+
+
+async def a_customer(stack: Stack, phone: str = CALLER) -> int:
+    async with stack.parts.resources.outbox.transaction() as tx:
+        return (await builders.a_customer(tx, name="Maria Lopez", phone=phone, company="Lopez & Co")).id
+
+
+async def test_from_offer_to_the_end_of_wrap_up(live: Stack, person: People) -> None:
+    await a_customer(live)
+    async with a_story(await person("ava")) as story:
+        leg = await live.dial()
+        pop = await story.offered()
+        assert pop["call"]["from"] == CALLER
+        assert pop["customer"]["match"] == "one"
+        assert pop["customer"]["candidates"][0]["evidence"]["value"] == CALLER
+        assert pop["ticket"]["is_new"]
+        await story.verify_desk()
+        call_id = await story.agent.accept(pop["offer_id"])
+        desk = await story.verify_desk()
+        assert (desk["offers"], [call["state"] for call in desk["calls"]]) == ([], ["connecting"])
+        await story.agent.pick_up(call_id)
+        desk = await story.verify_desk()
+        assert [call["state"] for call in desk["calls"]] == ["in_call"]
+        leg.leave()
+        desk = await story.verify_desk()
+        assert desk["calls"][0]["state"] == "wrapping"
+        assert desk["calls"][0]["wrap_up_ends_at"] is not None
+        await story.person.ask("POST", f"/calls/{call_id}/wrap-up", {"note": "Refund sent."})
+        desk = await story.verify_desk()
+        assert (desk["offers"], desk["calls"]) == ([], [])
+        assert desk["presence"]["work"] == "idle"
+        types = [event["type"] for event in story.desk.numbered]
+        assert (types[:2], set(types[2:-1]), types[-1]) == (
+            ["presence_changed", "screen_pop"], {"call_changed"}, "presence_changed",
+        )  # fmt: skip
+        assert [event["seq"] for event in story.desk.numbered] == list(range(1, len(types) + 1))
+        story.write("call-from-offer-to-end")
+    assert await live.value("SELECT body FROM ticket_notes") == "Refund sent."
+    assert await live.count("call_notes") == 0
+
+
+async def test_rejected_timed_out_and_abandoned_offers(live: Stack, person: People) -> None:
+    async with a_story(await person("ava")) as story:
+        first = await live.dial()
+        pop = await story.offered()
+        await story.person.ask("POST", f"/offers/{pop['offer_id']}/reject", {"reason": "not mine"})
+        desk = await story.verify_desk()
+        assert desk["offers"] == []
+        ended = story.desk.of("offer_ended")[-1]["data"]
+        assert (ended["outcome"], ended["reason"], ended["by"]) == ("rejected", "other", None)
+        first.hang_up()
+        await story.verify_desk()
+        second = await live.dial("+14155550124")
+        await story.offered()
+        await story.verify_desk()
+        second.hang_up()
+        await story.desk.until(lambda desk: len(desk.of("offer_ended")) == 2)
+        ended = story.desk.of("offer_ended")[-1]["data"]
+        assert (ended["outcome"], ended["reason"]) == ("canceled", "caller_left")
+        await story.verify_desk()
+        third = await live.dial("+14155550125")
+        await story.offered()
+        assert await live.fire("routing.offer") == 1
+        desk = await story.verify_desk()
+        assert desk["presence"]["state"] == "not_responding"
+        assert story.desk.of("offer_ended")[-1]["data"]["outcome"] == "timeout"
+        third.hang_up()
+        await story.verify_desk()
+        story.write("rejected-abandoned-timed-out")
+
+
+async def test_call_that_never_came_together_keeps_its_words(live: Stack, person: People) -> None:
+    async with a_story(await person("ava")) as story:
+        leg = await live.dial()
+        call_id = await story.agent.accept((await story.offered())["offer_id"])
+        await story.person.ask("PUT", f"/calls/{call_id}/note", {"body": "Line is bad.", "version": 0})
+        assert await live.fire("cti.connect") == 1
+        desk = await story.verify_desk()
+        assert (desk["offers"], desk["calls"]) == ([], [])
+        assert story.desk.of("offer_ended")[-1]["data"]["reason"] == "connect_failed"
+        leg.hang_up()
+        await story.verify_desk()
+    assert await live.value("SELECT body FROM ticket_notes") == "Line is bad."
+
+
+async def test_presence_by_oneself_and_by_a_lead(live: Stack, person: People) -> None:
+    lead = await person(role=Role.SUPERVISOR)
+    async with a_story(await person("ava")) as story:
+        await story.person.ask("PUT", "/presence", {"state": "break", "reason": "Lunch with Maria"})
+        desk = await story.verify_desk()
+        assert (desk["presence"]["state"], desk["presence"]["reason"]) == ("break", "Lunch with Maria")
+        assert story.desk.of("presence_changed")[-1]["data"]["by"] is None
+        await lead.ask("PUT", f"/agents/{story.person.id}/presence", {"state": "offline", "reason": "end of shift"})
+        await story.verify_desk()
+        assert story.desk.of("presence_changed")[-1]["data"]["by"] == "Ava Chen"  # the lead's name
+        story.write("presence-changes")
+
+
+async def test_tickets_come_to_a_desk_and_leave_it(live: Stack, person: People) -> None:
+    ben = await person("ben")
+    async with a_story(await person("ava")) as story:
+        ticket = await ben.ask("POST", "/tickets", {"subject": "Broken lamp", "queue": "support"})
+        path = f"/tickets/{ticket['id']}"
+        ticket = await ben.ask("POST", f"{path}/assign", {"agent_id": story.person.id, "version": ticket["version"]})
+        desk = await story.verify_desk()
+        assert [mine["id"] for mine in desk["tickets"]] == [ticket["id"]]
+        ticket = await ben.ask("PATCH", path, {"version": ticket["version"], "priority": "urgent"})
+        desk = await story.verify_desk()
+        assert desk["tickets"][0]["priority"] == "urgent"
+        ticket = await ben.ask("POST", f"{path}/assign", {"agent_id": ben.id, "version": ticket["version"]})
+        assert (await story.verify_desk())["tickets"] == []
+        ticket = await ben.ask("POST", f"{path}/assign", {"agent_id": story.person.id, "version": ticket["version"]})
+        await story.verify_desk()
+        await ben.ask("PATCH", path, {"version": ticket["version"], "state": "resolved"})
+        assert (await story.verify_desk())["tickets"] == []
+        story.write("tickets-come-and-go")
+
+
+async def test_choosing_customer_and_ticket_during_the_call(live: Stack, person: People) -> None:
+    customer = await a_customer(live, "+14155550150")
+    async with a_story(await person("ava")) as story:
+        await live.dial()
+        pop = await story.offered()
+        assert pop["customer"]["match"] == "none"
+        call_id = await story.agent.accept(pop["offer_id"])
+        await story.agent.pick_up(call_id)
+        await story.verify_desk()
+        chosen = await story.person.ask("POST", f"/calls/{call_id}/customer", {"customer_id": customer})
+        assert chosen["customer"]["chosen_id"] == customer
+        assert chosen["customer"]["profile"]["name"] == "Maria Lopez"
+        assert chosen["ticket"]["customer"]["id"] == customer
+
+
+async def test_lead_has_a_board_of_all_queues_and_no_offers(live: Stack, person: People) -> None:
+    lead = await person(role=Role.SUPERVISOR)
+    async with lead.desk() as board:
+        snapshot = await board.get("snapshot")
+        assert (snapshot["presence"], snapshot["offers"], snapshot["seq"]) == (None, [], 0)
+        assert [queue["key"] for queue in snapshot["queues"]] == ["support", "de", "sales"]
+        await live.dial()
+        waiting = await board.until(
+            lambda desk: [e for e in desk.of("queue_stats") if e["data"]["queues"][0]["waiting"]]
+        )
+        assert waiting[-1]["seq"] is None
+
+
+async def test_board_shows_an_agent_the_served_queues_as_they_are_now(live: Stack, person: People) -> None:
+    async with (await person("ava")).desk() as desk:
+        await desk.until(lambda desk: desk.of("queue_stats"))
+        await live.rows("DELETE FROM agent_queues WHERE agent_id = $1 AND queue_key <> 'de'", desk.person.id)
+        await live.parts.server._renew()
+        await desk.until(lambda desk: [q["key"] for q in desk.of("queue_stats")[-1]["data"]["queues"]] == ["de"])
+
+
+async def test_unchanged_board_is_not_sent_each_second(live: Stack, person: People) -> None:
+    async with (await person("ava")).desk() as desk:
+        await desk.until(lambda desk: desk.of("queue_stats"))
+        before = len(desk.of("queue_stats"))
+        await live.parts.push._show_boards()
+        await live.parts.push._show_boards()
+        await asyncio.sleep(0.1)
+        assert len(desk.of("queue_stats")) == before
+
+
+async def test_whoever_views_a_ticket_hears_of_it_while_allowed_to(live: Stack, person: People) -> None:
+    lead, ava = await person(role=Role.SUPERVISOR), await person("ava")
+    ticket = await lead.ask("POST", "/tickets", {"subject": "Broken lamp", "queue": "support"})
+    path = f"/tickets/{ticket['id']}"
+    async with ava.desk() as desk:
+        await desk.get("snapshot")
+        await desk.wire.emit("viewing", {"ticket_id": ticket["id"]})
+        await asyncio.sleep(0.1)
+        ticket = await lead.ask("PATCH", path, {"version": ticket["version"], "priority": "high"})
+        assert (await desk.get("ticket_changed"))["priority"] == "high"
+        await live.rows("DELETE FROM agent_queues WHERE agent_id = $1 AND queue_key = 'support'", ava.id)
+        await live.parts.server._renew()
+        heard = len(desk.of("ticket_changed"))
+        await lead.ask("PATCH", path, {"version": ticket["version"], "priority": "urgent"})
+        await live.quiet()
+        await desk.wire.emit("viewing", {"ticket_id": ticket["id"]})  # not for this agent any more
+        await asyncio.sleep(0.1)
+        await lead.ask("PATCH", path, {"version": ticket["version"] + 1, "priority": "low"})
+        await live.quiet()
+        await asyncio.sleep(0.1)
+        assert len(desk.of("ticket_changed")) == heard
+
+
+async def test_note_survives_a_wrap_up_that_runs_out(live: Stack, person: People) -> None:
+    async with a_story(await person("ava")) as story:
+        leg = await live.dial()
+        call_id = await story.agent.accept((await story.offered())["offer_id"])
+        await story.agent.pick_up(call_id)
+        saved = await story.person.ask("PUT", f"/calls/{call_id}/note", {"body": "She will call", "version": 0})
+        assert saved["version"] == 1
+        leg.leave()
+        await live.quiet()
+        saved = await story.person.ask("PUT", f"/calls/{call_id}/note", {"body": "She will call back.", "version": 1})
+        async with story.person.browser.put(
+            f"/api/v1/calls/{call_id}/note", json={"body": "stale", "version": 1}
+        ) as stale:
+            assert (stale.status, (await stale.json())["current"]["body"]) == (409, "She will call back.")
+        assert await live.fire("routing.wrap_up") == 1
+        await story.verify_desk()
+        async with story.person.browser.put(
+            f"/api/v1/calls/{call_id}/note", json={"body": "late", "version": 2}
+        ) as late:
+            assert late.status == 404, "the page offers the words to the ticket then"
+    [note] = await live.rows("SELECT body, author_id, call_id FROM ticket_notes")
+    assert tuple(note) == ("She will call back.", story.person.id, call_id)
+    assert await live.count("call_notes") == 0
+
+
+async def test_two_pages_of_one_agent_see_the_same(live: Stack, person: People) -> None:
+    ava = await person("ava")
+    async with a_story(ava) as story, ava.desk() as other:
+        await other.get("snapshot")
+        await live.dial()
+        pop = await story.offered()
+        await story.agent.accept(pop["offer_id"])
+        await story.verify_desk()
+        await other.until(lambda desk: desk.seq == story.desk.seq)
+        mine = fold(reduce, other.events[1:], other.events[0]["data"])
+        assert comparable(mine)["calls"] == comparable(story.reduced)["calls"]
+
+
+async def test_offer_of_somebody_else_does_not_exist(live: Stack, person: People) -> None:
+    ben = await person("ben")
+    async with a_story(await person("ava")) as story:
+        await live.dial()
+        offer_id = (await story.offered())["offer_id"]
+        for path in (f"/offers/{offer_id}/accept", f"/offers/{offer_id}/reject"):
+            async with ben.browser.post(f"/api/v1{path}", json={}) as response:
+                assert response.status == 404
+        call_id = await story.agent.accept(offer_id)
+        asked: list[tuple[str, str, Any]] = [
+            ("PUT", f"/calls/{call_id}/note", {"body": "x", "version": 0}),
+            ("POST", f"/calls/{call_id}/hangup", {}),
+            ("POST", f"/calls/{call_id}/wrap-up", {}),
+            ("POST", f"/calls/{call_id}/customer", {"customer_id": 1}),
+            ("POST", f"/calls/{call_id}/ticket", {"ticket_id": None}),
+        ]
+        for method, path, body in asked:
+            async with ben.browser.request(method, f"/api/v1{path}", json=body) as response:
+                assert (response.status, path) == (404, path)
