@@ -64,6 +64,16 @@ async def _ticket_tells_the_story(page: Page, number: str) -> None:
     await expect(page.get_by_role("link", name="Maria Lopez")).to_be_visible()
 
 
+async def test_a_small_laptop_shows_what_to_press(visitors: Visitors, ringdesk: Ringdesk) -> None:
+    page = await visitors.arrive("/demo")
+    await page.set_viewport_size({"width": 1280, "height": 650})
+    desk = await at_work(ringdesk, page)
+    call = page.get_by_role("button", name="Call", exact=True)
+    await expect(call).to_be_in_viewport(ratio=1)
+    await call.click()
+    await expect(desk.pop.get_by_role("button", name="Accept")).to_be_in_viewport(ratio=1)
+
+
 async def test_three_keys_take_and_finish_a_call(visitors: Visitors, ringdesk: Ringdesk) -> None:
     page = await visitors.arrive("/desk", email=AGENTS[0])
     desk = await at_work(ringdesk, page)
