@@ -67,10 +67,10 @@ def lost(floor: Floor, name: str) -> Act:
 
     async def act(tx: Tx) -> None:
         ident = floor.agent(name).user_id
+        await tx.conn.execute(sql.LOCK_AGENTS, [ident])  # the agent before the desks, as everywhere
         await tx.conn.execute(
             "UPDATE desk_connections SET lease_until = now() - interval '6 s' WHERE agent_id = $1", ident
         )
-        await tx.conn.execute(sql.LOCK_AGENTS, [ident])
         for _ in range(2):
             await service.agent_is_lost(tx, agent_id=ident, offer_grace_s=0, reconnect_grace_s=45)
 
