@@ -158,7 +158,7 @@ def happened_at(timestamp: str, now: datetime) -> datetime:
     A time in the future or older than a day is not believed."""
     try:
         at = parsedate_to_datetime(timestamp)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):  # the last for years and zones of a dozen digits
         return now
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

@@ -31,7 +31,7 @@ async def test_callbacks_in_any_order_end_the_call(stack: Stack) -> None:
     """Everything that is told about one answered call, shuffled and doubled: over in the end, once, and never open again."""
     ava = await stack.agent("ava")
     shuffle = random.Random(7)
-    for round_ in range(6):
+    for round_ in range(4):
         customer, phone, call_id = await connecting(stack, ava)
         room = f"CF{round_:032x}"
         joins = [

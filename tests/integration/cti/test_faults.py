@@ -16,7 +16,7 @@ async def test_calls_are_answered_talked_and_ended_through_faults(
 ) -> None:
     monkeypatch.setattr("cti.reconcile.MIN_AGE_S", 0)
     ava = await stack.agent("ava")
-    for n in range(4):
+    for n in range(3):
         leg = await stack.dial(f"+1415555010{n}", faults=faults)
         call_id, _ = await ava.take()
         assert await stack.until(lambda leg=leg: leg.is_talking, 30)  # type: ignore[misc]
@@ -33,9 +33,9 @@ async def test_calls_are_answered_talked_and_ended_through_faults(
         assert (call["outcome"], call["ended_by"]) == ("answered", "agent" if n % 2 else "customer")
         await ava.ask("POST", f"/calls/{call_id}/wrap-up", {"disposition": None, "note": None})
         assert (await stack.call(leg.sid))["state"] == "closed"
-    assert await stack.count("calls") == await stack.count("tickets") == await stack.count("work_items") == 4
-    assert await stack.value("SELECT count(*) FROM events WHERE name = 'call.ended'") == 4
-    assert await stack.value("SELECT count(*) FROM segments WHERE kind = 'talk'") == 4
+    assert await stack.count("calls") == await stack.count("tickets") == await stack.count("work_items") == 3
+    assert await stack.value("SELECT count(*) FROM events WHERE name = 'call.ended'") == 3
+    assert await stack.value("SELECT count(*) FROM segments WHERE kind = 'talk'") == 3
 
 
 async def test_callers_who_give_up_are_counted_once_through_faults(stack: Stack) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import MultiDict
 from twilio.request_validator import HMAC_SHA256, RequestValidator
 
 from cti.signature import TwilioAccount, candidate_urls, is_valid
+from tests.unit.cti.laws import LAWS
 
 SID, SUB, UNKNOWN = "AC" + "1" * 32, "AC" + "2" * 32, "AC" + "3" * 32
 TOKEN, NEXT_TOKEN, SUB_TOKEN = "primary-token", "secondary-token", "token-of-the-sub-account"
@@ -329,7 +330,7 @@ hostile_paths = anything.map(lambda text: f"/twilio/voice{text}") | anything | s
 @example(SID, ["A" * 28], SETTINGS, "/", [("\udfff", "\ud800")], b"", True, BASE)
 @example(SID, ["A" * 28], None, "//[::1/x?bodySHA256=1", [], b"x", False, BASE)
 @example(SID, ["A" * 28], None, "/x?bodySHA256=" + "&" * 9000, [], b"x", False, BASE)
-@settings(max_examples=300, deadline=None)
+@LAWS
 def test_never_raises_and_never_accepts_what_nobody_signed(
     account: str, signatures: list[str], settings_header: str | None, path: str, form: list[tuple[str, str]], body: bytes,
     is_form: bool, base: str,
@@ -347,7 +348,7 @@ names = st.text(max_size=12)
     form=st.lists(st.tuples(names, names), max_size=8),
     query=st.text(st.characters(codec="ascii", categories=["L", "N"])),
 )
-@settings(max_examples=200, deadline=None)
+@LAWS
 def test_what_the_library_signs_is_accepted(form: list[tuple[str, str]], query: str) -> None:
     path = f"{PATH}?q={query}"
     assert accepts(sign(BASE + path, form), form, path=path)

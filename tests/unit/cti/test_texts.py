@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cti.texts import DEFAULTS, SAY_LIMIT, speakable, text_for
+from tests.unit.cti.laws import LAWS
 
 
 def test_every_text_is_there_in_every_language() -> None:
@@ -38,6 +39,7 @@ def test_unspeakable_characters_become_blanks(said: str, heard: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=6000))
+@LAWS
 def test_speakable_text_is_bounded_and_stays_so(text: str) -> None:
     once = speakable(text)
     assert speakable(once) == once

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cti import twilio_voice as twiml
 from cti.twilio_voice import Line
 from simulator.provider import twiml as provider
+from tests.unit.cti.laws import LAWS
 
 GOLDEN: Final = Path(__file__).parents[2] / "golden" / "twiml"
 BASE: Final = "https://ring.example.com"
@@ -152,6 +153,7 @@ texts = st.dictionaries(
 
 
 @given(texts=texts, position=st.none() | st.integers(1, 10**6), retry=st.integers(0, 80), label=st.integers(1, 10**15))
+@LAWS
 def test_whatever_a_number_says_can_be_played_within_the_limits(
     texts: dict[str, str], position: int | None, retry: int, label: int
 ) -> None:
