@@ -34,7 +34,11 @@ SECOND_START_WITHIN_S: Final = 5.0
 """The promise is 2 s on a machine of one's own; this one may be shared."""
 GONE_WITHIN_S: Final = 5.0
 
-pytestmark = pytest.mark.timeout(600 if IS_FULL else 240)
+pytestmark = [
+    pytest.mark.timeout(600 if IS_FULL else 240),
+    # Not yet timed on a quiet machine: until then these loads belong to the long version.
+    pytest.mark.skipif(not IS_FULL, reason="long: set RINGDESK_TEST_FULL=1"),
+]
 
 
 @pytest.fixture

@@ -23,7 +23,11 @@ from tests.invariants import broken
 RINGDESK: Final = str(Path(sys.executable).with_name("ringdesk"))
 END_WITHIN_S: Final = 180.0
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [
+    pytest.mark.timeout(300),
+    # Not yet timed on a quiet machine: until then these loads belong to the long version.
+    pytest.mark.skipif(os.environ.get("RINGDESK_TEST_FULL") != "1", reason="long: set RINGDESK_TEST_FULL=1"),
+]
 
 
 @dataclass
