@@ -403,6 +403,15 @@ def document(
     }
 
 
+IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Repeat a request with its key, and it gets the first one's answer without happening twice.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
+
+
 def _describe(operation: Operation, schema: Callable[..., Any]) -> dict[str, Any]:
     problem = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     answer: dict[str, Any] = {"description": "OK"}
@@ -438,6 +447,8 @@ def _describe(operation: Operation, schema: Callable[..., Any]) -> dict[str, Any
         for part in operation.path.split("/")
         if part.startswith("{")
     ]
+    if operation.is_command and not operation.is_bare:
+        parameters.append(IDEMPOTENCY_KEY)
     if operation.is_command:
         if operation.data is not Nothing:
             entry["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema("in")}}}
