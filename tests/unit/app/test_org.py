@@ -214,7 +214,7 @@ def test_the_message_names_the_file_and_the_line() -> None:
     )
 
 
-@pytest.mark.parametrize("depth", [100, 10_000])
+@pytest.mark.parametrize("depth", [100, 2_000])
 def test_nesting_without_end_is_refused(depth: int) -> None:
     for opening, closing in (("[", "]"), ("{not: ", "}")):
         text = f"queues: [{{key: a, name: {{en: A}}}}]\nrules: {opening * depth}{closing * depth}"
@@ -279,7 +279,7 @@ SCRAPS = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(SCRAPS)
 def test_whatever_the_file_holds_it_is_read_or_refused(text: str) -> None:
     for document in (text, f"queues: [{{key: a, name: {{en: A}}}}]\nrules: {text}"):
