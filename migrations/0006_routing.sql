@@ -39,7 +39,10 @@ CREATE TABLE agents (
     version         integer NOT NULL DEFAULT 1,
     CONSTRAINT agents_capacity CHECK (used_units >= 0 AND used_units <= total_units + over_by)
 ) WITH (fillfactor = 50);
-CREATE INDEX agents_pool ON agents (pool_id);
+CREATE INDEX agents_free ON agents (pool_id, idle_since, id)
+    WHERE is_active AND presence = 'available' AND used_units < total_units + over_by;
+CREATE INDEX agents_not_free ON agents (pool_id)
+    WHERE is_active AND NOT (presence = 'available' AND used_units < total_units + over_by);
 
 CREATE TABLE agent_queues (
     agent_id  bigint NOT NULL REFERENCES agents ON DELETE CASCADE,

@@ -119,12 +119,20 @@ CASE WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = '
      ELSE 'idle' END
 """
 IS_CONNECTED: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
+# As in the partial indexes agents_free and agents_not_free: the planner uses those only where it reads the same condition.
+HAS_ROOM: Final = "presence = 'available' AND used_units < total_units + over_by"
+# Who has room comes first, idle longest first; of the others as many as fit. Flat, however many the pool has.
 POOL_AGENTS: Final = f"""
 SELECT a.id, a.name, a.skills, a.presence, a.total_units + a.over_by - a.used_units AS free_units, a.idle_since, a.cooldown_until,
        {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work,
        ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id) AS queues
-FROM agents a WHERE a.pool_id = $1 AND a.is_active
-ORDER BY (a.presence = 'available' AND a.used_units < a.total_units + a.over_by) DESC, a.idle_since, a.id LIMIT $2
+FROM (
+    SELECT * FROM (
+        (SELECT *, 1 AS part FROM agents WHERE pool_id = $1 AND is_active AND {HAS_ROOM} ORDER BY idle_since, id LIMIT $2)
+        UNION ALL
+        (SELECT *, 2 AS part FROM agents WHERE pool_id = $1 AND is_active AND NOT ({HAS_ROOM}) LIMIT $2)
+    ) parts ORDER BY part, idle_since, id LIMIT $2
+) a
 """
 # Who ends a call holds its row: no offer is made of a call that is just ending, and none is missed by its end.
 LOCK_LIVE_CALLS: Final = """

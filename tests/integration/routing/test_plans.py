@@ -158,7 +158,8 @@ async def test_no_sequential_scan_over_what_grows(full: Database, name: str, mod
 @pytest.mark.parametrize(
     ("name", "index"),
     [
-        ("POOL_AGENTS", "agents_pool"),
+        ("POOL_AGENTS", "agents_free"),
+        ("POOL_AGENTS", "agents_not_free"),
         ("OPEN_OFFERS_OF_ITEM", "offers_item"),
         ("LIVE_OFFERS_OF_AGENT", "offers_open"),
     ],
@@ -167,6 +168,21 @@ async def test_the_index_made_for_it_is_used(full: Database, name: str, index: s
     async with full.acquire() as conn:
         plan = await plan_of(conn, name, "force_generic_plan")
     assert index in {node.get("Index Name") for node in plan}
+
+
+async def test_of_a_large_pool_only_as_many_agents_are_read_as_are_asked_for(full: Database) -> None:
+    async with full.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        await conn.execute("UPDATE agents SET pool_id = 'pool3'")
+        await conn.execute("ANALYZE agents")
+        plan = await conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql.POOL_AGENTS}", "pool3", 40)
+        await transaction.rollback()
+        await conn.execute("ANALYZE agents")
+    found = json.loads(plan) if isinstance(plan, str) else plan
+    read = [node["Actual Rows"] for node in nodes(found[0]["Plan"]) if node.get("Relation Name") == "agents"]
+    assert read
+    assert max(read) <= 40
 
 
 async def test_heads_are_read_in_the_order_of_the_index(full: Database) -> None:
