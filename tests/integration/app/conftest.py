@@ -1,9 +1,12 @@
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.integration.app.people import People, people_at
+from tests.stack import Stack
 
 
 @pytest.fixture
@@ -13,3 +16,9 @@ def data_dir() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder / "data"
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def people(stack: Stack) -> AsyncIterator[People]:
+    async with people_at(stack) as found:
+        yield found
