@@ -128,6 +128,8 @@ async def _at_work(team: list[ScriptedAgent], say: Callable[[str], None]) -> Asy
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 for agent in team:
                     await agent.gone.wait()
+        if staying := [agent.email for agent in team if not agent.gone.is_set()]:
+            say(f"{len(staying)} agents could not leave, their desks still show work: {', '.join(staying)}")
     finally:
         await owner.stop()
 
