@@ -31,7 +31,13 @@ from infra.ratelimit import API_PER_PRINCIPAL
 from infra.resources import RESOURCES, Resources
 
 PRINCIPAL: Final = "principal"
-PUBLIC: Final[frozenset[Role]] = frozenset()
+
+
+class _Everybody(frozenset[Role]):
+    """No role is needed. A type of its own: a set of roles that came out empty by mistake must open nothing."""
+
+
+PUBLIC: Final[frozenset[Role]] = _Everybody()
 MAX_BODY: Final = 256 * 1024
 
 In = TypeVar("In", bound=BaseModel)
@@ -209,6 +215,8 @@ class Routes:
         is_bare: bool = False,
     ) -> None:
         name: str = getattr(handler, "__name__")  # noqa: B009
+        if not roles and roles is not PUBLIC:
+            raise ValueError(f"{name}: nobody may do this; say PUBLIC if everybody may")
         summary = (handler.__doc__ or name.replace("_", " ").capitalize()).strip().split("\n")[0]
         self.operations.append(
             Operation(
@@ -265,7 +273,7 @@ def _endpoint(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
 
 
 async def _authorise(operation: Operation, principal: Principal | None, resources: Resources) -> None:
-    if operation.roles is PUBLIC or not operation.roles:
+    if operation.roles is PUBLIC:
         return
     if principal is None:
         raise Unauthenticated

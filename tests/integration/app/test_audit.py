@@ -1,0 +1,231 @@
+"""No row, no deed: every command of API and command line leaves its row in the audit log, with who and which request."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import cli
+from app.web import OPERATIONS
+from core.principal import Role
+from tests import builders
+from tests.integration.app.people import People, ask
+from tests.stack import Agent, Stack
+
+Given = tuple[str, Any]
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass
+class World:
+    """Ava is at her desk; each arrangement says which path and body make its command succeed."""
+
+    stack: Stack
+    people: People
+    ava: Agent
+
+    async def offer(self) -> int:
+        await self.stack.dial(f"+1415555{self._next():04}")
+        return await self.ava.offer()
+
+    async def call(self) -> int:
+        return await self.ava.accept(await self.offer())
+
+    async def ticket(self) -> dict[str, Any]:
+        _, ticket, _ = await ask(self.ava.browser, "POST", "/api/v1/tickets", body={"subject": "x", "queue": "support"})
+        return ticket
+
+    async def customer(self) -> int:
+        async with self.stack.parts.resources.outbox.transaction() as tx:
+            return (await builders.a_customer(tx)).id
+
+    _count = 0
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+
+async def _log_in(w: World) -> Given:
+    async with w.stack.parts.resources.outbox.transaction() as tx:
+        await builders.a_user(tx, email="new@example.com", password=builders.PASSWORD)
+    return "/session", {"email": "new@example.com", "password": builders.PASSWORD}
+
+
+async def _with_ticket(w: World, suffix: str, body: dict[str, Any], *, versioned: bool = True) -> Given:
+    ticket = await w.ticket()
+    return f"/tickets/{ticket['id']}{suffix}", body | ({"version": ticket["version"]} if versioned else {})
+
+
+async def _with_call(w: World, suffix: str, body: Any) -> Given:
+    return f"/calls/{await w.call()}{suffix}", body
+
+
+async def _hang_up(w: World) -> Given:
+    call_id = await w.call()
+    await w.ava.pick_up(call_id)
+    return f"/calls/{call_id}/hangup", {}
+
+
+async def _wrap_up(w: World) -> Given:
+    call_id = await w.call()
+    await w.ava.pick_up(call_id)
+    return f"/calls/{call_id}/wrap-up", {"note": "x"}
+
+
+async def _choose_customer(w: World) -> Given:
+    return f"/calls/{await w.call()}/customer", {"customer_id": await w.customer()}
+
+
+async def _choose_ticket(w: World) -> Given:
+    return f"/calls/{await w.call()}/ticket", {"ticket_id": (await w.ticket())["id"]}
+
+
+async def _change_customer(w: World) -> Given:
+    return f"/customers/{await w.customer()}", {"version": 1, "company": "Lopez & Co"}
+
+
+async def _fixed(path: str, body: Any) -> Given:
+    return path, body
+
+
+async def _offer(w: World, act: str) -> Given:
+    return f"/offers/{await w.offer()}/{act}", {}
+
+
+EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
+    "log_in": _log_in,
+    "log_out": lambda w: _fixed("/session", None),
+    "realtime_ticket": lambda w: _fixed("/realtime-ticket", {}),
+    "issue_voice_token": lambda w: _fixed("/voice-token", {}),
+    "hang_up": _hang_up,
+    "save_note": lambda w: _with_call(w, "/note", {"body": "x", "version": 0}),
+    "wrap_up": _wrap_up,
+    "choose_customer": _choose_customer,
+    "choose_ticket": _choose_ticket,
+    "accept_offer": lambda w: _offer(w, "accept"),
+    "reject_offer": lambda w: _offer(w, "reject"),
+    "set_own_presence": lambda w: _fixed("/presence", {"state": "break", "reason": "tea"}),
+    "force_presence": lambda w: _fixed(f"/agents/{w.ava.id}/presence", {"state": "offline"}),
+    "add_rule_set": lambda w: _fixed("/rulesets", {"rules": [{"name": "all"}]}),
+    "publish_rule_set": lambda w: _fixed("/rulesets/1/publish", {}),
+    "create_ticket": lambda w: _fixed("/tickets", {"subject": "x", "queue": "support"}),
+    "change_ticket": lambda w: _with_ticket(w, "", {"priority": "high"}),
+    "add_ticket_note": lambda w: _with_ticket(w, "/notes", {"body": "x"}, versioned=False),
+    "assign_ticket": lambda w: _with_ticket(w, "/assign", {"agent_id": w.ava.id}),
+    "create_customer": lambda w: _fixed("/customers", {"name": "Maria Lopez"}),
+    "change_customer": _change_customer,
+}
+COMMANDS = {operation.name: operation for operation in OPERATIONS if operation.is_command}
+
+
+def test_every_command_has_its_example() -> None:
+    assert set(EXAMPLES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_command_leaves_its_row(stack: Stack, people: People, name: str) -> None:
+    operation = COMMANDS[name]
+    world = World(stack, people, await stack.agent("ava"))
+    path, body = await EXAMPLES[name](world)
+    browser = world.ava.browser
+    if Role.AGENT not in operation.roles and name != "log_in":
+        browser = await people.browser(Role.ADMIN)
+    if name == "log_in":
+        browser = people.nobody
+    request_id = f"request-{name}"
+    headers = {"X-Request-Id": request_id}
+    status, answer, _ = await ask(browser, operation.method, f"/api/v1{path}", body=body, headers=headers)
+    assert status in (200, 201, 204), answer
+    rows = await stack.rows("SELECT actor_kind, actor_id, action FROM audit_log WHERE request_id = $1", request_id)
+    assert rows, f"{operation.method} {operation.path} leaves no row"
+    assert {row["actor_kind"] for row in rows} <= {"user", "system"}
+    assert any(row["actor_kind"] == "user" and row["actor_id"] is not None for row in rows)
+    await stack.quiet()
+
+
+async def test_refused_command_leaves_no_row(stack: Stack, people: People) -> None:
+    agent = await people.browser(name="ava")
+    before = await stack.count("audit_log")
+    for path, body in (("/tickets", {"subject": "", "queue": "support"}), ("/offers/1/accept", {}), ("/rulesets", {})):
+        assert (await ask(agent, "POST", f"/api/v1{path}", body=body))[0] >= 400
+    assert await stack.count("audit_log") == before
+
+
+async def test_command_whose_audit_fails_does_not_happen(
+    stack: Stack, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await people.browser(name="ava")
+
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("routing.http.audit", fail)
+    before = await stack.value("SELECT presence FROM agents JOIN users USING (id) WHERE email = 'ava@example.com'")
+    assert (await ask(agent, "PUT", "/api/v1/presence", body={"state": "break"}))[0] == 500
+    after = await stack.value("SELECT presence FROM agents JOIN users USING (id) WHERE email = 'ava@example.com'")
+    assert after == before
+
+
+# --- the command line ----------------------------------------------------------------------------------------------
+
+CLI: dict[str, tuple[str, ...]] = {
+    "config.apply": ("apply", "demo/org.yaml", "--replace-rules"),
+    "user.create": ("user", "add", "new@example.com", "New Person"),
+    "user.set_password": ("user", "set-password", "ava@example.com", "--stdin"),
+    "user.disable": ("user", "disable", "ava@example.com"),
+    "delivery.replay": ("deliveries", "replay"),
+}
+WITHOUT = {
+    "up", "web", "worker", "migrate", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",
+    "customers import", "user token", "user enable", "token",
+}  # fmt: skip
+"""Serving, looking, and the schema itself; nobody's data."""
+
+
+async def run(*words: str) -> int:
+    """A command in a thread, as from a shell: it brings its own event loop."""
+    return int(await asyncio.to_thread(lambda: cli.app([*words], result_action="return_value")) or 0)
+
+
+@pytest.mark.parametrize("action", CLI)
+async def test_command_line_leaves_its_row(
+    stack: Stack, database_url: str, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    monkeypatch.setenv("RINGDESK_DATABASE_URL", database_url)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct-horse-battery-44\n"))
+    assert await run(*CLI[action]) == 0
+    row = await stack.rows("SELECT actor_kind, actor_name FROM audit_log WHERE action = $1", action)
+    assert [each["actor_kind"] for each in row] == ["cli"] * len(row)
+    assert row
+    assert row[0]["actor_name"]
+    await stack.quiet()
+
+
+async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGDESK_DATABASE_URL", database_url)
+    monkeypatch.chdir(ROOT)
+    before = await stack.count("audit_log"), await stack.count("queues"), await stack.count("users")
+    assert await run("apply", "demo/org.yaml", "--dry-run", "--replace-rules") == 0
+    assert (await stack.count("audit_log"), await stack.count("queues"), await stack.count("users")) == before
+
+
+def test_every_command_of_the_command_line_is_accounted_for() -> None:
+    known = {" ".join(words[:2]) if words[0] in ("user", "deliveries") else words[0] for words in CLI.values()}
+    assert set(cli_commands()) <= known | WITHOUT
+
+
+def cli_commands() -> list[str]:
+    """`up`, `user add`, …"""
+    found = []
+    for name, command in cli.app.resolved_commands().items():
+        if name.startswith("-"):
+            continue
+        inner = [each for each in command.resolved_commands() if not each.startswith("-")]
+        found += [f"{name} {each}" for each in inner] or [name]
+    return found
