@@ -19,7 +19,7 @@ from realtime.server import DeskServer
 async def one_off(database_url: str) -> AsyncIterator[Outbox]:
     """Transactions with the full choreography, but nothing runs after commit here: the service's relay takes the rows."""
     async with open_database(database_url, size=2, application="ringdesk command") as database, LocalBroker() as broker:
-        outbox = Outbox(database, broker, relay=False)
+        outbox = Outbox(database, broker, relay=False, starts_effects=False)
         redis = open_redis("redis://127.0.0.1:1")  # never connected to: effects do not run here
         server = DeskServer(outbox, public_url="http://127.0.0.1", replica="command", redis_url=None)
         commands = Commands(outbox, TwilioApi({}, None), Lines(), "")

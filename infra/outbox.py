@@ -205,9 +205,12 @@ def no_stray_cancellation() -> Iterator[None]:
 
 
 class Outbox:
-    """Opens transactions and carries their events to the reactions. One per process."""
+    """Opens transactions and carries their events to the reactions. One per process.
 
-    def __init__(self, database: Database, broker: Broker, *, relay: bool = True) -> None:
+    `relay`: this process sends what is undone. `starts_effects`: it runs after-commit jobs at all; a command of the command
+    line does not, and so leases nothing to itself."""
+
+    def __init__(self, database: Database, broker: Broker, *, relay: bool = True, starts_effects: bool = True) -> None:
         self.database = database
         self.broker = broker
         self.inline: dict[type[Event], tuple[Reaction, ...]] = {}
@@ -218,6 +221,7 @@ class Outbox:
         self._done: list[tuple[int, str]] = []
         self._nudge = asyncio.Event()
         self._relay = relay
+        self._starts_effects = starts_effects
 
     def react(self, reactions: Sequence[Reaction]) -> None:
         """Take the choreography. Called once, by app, before any transaction."""
@@ -273,7 +277,7 @@ class Outbox:
             for reaction in self._later.get(type(event), ()):
                 ords.append(ord_)
                 consumers.append(reaction.name)
-                leased.append(reaction.kind == "effect")
+                leased.append(reaction.kind == "effect" and self._starts_effects)
         rows = await tx.conn.fetch(
             WRITE_EVENTS,
             [event.name for event in tx.events],
@@ -294,6 +298,8 @@ class Outbox:
                 hook()
             except Exception:  # it is committed: an error now would say the opposite
                 log.exception("after-commit hook failed")
+        if not self._starts_effects:
+            return
         pools: set[str] = set()
         messages: list[Outgoing] = []
         for event_id, event in zip(ids, tx.events, strict=True):

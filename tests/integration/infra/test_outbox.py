@@ -415,6 +415,22 @@ async def test_effects_of_a_dead_process_are_run_by_another(an_outbox: Callable[
     assert len(outside.runs) == 1
 
 
+async def test_process_that_starts_no_effects_leases_none(
+    database: Database, broker: LocalBroker, an_outbox: Callable[..., Outbox], conn: Connection
+) -> None:
+    outside = Effects()
+    command_line = Outbox(database, broker, relay=False, starts_effects=False)
+    command_line.react((effect("outside", ConfigApplied, outside), state("later", ConfigApplied, leave_trace)))
+    await commit(command_line, FACT)
+    assert command_line._queue.empty()
+    assert (await deliveries(conn))["outside"]["lease_until"] is None
+    async with running(
+        an_outbox(effect("outside", ConfigApplied, outside), state("later", ConfigApplied, leave_trace))
+    ):
+        await until(lambda: _all_done(conn), within_s=3)
+    assert len(outside.runs) == 1
+
+
 async def test_effect_is_run_by_one_at_a_time(an_outbox: Callable[..., Outbox], conn: Connection) -> None:
     outside = Effects()
     outbox = an_outbox(effect("outside", ConfigApplied, outside))
