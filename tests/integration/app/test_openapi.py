@@ -23,7 +23,7 @@ from tests.integration.app.people import People, ask
 from tests.stack import Stack
 
 DOCUMENT = openapi_document("test")
-EXAMPLES = 150
+EXAMPLES = 200
 TAGS = sorted({operation.tag for operation in OPERATIONS})
 
 
