@@ -8,129 +8,55 @@ import structlog
 
 from accounts import retention as accounts
 from app.settings import Settings
-from core.errors import Unavailable
-from infra.outbox import Outbox
-from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
+from infra.broker_outcome import heed_cancellation
+from infra.outbox import AWAY, Outbox, no_stray_cancellation
 
 log = structlog.get_logger()
 BATCH: Final = 1000
 INTERVAL_S: Final = 300
 MOST_BATCHES: Final = 500
 
-# One statement per table, oldest first; $1 is the age as an interval, $2 the batch.
+
+def _indexed(table: str, key: str, age: str, also: str = "true") -> str:
+    """Oldest first, along the index of the column that says how old a row is. $1 is the age, $2 the batch."""
+    return (
+        f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} "  # noqa: S608 - our own names
+        f"WHERE {age} < now() - $1::interval AND {also} ORDER BY {age} LIMIT $2)"
+    )
+
+
+def _oldest(table: str, key: str, age: str) -> str:
+    """The first rows by key, which is nearly the order of age: tables without an index for this are never read as a whole.
+
+    Ten times the batch is looked at, so that rows that are not over yet do not block those behind them."""
+    return (
+        f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM "  # noqa: S608 - our own names
+        f"(SELECT {key}, {age} FROM {table} ORDER BY {key} LIMIT $2 * 10) oldest "
+        f"WHERE {age} < now() - $1::interval LIMIT $2)"
+    )
+
+
+NOT_OWED: Final = "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = events.id)"
+
+# Table, setting, statement. Deliveries go before their events.
 PURGES: Final[tuple[tuple[str, str, str], ...]] = (
-    (
-        "deliveries",
-        "keep_events_h",
-        (
-            "DELETE FROM deliveries WHERE (event_id, consumer) IN (SELECT event_id, consumer FROM deliveries "
-            "WHERE done_at < now() - $1::interval ORDER BY done_at LIMIT $2)"
-        ),
-    ),
-    (
-        "events",
-        "keep_events_h",
-        (
-            "DELETE FROM events WHERE id IN (SELECT e.id FROM events e WHERE e.created_at < now() - $1::interval "
-            "AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.id) ORDER BY e.created_at LIMIT $2)"
-        ),
-    ),
-    (
-        "idempotency_keys",
-        "keep_events_h",
-        (
-            "DELETE FROM idempotency_keys WHERE (principal, key) IN (SELECT principal, key FROM idempotency_keys "
-            "WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2)"
-        ),
-    ),
-    (
-        "desk_log",
-        "keep_events_h",
-        (
-            "DELETE FROM desk_log WHERE (agent_id, seq) IN (SELECT agent_id, seq FROM desk_log "
-            "WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2)"
-        ),
-    ),
-    (
-        "exclusions",
-        "keep_events_h",
-        (
-            "DELETE FROM exclusions WHERE (work_item_id, agent_id) IN (SELECT work_item_id, agent_id FROM exclusions "
-            "WHERE until < now() - $1::interval LIMIT $2)"
-        ),
-    ),
-    (
-        "provider_events",
-        "keep_webhooks_days",
-        (
-            "DELETE FROM provider_events WHERE id IN (SELECT id FROM provider_events "
-            "WHERE received_at < now() - $1::interval ORDER BY received_at LIMIT $2)"
-        ),
-    ),
-    (
-        "provider_commands",
-        "keep_webhooks_days",
-        (
-            "DELETE FROM provider_commands WHERE id IN (SELECT id FROM provider_commands "
-            "WHERE ended_at < now() - $1::interval LIMIT $2)"
-        ),
-    ),
-    (
-        "call_notes",
-        "keep_webhooks_days",
-        (
-            "DELETE FROM call_notes WHERE (call_id, agent_id) IN (SELECT call_id, agent_id FROM call_notes "
-            "WHERE saved_at < now() - $1::interval LIMIT $2)"
-        ),
-    ),
-    (
-        "painted",
-        "keep_decisions_days",
-        "DELETE FROM painted WHERE offer_id IN (SELECT offer_id FROM painted WHERE at < now() - $1::interval LIMIT $2)",
-    ),
-    (
-        "decisions",
-        "keep_decisions_days",
-        "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at < now() - $1::interval ORDER BY at LIMIT $2)",
-    ),
-    (
-        "agent_intervals",
-        "keep_facts_days",
-        (
-            "DELETE FROM agent_intervals WHERE id IN (SELECT id FROM agent_intervals "
-            "WHERE ended_at < now() - $1::interval LIMIT $2)"
-        ),
-    ),
-    (
-        "stints",
-        "keep_facts_days",
-        "DELETE FROM stints WHERE id IN (SELECT id FROM stints WHERE left_at < now() - $1::interval LIMIT $2)",
-    ),
-    (
-        "segments",
-        "keep_facts_days",
-        "DELETE FROM segments WHERE id IN (SELECT id FROM segments WHERE ended_at < now() - $1::interval LIMIT $2)",
-    ),
-    (
-        "offers",
-        "keep_facts_days",
-        "DELETE FROM offers WHERE id IN (SELECT id FROM offers WHERE ended_at < now() - $1::interval LIMIT $2)",
-    ),
-    (
-        "work_items",
-        "keep_facts_days",
-        "DELETE FROM work_items WHERE id IN (SELECT id FROM work_items WHERE ended_at < now() - $1::interval LIMIT $2)",
-    ),
-    (
-        "calls",
-        "keep_facts_days",
-        "DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE closed_at < now() - $1::interval LIMIT $2)",
-    ),
-    (
-        "tickets",
-        "keep_tickets_days",
-        "DELETE FROM tickets WHERE id IN (SELECT id FROM tickets WHERE closed_at < now() - $1::interval LIMIT $2)",
-    ),
+    ("deliveries", "keep_events_h", _indexed("deliveries", "event_id, consumer", "done_at")),
+    ("events", "keep_events_h", _indexed("events", "id", "created_at", NOT_OWED)),
+    ("idempotency_keys", "keep_events_h", _indexed("idempotency_keys", "principal, key", "created_at")),
+    ("desk_log", "keep_events_h", _indexed("desk_log", "agent_id, seq", "created_at")),
+    ("exclusions", "keep_events_h", _oldest("exclusions", "work_item_id, agent_id", "until")),
+    ("provider_events", "keep_webhooks_days", _indexed("provider_events", "id", "received_at")),
+    ("provider_commands", "keep_webhooks_days", _oldest("provider_commands", "id", "ended_at")),
+    ("call_notes", "keep_webhooks_days", _oldest("call_notes", "call_id, agent_id", "saved_at")),
+    ("painted", "keep_decisions_days", _oldest("painted", "offer_id", "at")),
+    ("decisions", "keep_decisions_days", _indexed("decisions", "id", "at")),
+    ("agent_intervals", "keep_facts_days", _oldest("agent_intervals", "id", "ended_at")),
+    ("stints", "keep_facts_days", _oldest("stints", "id", "left_at")),
+    ("segments", "keep_facts_days", _oldest("segments", "id", "ended_at")),
+    ("offers", "keep_facts_days", _oldest("offers", "id", "ended_at")),
+    ("work_items", "keep_facts_days", _oldest("work_items", "id", "ended_at")),
+    ("calls", "keep_facts_days", _oldest("calls", "id", "closed_at")),
+    ("tickets", "keep_tickets_days", _indexed("tickets", "id", "closed_at")),
 )
 
 
@@ -159,10 +85,12 @@ async def purge_once(outbox: Outbox, settings: Settings) -> dict[str, int]:
 async def purge(outbox: Outbox, settings: Settings) -> None:
     """Run until cancelled: again at once while batches come back full, then every five minutes."""
     while True:
+        heed_cancellation()
         await asyncio.sleep(INTERVAL_S)
         try:
-            await _purge_all(outbox, settings)
-        except (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS):
+            with no_stray_cancellation():
+                await _purge_all(outbox, settings)
+        except AWAY:
             log.debug("purge waits for the database")
 
 
