@@ -44,11 +44,9 @@ def load_settings(**flags: Any) -> Any:
     try:
         return Settings(**given)
     except ValidationError as error:
-        faults = []
-        for item in error.errors(include_url=False, include_input=False):
-            name = str(item["loc"][0]).upper() if item["loc"] else ""
-            message = item["msg"].removeprefix("Value error, ")
-            faults.append(f"  RINGDESK_{name}: {message}" if name else "  " + message.replace("; ", "\n  "))
+        faults = [
+            f"  RINGDESK_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_url=False)
+        ]
         raise SystemExit(fail("These settings cannot be used:\n" + "\n".join(faults))) from None
 
 
@@ -164,7 +162,7 @@ def _running(data_dir: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((data_dir / "run.json").read_text())
         os.kill(found["pid"], 0)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return {}
     return found
 

@@ -65,7 +65,7 @@ def open_redis(url: str) -> Redis:
     pool = BlockingConnectionPool.from_url(
         url, max_connections=32, timeout=1, socket_timeout=1, socket_connect_timeout=1, health_check_interval=30
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)  # which closes the pool with the client; `Redis(connection_pool=…)` leaves it open
 
 
 @contextlib.asynccontextmanager

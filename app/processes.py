@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.up import listen, say
 from app.web import build_app, serving
 from infra.bus import BrokerUnavailable
+from infra.migrate import require_schema
 from routing.model import LEASE_S
 from routing.queries import GRANT_LEASES
 
@@ -37,6 +38,7 @@ async def web(settings: Settings, database_url: str, redis_url: str, rabbitmq_ur
     stop = asyncio.Event()
     stop_on_signals(stop)
     listener = listen(settings.host, settings.port)
+    await require_schema(database_url)
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(
             open_parts(
@@ -58,6 +60,7 @@ async def web(settings: Settings, database_url: str, redis_url: str, rabbitmq_ur
 async def worker(settings: Settings, database_url: str, redis_url: str, rabbitmq_url: str, roles: Sequence[str]) -> int:
     stop = asyncio.Event()
     stop_on_signals(stop)
+    await require_schema(database_url)
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(
             open_parts(

@@ -1,11 +1,21 @@
 """All settings, from the environment with prefix RINGDESK_; flags of the command line win. Faults are reported all at once."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core import demo_account
@@ -16,7 +26,9 @@ from infra.http import LOCAL_HOSTS
 class Settings(BaseSettings):
     """Unset URLs mean embedded servers, which only `ringdesk up` starts; `web` and `worker` need all three."""
 
-    model_config = SettingsConfigDict(env_prefix="RINGDESK_", extra="ignore", str_strip_whitespace=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RINGDESK_", extra="ignore", str_strip_whitespace=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr | None = Field(default=None, description="postgresql://…; unset: embedded Postgres")
     redis_url: SecretStr | None = Field(default=None, description="redis://… or unix://…; unset: embedded Valkey")
@@ -55,75 +67,114 @@ class Settings(BaseSettings):
 
     @field_validator("public_url", "twilio_api_base")
     @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
-        if value is not None:
-            parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("must be a http(s) address")
-            return value.rstrip("/")
+    def _is_http(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+            raise ValueError("must be a http(s) address")
+        if info.field_name == "public_url":
+            _check_public(parts)
+        return value.rstrip("/")
+
+    @field_validator("twilio_accounts")
+    @classmethod
+    def _are_accounts(cls, value: SecretStr | None) -> SecretStr | None:
+        _accounts_in(value)
         return value
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        faults = []
-        if self.public_url is not None:
-            parts = urlsplit(self.public_url)
-            host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-            if parts.scheme == "http" and host not in LOCAL_HOSTS:
-                faults.append("public_url: http is only for 127.0.0.1, localhost and [::1]; use https")
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_faults_at_once(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """What one field says about another is checked also when some third one is at fault."""
+        faults: list[tuple[str, str]] = []
         try:
-            self.accounts()
-        except ValueError as error:
-            faults.append(f"twilio_accounts: {error}")
-        if (self.demo or self.twilio_accounts is None) and self.host not in ("127.0.0.1", "localhost", "::1"):
-            faults.append(
-                "host: with the demo's known passwords and keys only a loopback address is served; "
-                "set RINGDESK_TWILIO_ACCOUNTS and use --no-demo"
-            )
+            settings = handler(values)
+        except ValidationError as error:
+            faults = [(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
+            bad = {name for name, _ in faults}
+            settings = handler({name: value for name, value in values.items() if name not in bad})
+        known = {name for name, _ in faults}
+        is_open = settings.host not in ("127.0.0.1", "localhost", "::1")
+        if is_open and (settings.demo or settings.twilio_accounts is None) and "twilio_accounts" not in known:
+            only_loopback = "with the demo's known passwords and keys only a loopback address is served; "
+            faults.append(("host", only_loopback + "set RINGDESK_TWILIO_ACCOUNTS and use --no-demo"))
         if faults:
-            raise ValueError("; ".join(faults))
-        return self
+            details = [_fault(name, message) for name, message in faults]
+            raise ValidationError.from_exception_data(cls.__name__, details, hide_input=True)
+        return settings
 
     def accounts(self) -> dict[str, TwilioAccount]:
-        """Telephony accounts by sid. Raises ValueError that names the field, never the secret."""
-        if self.twilio_accounts is None:
-            demo = TwilioAccount(
-                demo_account.ACCOUNT_SID,
-                (demo_account.AUTH_TOKEN,),
-                {},
-                demo_account.API_KEY_SID,
-                demo_account.API_KEY_SECRET,
-                demo_account.APP_SID,
-            )
-            return {demo.sid: demo}
-        try:
-            documents = json.loads(self.twilio_accounts.get_secret_value())
-        except json.JSONDecodeError:
-            raise ValueError("is not JSON") from None
-        if not isinstance(documents, list) or not documents:
-            raise ValueError("must be a list with at least one account")
-        return {account.sid: account for account in map(_account, documents)}
+        """Telephony accounts by sid."""
+        return _accounts_in(self.twilio_accounts)
 
     def secret(self, name: str) -> str | None:
         value: SecretStr | None = getattr(self, name)
         return None if value is None else value.get_secret_value()
 
 
+def _fault(name: str, message: str) -> InitErrorDetails:
+    return InitErrorDetails(
+        type=PydanticCustomError("setting", "{message}", {"message": message.removeprefix("Value error, ")}),
+        loc=(name,) if name else (),
+        input=None,
+    )
+
+
+def _check_public(parts: SplitResult) -> None:
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be scheme, host and port only, such as https://desk.example.com")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    if parts.scheme == "http" and host not in LOCAL_HOSTS:
+        raise ValueError("http is only for 127.0.0.1, localhost and [::1]; use https")
+
+
+def _accounts_in(value: SecretStr | None) -> dict[str, TwilioAccount]:
+    """Raises ValueError that names the fault, never the secret."""
+    if value is None:
+        demo = TwilioAccount(
+            demo_account.ACCOUNT_SID,
+            (demo_account.AUTH_TOKEN,),
+            {},
+            demo_account.API_KEY_SID,
+            demo_account.API_KEY_SECRET,
+            demo_account.APP_SID,
+        )
+        return {demo.sid: demo}
+    try:
+        documents = json.loads(value.get_secret_value())
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError("is not JSON") from None
+    if not isinstance(documents, list) or not documents:
+        raise ValueError("must be a list with at least one account")
+    return {account.sid: account for account in map(_account, documents)}
+
+
 def _account(document: Any) -> TwilioAccount:
     if not isinstance(document, dict):
         raise ValueError("each account is an object")
     sid, tokens = document.get("sid"), document.get("auth_tokens")
-    if not isinstance(sid, str) or not sid.startswith("AC") or len(sid) != 34:
+    if not isinstance(sid, str) or re.fullmatch(r"AC[0-9a-fA-F]{32}", sid) is None:
         raise ValueError("sid must be AC and 32 hex digits")
     if not isinstance(tokens, list) or not 1 <= len(tokens) <= 2 or not all(isinstance(t, str) and t for t in tokens):
         raise ValueError("auth_tokens must be a list of one or two tokens")
     known = {"sid", "auth_tokens", "shared_keys", "api_key_sid", "api_key_secret", "app_sid"}
     if unknown := set(document) - known:
         raise ValueError(f"unknown keys {sorted(unknown)}")
+    keys = document.get("shared_keys") or {}
+    if not isinstance(keys, dict) or not all(isinstance(part, str) and part for pair in keys.items() for part in pair):
+        raise ValueError("shared_keys must map ids to secrets")
+    for name in ("api_key_sid", "api_key_secret", "app_sid"):
+        if not isinstance(document.get(name), str | None):
+            raise ValueError(f"{name} must be text")
     return TwilioAccount(
         sid,
         tuple(tokens),
-        document.get("shared_keys") or {},
+        keys,
         document.get("api_key_sid"),
         document.get("api_key_secret"),
         document.get("app_sid"),

@@ -272,7 +272,7 @@ async def test_log_is_dense_under_twenty_writers(live: Stack, ava: Person) -> No
 
 async def test_painted_is_kept_once_and_only_for_ones_own_offer(live: Stack, ava: Person, person: People) -> None:
     ben = await person("ben")
-    async with ava.desk() as desk, ben.desk() as other:
+    async with ava.desk(acks=False) as desk, ben.desk() as other:
         await desk.get("snapshot")
         await ava.ask("PUT", "/presence", {"state": "available"})
         await live.dial()
