@@ -13,6 +13,7 @@ from core.events import (
     AgentPresenceChanged,
     CallAgentLeft,
     CallAnswered,
+    CallAttached,
     CallConnectFailed,
     CallEnded,
     CallQueued,
@@ -43,6 +44,7 @@ def reactions(*, commands: Commands, push: Push, redis: Redis) -> tuple[Reaction
         # a call comes in
         inline("customers.identify+ticketing.bind", CallQueued, ticketing.bind),
         inline("routing.enqueue", TicketBound, routing.enqueue),
+        inline("routing.follow_call", CallAttached, routing.on_call_attached),
         wake("routing.dispatch", WorkQueued),
         # an offer is made, answered, lost
         inline("realtime.log", OfferCreated, desk_log.on_offer_created),

@@ -144,6 +144,17 @@ class TicketBound(Event):
     facts: dict[str, Any] = inline_only({})
 
 
+class CallAttached(Event):
+    """A person moved a call to another ticket."""
+
+    name = "call.attached"
+    call_id: CallId
+    ticket_id: TicketId
+    from_ticket_id: TicketId
+    version: int
+    """Of the ticket it is attached to."""
+
+
 class TicketChanged(Event):
     name = "ticket.changed"
     ticket_id: TicketId
@@ -273,6 +284,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     CallEnded,
     ProviderCommandIntended,
     TicketBound,
+    CallAttached,
     TicketChanged,
     WorkQueued,
     WorkWithdrawn,

@@ -40,6 +40,7 @@ CREATE TABLE calls (
     CHECK ((state IN ('wrap_up', 'closed')) = (outcome IS NOT NULL))
 ) WITH (fillfactor = 70);
 CREATE INDEX calls_open ON calls (created_at) WHERE state NOT IN ('wrap_up', 'closed');
+CREATE INDEX calls_unclosed ON calls (id) WHERE state <> 'closed'; -- for lists of what is going on
 CREATE INDEX calls_created ON calls (created_at DESC, id DESC);
 CREATE INDEX calls_from ON calls (from_value, created_at DESC) WHERE from_value IS NOT NULL;
 CREATE INDEX calls_agent ON calls (agent_id, created_at DESC) WHERE agent_id IS NOT NULL;

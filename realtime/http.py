@@ -1,7 +1,7 @@
 """The API of the desk: the snapshot, the call in hand (note, hang-up, wrap-up, who it is, which ticket), the call log."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -174,10 +174,16 @@ async def _popped(tx: Tx, call: Call[Any], offer_id: int) -> ScreenPop:
     return found
 
 
+ShownState = Literal["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "wrap_up", "closed"]
+"""As the list shows them: a queued call that rings at somebody is `offering`."""
+
+
 class CallFilter(ApiModel):
+    """`state` may repeat."""
+
     sid: str | None = Field(default=None, max_length=64)
     from_: str | None = Field(default=None, alias="from", max_length=64)
-    state: str | None = Field(default=None, max_length=20)
+    state: Annotated[list[ShownState], Field(default_factory=list, max_length=9)]
     limit: int = Field(default=50, ge=1, le=200)
     cursor: int | None = Field(default=None, ge=1, lt=2**63)
 
@@ -207,7 +213,7 @@ class CallOut(BaseModel):
 
     id: int
     sid: str
-    state: str
+    state: ShownState
     outcome: str | None
     queue: str | None
     from_: str | None = Field(alias="from")
@@ -235,20 +241,18 @@ async def list_calls(conn: Connection, call: Call[CallFilter]) -> CallPage:
     """The call log, newest first. Agents see the calls of their queues and their own."""
     f = call.data
     viewer = call.who.user_id if call.who.role == "agent" else None
-    rows = await conn.fetch(sql.CALL_LIST, f.sid, f.from_, f.state, f.cursor, viewer, f.limit + 1)
+    statement = sql.UNCLOSED_CALL_LIST if f.state and "closed" not in f.state else sql.CALL_LIST
+    rows = await conn.fetch(statement, f.sid, f.from_, f.state or None, f.cursor, viewer, f.limit + 1)
     items = [_call_out(row) for row in rows[: f.limit]]
     return CallPage(items=items, next_cursor=str(items[-1].id) if len(rows) > f.limit else None)
 
 
 def _call_out(row: Any) -> CallOut:
-    state = row["state"]
-    if state == "queued" and row["item_state"] == "offering":
-        state = "offering"
     shown = None if row["from_kind"] == "withheld" else row["from_value"] or row["from_raw"]
     return CallOut(
         id=row["id"],
         sid=row["sid"],
-        state=state,
+        state=row["shown_state"],
         outcome=row["outcome"],
         queue=row["queue"],
         from_=shown,

@@ -1,17 +1,19 @@
 """What routing shows of its live state; shared by the API and the desk's socket."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel
 
 from core.texts import Text
+from routing.model import PresenceState
 
 
 class Presence(BaseModel):
-    state: str
+    state: PresenceState
     reason: str | None
     since: datetime
-    work: str
+    work: Literal["idle", "offered", "in_call", "wrapping"]
     next: str | None = None
     version: int
 

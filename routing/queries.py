@@ -187,6 +187,9 @@ SELECT {OFFER_COLUMNS} FROM offers
 WHERE call_id = $1 AND agent_id = $2 AND state IN ('accepted', 'wrapping') ORDER BY id DESC LIMIT 1
 """
 ITEM_OF_CALL: Final = "SELECT id, state, queue, pool_id, ticket_id, version FROM work_items WHERE call_id = $1"
+FOLLOW_CALL: Final = (
+    "UPDATE work_items SET ticket_id = $2, version = version + 1 WHERE call_id = $1 AND ticket_id <> $2"
+)
 LOCK_ITEM: Final = (
     "SELECT id, call_id, state, queue, pool_id, end_reason, version FROM work_items WHERE id = $1 FOR UPDATE"
 )

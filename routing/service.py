@@ -16,6 +16,7 @@ from core.events import (
     AgentFreed,
     AgentPresenceChanged,
     CallAnswered,
+    CallAttached,
     CallConnectFailed,
     CallEnded,
     CallRequeued,
@@ -308,6 +309,12 @@ async def _give_back(tx: Tx, offers: Sequence[OfferRow]) -> None:
         await _lock(tx, [offer])
         await _end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
         await _back_in_line(tx, offer)
+
+
+async def on_call_attached(tx: Tx, event: CallAttached) -> None:
+    """Inline: a person moved the call to another ticket; its work item is about that one now. The tickets are locked, which
+    nobody asks for who holds a work item."""
+    await tx.conn.execute(sql.FOLLOW_CALL, event.call_id, event.ticket_id)
 
 
 # --- what telephony says --------------------------------------------------------------------------------------------------

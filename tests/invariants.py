@@ -24,9 +24,9 @@ SAFETY: Final[dict[str, str]] = {
     "I1 a call that was queued has a ticket": """
         SELECT c.id FROM calls c WHERE c.queued_at IS NOT NULL AND c.direction = 'inbound'
           AND NOT EXISTS (SELECT 1 FROM ticket_calls t WHERE t.call_id = c.id)""",
-    "a call that was queued has a work item with the same ticket or a moved one": """
-        SELECT c.id FROM calls c WHERE c.queued_at IS NOT NULL
-          AND NOT EXISTS (SELECT 1 FROM work_items i WHERE i.call_id = c.id)""",
+    "a call that was queued has a work item with the same ticket": """
+        SELECT c.id FROM calls c LEFT JOIN ticket_calls t ON t.call_id = c.id WHERE c.queued_at IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM work_items i WHERE i.call_id = c.id AND i.ticket_id = t.ticket_id)""",
     "I3/R1 at most one accepted offer per work item": """
         SELECT work_item_id FROM offers WHERE state = 'accepted' GROUP BY work_item_id HAVING count(*) > 1""",
     "I4 no agent ever held more units than capacity": """

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from accounts.audit import audit
 from core.errors import Conflict, Invalid, NotFound
-from core.events import CallEnded, CallQueued, TicketBound, TicketChanged
+from core.events import CallAttached, CallEnded, CallQueued, TicketBound, TicketChanged
 from core.ids import CallId, CustomerId, TicketId
 from core.phone import Number, NumberKind
 from core.principal import SYSTEM, Actor
@@ -177,7 +177,11 @@ async def _move_call(
     changes = model.enter_state(target.state, TicketState.OPEN, now=tx.now, due_at=None) if opens else {}
     if target_id is not None or opens:
         told = None if target_id is None else _told("call_moved_here", call_id=call_id, from_ticket_id=source_id)
-        await _save(tx, target, changes, actor=SYSTEM if target_id is None else actor, told=told, call_id=call_id)
+        version = await _save(
+            tx, target, changes, actor=SYSTEM if target_id is None else actor, told=told, call_id=call_id
+        )
+    else:
+        version = target.version
     changes = _closing(source, CloseReason.MERGED_INTO, tx.now) if is_fresh else {}
     told = _told("call_moved_away", call_id=call_id, to_ticket_id=target.id)
     await _save(tx, source, changes, actor=actor, told=told, call_id=call_id)
@@ -189,6 +193,7 @@ async def _move_call(
         before={"ticket_id": source_id},
         after={"ticket_id": target.id, "call_id": call_id},
     )
+    await publish(tx, CallAttached(call_id=call_id, ticket_id=target.id, from_ticket_id=source_id, version=version))
     return target.id
 
 

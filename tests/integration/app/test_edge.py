@@ -464,3 +464,23 @@ async def test_calls_are_found_with_their_legs_by_whom_they_concern(stack: Stack
         assert len(answer["items"]) == count
     _, answer, _ = await ask(ava, "GET", "/api/v1/calls?state=queued&limit=1")
     assert answer["items"][0]["legs"][0]["kind"] == "customer"
+
+
+async def test_calls_are_found_by_the_state_the_list_shows(stack: Stack, people: People) -> None:
+    agent = await stack.agent("ava")
+    first, second = await stack.dial("+14155550101"), await stack.dial("+14155550102")
+    await stack.dispatch()
+    ava = await people.browser(name="ava")
+
+    async def sids(state: str) -> list[str]:
+        _, answer, _ = await ask(ava, "GET", f"/api/v1/calls?state={state}")
+        assert all(item["state"] == state for item in answer["items"])
+        return [item["sid"] for item in answer["items"]]
+
+    assert (await sids("offering"), await sids("queued")) == ([first.sid], [second.sid])
+    _, answer, _ = await ask(ava, "GET", "/api/v1/calls?state=offering&state=queued&state=closed")
+    assert [item["sid"] for item in answer["items"]] == [second.sid, first.sid]
+    await agent.accept(await agent.offer())
+    assert (await sids("offering"), await sids("connecting")) == ([], [first.sid])
+    status, problem, _ = await ask(ava, "GET", "/api/v1/calls?state=ringing")
+    assert (status, problem["code"]) == (422, "invalid")

@@ -312,3 +312,13 @@ async def test_offer_of_somebody_else_does_not_exist(live: Stack, person: People
         for method, path, body in asked:
             async with ben.browser.request(method, f"/api/v1{path}", json=body) as response:
                 assert (response.status, path) == (404, path)
+
+
+async def test_work_item_follows_its_call_to_another_ticket(live: Stack, person: People) -> None:
+    async with a_story(await person("ava")) as story:
+        await live.dial()
+        call_id = await story.agent.accept((await story.offered())["offer_id"])
+        ticket = await story.person.ask("POST", "/tickets", {"subject": "Boiler", "queue": "support"})
+        popped = await story.person.ask("POST", f"/calls/{call_id}/ticket", {"ticket_id": ticket["id"]})
+        assert popped["ticket"]["id"] == ticket["id"]
+        assert await live.value("SELECT ticket_id FROM work_items WHERE call_id = $1", call_id) == ticket["id"]

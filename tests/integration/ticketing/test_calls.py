@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.events import CallAttached
 from core.ids import CallId, TicketId
 from core.principal import SYSTEM, Role
 from infra.outbox import Outbox, Tx
@@ -119,6 +120,10 @@ async def test_moved_to_an_open_ticket_and_the_empty_fresh_one_is_closed(tx: Tx)
     ]
     assert given.changes_published(tx, target.ticket_id) == given.changes_published(tx, moved.ticket_id) == [2]
     assert await given.audited(tx, target.ticket_id) == ["ticket.move_call"]
+    (told,) = [event for event in tx.events if isinstance(event, CallAttached)]
+    assert (told.call_id, told.from_ticket_id, told.ticket_id, told.version) == (
+        moved.call_id, moved.ticket_id, target.ticket_id, 2,
+    )  # fmt: skip
     # What ends later belongs to the new ticket.
     await service.on_call_ended(tx, given.ended(moved.call_id, "answered", at=tx.now))
     assert (await given.summary(tx, target.ticket_id)).state == "open"

@@ -3,6 +3,7 @@ import { answer, client } from "@/api/client";
 import { asProblem } from "@/api/problem";
 import type {
   AgentsLive,
+  CallState,
   ChosenPresence,
   CustomerChange,
   Desk,
@@ -47,7 +48,7 @@ export const acceptOffer = (offer: number) => answer(client.POST(`${ROOT}/offers
 export const rejectOffer = (offer: number) =>
   answer(client.POST(`${ROOT}/offers/{id}/reject`, { ...at(offer), body: {} }));
 
-export const calls = (query: { state?: string; from?: string; limit?: number; cursor?: string }) => {
+export const calls = (query: { state?: CallState[]; from?: string; limit?: number; cursor?: string }) => {
   const cursor = query.cursor === undefined ? undefined : Number(query.cursor);
   return answer(client.GET(`${ROOT}/calls`, { params: { query: { ...query, cursor } } }));
 };

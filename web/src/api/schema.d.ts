@@ -622,7 +622,10 @@ export interface components {
         CallChanged: {
             call: components["schemas"]["CallState"];
         };
-        /** CallFilter */
+        /**
+         * CallFilter
+         * @description `state` may repeat.
+         */
         CallFilter: {
             /**
              * Cursor
@@ -644,11 +647,8 @@ export interface components {
              * @default null
              */
             sid?: string | null;
-            /**
-             * State
-             * @default null
-             */
-            state?: string | null;
+            /** State */
+            state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "wrap_up" | "closed")[];
         };
         /**
          * CallOut
@@ -686,8 +686,11 @@ export interface components {
             queued_at: string | null;
             /** Sid */
             sid: string;
-            /** State */
-            state: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "wrap_up" | "closed";
             ticket: components["schemas"]["TicketRef"] | null;
             /** To */
             to: string;
@@ -1318,12 +1321,14 @@ export interface components {
              * Format: date-time
              */
             since: string;
-            /** State */
-            state: string;
+            state: components["schemas"]["PresenceState"];
             /** Version */
             version: number;
-            /** Work */
-            work: string;
+            /**
+             * Work
+             * @enum {string}
+             */
+            work: "idle" | "offered" | "in_call" | "wrapping";
         };
         /**
          * PresenceChangedData
@@ -1347,12 +1352,14 @@ export interface components {
              * Format: date-time
              */
             since: string;
-            /** State */
-            state: string;
+            state: components["schemas"]["PresenceState"];
             /** Version */
             version: number;
-            /** Work */
-            work: string;
+            /**
+             * Work
+             * @enum {string}
+             */
+            work: "idle" | "offered" | "in_call" | "wrapping";
         };
         /** PresenceIn */
         PresenceIn: {
@@ -1367,6 +1374,11 @@ export interface components {
              */
             state: string;
         };
+        /**
+         * PresenceState
+         * @enum {string}
+         */
+        PresenceState: "available" | "break" | "offline" | "not_responding" | "reconnecting" | "unreachable";
         /**
          * Priority
          * @enum {string}
@@ -2167,7 +2179,7 @@ export interface operations {
             query?: {
                 sid?: string | null;
                 from?: string | null;
-                state?: string | null;
+                state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "wrap_up" | "closed")[];
                 limit?: number;
                 cursor?: number | null;
             };

@@ -16,10 +16,10 @@ export type Role = Schemas["Role"];
 export type Me = Schemas["Me"];
 
 export type ChosenPresence = "available" | "break" | "offline";
-export type PresenceState = ChosenPresence | "not_responding" | "reconnecting" | "unreachable";
-export type WorkState = "idle" | "offered" | "in_call" | "wrapping";
-export type Presence = With<Schemas["Presence"], { state: PresenceState; work: WorkState }>;
-export type PresenceChanged = With<Schemas["PresenceChangedData"], { state: PresenceState; work: WorkState }>;
+export type PresenceState = Schemas["PresenceState"];
+export type Presence = Schemas["Presence"];
+export type WorkState = Presence["work"];
+export type PresenceChanged = Schemas["PresenceChangedData"];
 
 export type QueueStats = Schemas["QueueStats"];
 export type QueuesLive = Schemas["Board"];
@@ -64,6 +64,7 @@ export type Desk = With<
 >;
 
 export type CallLogEntry = Schemas["CallOut"];
+export type CallState = CallLogEntry["state"];
 export type Page<Item> = { items: Item[]; next_cursor: string | null };
 
 export type AgentState =

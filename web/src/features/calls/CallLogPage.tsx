@@ -6,7 +6,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { calls } from "@/api/endpoints";
-import type { CallLogEntry } from "@/api/types";
+import type { CallLogEntry, CallState } from "@/api/types";
 import { Chip, type Tone } from "@/design/Chip";
 import { EmptyState, ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
@@ -18,18 +18,15 @@ import { callerText } from "@/parts/callerText";
 import { useOutcomeText } from "@/parts/useOutcomeText";
 import { useQueueNames } from "@/parts/useQueueNames";
 
-const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const;
-type KnownState = (typeof STATES)[number];
-/** A ringing call is still a waiting one; it is only shown as ringing. */
-const FILTERS = STATES.filter((state) => state !== "offering");
+const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const satisfies readonly CallState[];
 
 /** The calls as they came in, the newest first. */
 export function CallLogPage() {
   const { t } = useTranslation();
-  const [state, setState] = useState<string | null>(null);
+  const [state, setState] = useState<CallState | null>(null);
   const found = useInfiniteQuery({
     queryKey: ["calls", state],
-    queryFn: ({ pageParam }) => calls({ state: state ?? undefined, limit: 50, cursor: pageParam }),
+    queryFn: ({ pageParam }) => calls({ state: state === null ? undefined : [state], limit: 50, cursor: pageParam }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next_cursor ?? undefined,
     refetchInterval: 5000,
@@ -43,7 +40,7 @@ export function CallLogPage() {
           placeholder={t("calls.everyState")}
           clearable
           clearButtonProps={{ "aria-label": t("calls.everyState") }}
-          data={FILTERS.map((value) => ({ value, label: t(`calls.states.${value}`) }))}
+          data={STATES.map((value) => ({ value, label: t(`calls.states.${value}`) }))}
           value={state}
           onChange={setState}
         />
@@ -67,11 +64,7 @@ export function CallLogPage() {
   );
 }
 
-const TONE: Partial<Record<KnownState, Tone>> = { queued: "amber", offering: "blue", connecting: "blue", in_call: "green", on_hold: "amber" };
-
-function isKnown(state: string): state is KnownState {
-  return (STATES as readonly string[]).includes(state);
-}
+const TONE: Partial<Record<CallState, Tone>> = { queued: "amber", offering: "blue", connecting: "blue", in_call: "green", on_hold: "amber" };
 
 function CallTable({ items }: { items: CallLogEntry[] }) {
   const { t } = useTranslation();
@@ -79,7 +72,7 @@ function CallTable({ items }: { items: CallLogEntry[] }) {
   const queues = useQueueNames();
   const outcomeText = useOutcomeText();
   const stateText = ({ outcome, state }: CallLogEntry): string =>
-    outcomeText(outcome) ?? (isKnown(state) ? t(`calls.states.${state}`) : state);
+    outcomeText(outcome) ?? t(`calls.states.${state}`);
   const between = (from: string | null, to: string | null) =>
     from === null || to === null ? "—" : clock(secondsSince(from, Date.parse(to)));
   return (
@@ -111,7 +104,7 @@ function CallTable({ items }: { items: CallLogEntry[] }) {
                 {call.queue === null ? <span className={table.none}>—</span> : (queues.get(call.queue) ?? call.queue)}
               </td>
               <td>
-                <Chip tone={(isKnown(call.state) && TONE[call.state]) || "grey"}>{stateText(call)}</Chip>
+                <Chip tone={TONE[call.state] ?? "grey"}>{stateText(call)}</Chip>
               </td>
               <td className={table.number}>{between(call.queued_at, call.answered_at ?? call.ended_at)}</td>
               <td className={table.number}>{between(call.answered_at, call.ended_at)}</td>

@@ -13,7 +13,7 @@ import { callerText } from "@/parts/callerText";
 import { ExplainDrawer } from "./ExplainDrawer";
 
 async function waitingCalls(): Promise<CallLogEntry[]> {
-  const { items } = await calls({ state: "queued", limit: 100 });
+  const { items } = await calls({ state: ["queued", "offering"], limit: 100 });
   const entered = (call: CallLogEntry) => Date.parse(call.queued_at ?? call.created_at);
   return items.sort((a, b) => entered(a) - entered(b));
 }
