@@ -124,7 +124,7 @@ async def test_an_agent_lives_through_the_loss_of_its_socket() -> None:
         running = group.create_task(agent.run())
         await centre.until(lambda: agent.is_ready)
         centre.exchange.call_in("+14155550100", "+14155550199")
-        await centre.until(lambda: bool(agent.desk.offers))
+        await centre.until(lambda: bool(centre.service.agents[EMAILS[0]].painted))
         await centre.service.drop_sockets()
         (call,) = centre.service.calls.values()
         await centre.until(lambda: call.state == "in_call")
