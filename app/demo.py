@@ -32,6 +32,7 @@ async def seed(outbox: Outbox) -> bool:
     org = read_org(FOLDER / "org.yaml")
     # One hash for all: the password is public, and hashing it twelve times would only cost the first start two seconds.
     shared_hash = await hash_password(demo_account.PASSWORD)
+    # One transaction: a start that is killed in here leaves nothing, so that the next one does all of it.
     async with outbox.transaction() as tx:
         await apply(tx, org, by="demo")
         for agent in org.agents:
@@ -40,7 +41,6 @@ async def seed(outbox: Outbox) -> bool:
                 await accounts.set_password_hash(
                     tx.conn, user_id=UserId(user.id), password_hash=shared_hash, now=tx.now
                 )
-    async with outbox.transaction() as tx:
         await customers.import_csv(tx, FOLDER / "customers.csv")
     return True
 
