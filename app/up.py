@@ -107,14 +107,27 @@ async def servers(settings: Settings) -> AsyncIterator[Servers]:
         ):
             if url is not None:
                 say_part(name, "as configured", 0.0)
-        note = (
-            "RabbitMQ"
-            if rabbitmq_url
-            else "local, in this process (for RabbitMQ install rabbitmq-server or set RINGDESK_RABBITMQ_URL)"
+        note = _broker_note(
+            wanted=settings.broker,
+            serves=rabbitmq_url is not None,
+            is_configured=settings.rabbitmq_url is not None,
+            is_installed=find_rabbitmq() is not None,
         )
         assert database_url is not None
         assert redis_url is not None
         yield Servers(database_url, redis_url, rabbitmq_url, note, tuple(started))
+
+
+def _broker_note(*, wanted: str, serves: bool, is_configured: bool, is_installed: bool) -> str:
+    """Which broker serves, and how to get the other."""
+    if is_configured:
+        return "RabbitMQ, as configured (for the local one unset RINGDESK_RABBITMQ_URL and add --broker local)"
+    if serves:
+        return "RabbitMQ, a private node (for the local one in this process add --broker local)"
+    other = "install rabbitmq-server"
+    if is_installed:
+        other = "leave out --broker local" if wanted == "local" else "see why its node did not start"
+    return f"local, in this process (for RabbitMQ {other} or set RINGDESK_RABBITMQ_URL)"
 
 
 async def stack_later(stack: AsyncExitStack, manager: contextlib.AbstractAsyncContextManager[Server]) -> Server:
