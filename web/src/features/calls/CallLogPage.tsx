@@ -97,7 +97,9 @@ function CallTable({ items }: { items: CallLogEntry[] }) {
         <tbody>
           {items.map((call) => (
             <tr key={call.id}>
-              <th scope="row">{callerText(t, call.from)}</th>
+              <th scope="row" className={table.caller}>
+                {callerText(t, call.from)}
+              </th>
               <td>{dateTime(call.created_at, language)}</td>
               <td>{formatPhone(call.to)}</td>
               <td>

@@ -48,7 +48,9 @@ export function WaitingNow({ queueNames }: { queueNames: ReadonlyMap<string, str
           <tbody>
             {data.map((call) => (
               <tr key={call.id}>
-                <th scope="row">{callerText(t, call.from)}</th>
+                <th scope="row" className={table.caller}>
+                  {callerText(t, call.from)}
+                </th>
                 <td>{queueNames.get(call.queue ?? "") ?? call.queue}</td>
                 <td>
                   <strong>{clock(secondsSince(call.queued_at ?? call.created_at, now))}</strong>
