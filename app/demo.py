@@ -7,15 +7,18 @@ import structlog
 from aiohttp import web
 
 from accounts import queries as accounts
-from accounts.passwords import hash_password
+from accounts.passwords import hash_password, is_right
 from app.apply import apply
 from app.org import read_org
+from app.settings import LOOPBACK
 from core import demo_account
+from core.errors import RingdeskError
 from core.ids import UserId
 from customers import service as customers
 from infra.http import HttpProblem, json_response
 from infra.openapi import MAX_BODY
 from infra.outbox import Outbox
+from infra.postgres import Database
 from simulator.config import SimulatorConfig
 from simulator.server import create_app
 from simulator.traffic import Traffic
@@ -43,6 +46,29 @@ async def seed(outbox: Outbox) -> bool:
                 )
         await customers.import_csv(tx, FOLDER / "customers.csv")
     return True
+
+
+KNOWN_TO_ALL: Final = """
+SELECT DISTINCT password_hash FROM users WHERE is_active AND password_hash IS NOT NULL AND email LIKE '%@demo.example'
+"""
+
+
+async def refuse_known_passwords(database: Database, host: str) -> None:
+    """A database that was a demo still has its people. Raises KnownPasswords when others than this machine could log in."""
+    if host in LOOPBACK:
+        return
+    async with database.acquire() as conn:
+        hashes = [row["password_hash"] for row in await conn.fetch(KNOWN_TO_ALL)]
+    for password_hash in hashes:
+        if await is_right(password_hash, demo_account.PASSWORD):
+            raise KnownPasswords(
+                "The users @demo.example of this database have the demo's known password, so only a loopback address is served. "
+                "Take another database or data directory, or change or disable them with `ringdesk user`."
+            )
+
+
+class KnownPasswords(RingdeskError):
+    code, title = "known_passwords", "The demo's passwords are known to everybody"
 
 
 class Demo:

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from app.demo import refuse_known_passwords
 from app.parts import Parts, open_parts
 from app.run import running, stop_on_signals, web_loops, worker_loops
 from app.settings import Settings
@@ -46,6 +47,7 @@ async def web(settings: Settings, database_url: str, redis_url: str, rabbitmq_ur
                 public_url=settings.public_url or "", relay=False,
             )
         )  # fmt: skip
+        await refuse_known_passwords(parts.resources.database, settings.host)
         async with parts.resources.database.acquire() as conn:
             await conn.execute(GRANT_LEASES, LEASE_S)
         app = await build_app(parts)

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core import demo_account
 from cti.signature import TwilioAccount
 from infra.http import LOCAL_HOSTS
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 class Settings(BaseSettings):
@@ -99,7 +101,7 @@ class Settings(BaseSettings):
             bad = {name for name, _ in faults}
             settings = handler({name: value for name, value in values.items() if name not in bad})
         known = {name for name, _ in faults}
-        is_open = settings.host not in ("127.0.0.1", "localhost", "::1")
+        is_open = settings.host not in LOOPBACK
         if is_open and (settings.demo or settings.twilio_accounts is None) and "twilio_accounts" not in known:
             only_loopback = "with the demo's known passwords and keys only a loopback address is served; "
             faults.append(("host", only_loopback + "set RINGDESK_TWILIO_ACCOUNTS and use --no-demo"))

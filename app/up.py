@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.demo import Demo, seed
+from app.demo import Demo, refuse_known_passwords, seed
 from app.embedded import Server, embedded_postgres, embedded_valkey, find_rabbitmq, private_rabbitmq
 from app.parts import open_parts
 from app.run import running, stop_on_signals, web_loops, worker_loops
@@ -154,6 +154,7 @@ async def up(settings: Settings) -> int:
             )
         )  # fmt: skip
         outbox = parts.resources.outbox
+        await refuse_known_passwords(parts.resources.database, settings.host)
         at = time.monotonic()
         if settings.demo and await seed(outbox):
             say_part("demo data", "demo/org.yaml, demo/customers.csv", time.monotonic() - at)
