@@ -284,7 +284,7 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
         sentences = explain.why_waiting(item, current, now, ahead=ahead)
     elif decisions:
         sentences = [explain.decision_sentence(dict(decisions[-1]))]
-    waited = ((row["ended_at"] or now) - item.entered_at).total_seconds()
+    waited = ((row["connected_at"] or row["ended_at"] or now) - item.entered_at).total_seconds()
     return Explanation(
         work_item=ItemOut(
             id=item.id,

@@ -350,6 +350,7 @@ WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 ITEM_DETAIL: Final = """
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
        i.ruleset_version, i.ended_at, i.end_reason, q.offer_timeout_s,
+       (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
   AND ($2::bigint IS NULL OR EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2))

@@ -1,5 +1,6 @@
 """Routing over HTTP: shapes, rights, refusals with their codes, and an audit row for every command."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -252,6 +253,17 @@ async def test_why_a_call_still_waits(api: Api, floor: Floor) -> None:
     assert [(v["name"], v["verdict"]) for v in now["verdicts"]] == [
         ("Ava", "on_break"), ("Ben", "on_break"), ("Chen", "skill_missing")
     ]  # fmt: skip
+
+
+async def test_talk_and_wrap_up_are_no_waiting(api: Api, floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    call = await floor.ring(waited_s=40)
+    await floor.dispatch()
+    await floor.talk(call, "ava")
+    waited_s = (await explained(api, floor, "ava", call.item_id))["work_item"]["waited_s"]
+    await asyncio.sleep(0.3)  # of talk
+    assert (await explained(api, floor, "ava", call.item_id))["work_item"]["waited_s"] == waited_s >= 40
 
 
 async def test_a_call_that_is_about_to_be_offered_says_so(api: Api, floor: Floor) -> None:
