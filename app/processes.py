@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from app.demo import refuse_known_passwords
+from app.operations import operations_app
 from app.parts import Parts, open_parts
 from app.run import running, stop_on_signals, web_loops, worker_loops
 from app.settings import Settings
@@ -16,6 +17,7 @@ from app.up import listen, say
 from app.web import build_app, serving
 from infra.bus import BrokerUnavailable
 from infra.migrate import require_schema
+from infra.telemetry import watch_loop
 from routing.model import LEASE_S
 from routing.queries import GRANT_LEASES
 
@@ -75,7 +77,12 @@ async def worker(settings: Settings, database_url: str, redis_url: str, rabbitmq
             ("after commit", parts.resources.outbox.run()),
             ("lines", parts.telephony.lines.keep(parts.resources.database)),
             ("topology", _declare(parts)),
+            ("loop watch", watch_loop()),
         ]
+        if settings.metrics_port is not None:
+            listener = listen(settings.host, settings.metrics_port)
+            await stack.enter_async_context(serving(operations_app(parts.resources), listener))
+            say(f"  operations http://{settings.host}:{listener.getsockname()[1]}/metrics")
         failed = await stack.enter_async_context(running(loops, stop))
         say("ringdesk worker ready")
         with contextlib.suppress(asyncio.CancelledError):

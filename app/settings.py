@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="port where a worker serves /metrics, /healthz and /readyz; unset: none",
+    )
     data_dir: Path = Field(default=Path(".data"), description="where embedded servers keep their data")
     broker: str = Field(default="auto", pattern="^(auto|local|rabbitmq)$", description="auto, local or rabbitmq")
     demo: bool = Field(default=False, description="serve the demo: simulator at /demo, demo users with known passwords")

@@ -48,6 +48,7 @@ from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, happened_at, number_of
 from infra.outbox import Tx, publish
 from infra.phone import parse_number
+from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
 
 log = structlog.get_logger()
@@ -459,6 +460,7 @@ async def _ended(tx: Tx, call: Call) -> None:
     if call.queued_at is not None and call.ended_at is not None:
         waited_until = call.answered_at if call.outcome is Outcome.ANSWERED else call.ended_at
         wait_s = ((waited_until or call.ended_at) - call.queued_at).total_seconds()
+    tx.on_commit.append(metrics.calls_ended.labels(call.outcome.value if call.outcome else "unknown").inc)
     await publish(
         tx,
         CallEnded(

@@ -18,6 +18,7 @@ import orjson
 import structlog
 
 from core.errors import Unavailable
+from infra.telemetry import metrics
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -112,11 +113,14 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def acquire(self, timeout_s: float = ACQUIRE_TIMEOUT_S) -> AsyncIterator[Connection]:
+        asked_at = monotonic()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._gate.acquire()
         except TimeoutError as error:
+            metrics.pool_refused.inc()
             raise Unavailable("All database connections are busy.") from error
+        metrics.pool_wait.observe(monotonic() - asked_at)
         try:
             try:
                 conn = await self.pool.acquire(timeout=timeout_s)

@@ -4,82 +4,98 @@ import asyncio
 import logging
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 REGISTRY = CollectorRegistry()
-FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+ProcessCollector(registry=REGISTRY)
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which nobody reads
+FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 2.5, 5)
+STALLS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """Every metric of the service. Labels are small closed sets: never ids, numbers or names."""
+    """Every metric of the service. Labels are small closed sets (routes, queues, consumers, outcomes): never ids, numbers or people.
+
+    What the database knows (queues, outbox, timers) is read at each scrape by `app/operations.py`, so every process tells the same: take
+    `max`, not `sum`. Everything else is this process's own and adds up."""
 
     def __init__(self) -> None:
-        self.http_seconds = Histogram(
-            "ringdesk_http_request_seconds",
-            "Time to answer, by route",
-            ["route", "method", "status"],
-            registry=REGISTRY,
-            buckets=FAST,
+        self.build = Info("ringdesk_build", "Which version runs", registry=REGISTRY)
+        self.http_seconds = _histogram("ringdesk_http_request_seconds", "Time to answer", ["route", "method", "status"])
+        # telephony
+        self.webhooks = _counter("ringdesk_webhooks", "Provider webhooks", ["endpoint", "result"])
+        self.emergency_answers = _counter("ringdesk_emergency_answers", "Voice webhooks answered without the database")
+        self.provider_commands = _counter(
+            "ringdesk_provider_commands", "Commands to the telephony provider", ["kind", "result"]
         )
-        self.webhooks = Counter(
-            "ringdesk_webhooks_total", "Provider webhooks", ["endpoint", "result"], registry=REGISTRY
+        self.calls_ended = _counter("ringdesk_calls_ended", "Calls of customers, by outcome", ["outcome"])
+        # queues and offers
+        self.waiting = _gauge("ringdesk_queue_waiting", "Callers waiting, counted up to 10,000", ["queue"])
+        self.longest_wait = _gauge("ringdesk_queue_longest_wait_seconds", "How long the first one waits", ["queue"])
+        self.agents_free = _gauge(
+            "ringdesk_pool_agents_free", "Agents who are available and have room, counted up to 1,000", ["pool"]
         )
-        self.emergency_answers = Counter(
-            "ringdesk_emergency_answers_total",
-            "Voice webhooks answered without the database",
-            registry=REGISTRY,
+        self.offers_made = _counter("ringdesk_offers_made", "Offers made by this process")
+        self.offers = _counter("ringdesk_offers", "Offers by how they ended", ["outcome"])
+        self.decisions_seconds = _histogram("ringdesk_dispatch_pass_seconds", "One dispatcher pass")
+        # pops and desks
+        self.pop_sent = _histogram("ringdesk_pop_sent_seconds", "Assignment to the pop handed to the sockets")
+        self.pop_painted = _histogram("ringdesk_pop_painted_seconds", "Assignment to paint, as the browsers report it")
+        self.desk_repeats = _counter(
+            "ringdesk_desk_repeats", "Sends to an agent whose desk had acknowledged nothing for a second"
         )
-        self.transaction_retries = Counter(
-            "ringdesk_transaction_retries_total", "Transactions run again", registry=REGISTRY
+        self.sockets = _gauge("ringdesk_desk_sockets", "Connected desks on this process")
+        self.socket_refused = _counter("ringdesk_socket_refused", "Socket packets and connects refused", ["reason"])
+        # deliveries and outbox
+        self.deliveries = _counter(
+            "ringdesk_deliveries", "Deliveries to consumers by what became of them", ["consumer", "result"]
         )
-        self.after_commit_overflow = Counter(
-            "ringdesk_after_commit_overflow_total", "After-commit jobs left to the relay", registry=REGISTRY
+        self.after_commit_overflow = _counter("ringdesk_after_commit_overflow", "After-commit jobs left to the relay")
+        self.relay_sent = _counter("ringdesk_relay_sent", "Deliveries sent again by the relay")
+        self.outbox_due = _gauge("ringdesk_outbox_undone", "Deliveries not done yet, counted up to 10,000")
+        self.outbox_lag = _gauge("ringdesk_outbox_lag_seconds", "Age of the oldest event with an undone delivery")
+        self.outbox_parked = _gauge(
+            "ringdesk_outbox_parked", "Deliveries given up on, waiting for a person, counted up to 10,000"
         )
-        self.relay_sent = Counter("ringdesk_relay_sent_total", "Deliveries sent again by the relay", registry=REGISTRY)
-        self.outbox_due = Gauge("ringdesk_outbox_undone", "Deliveries not done yet", registry=REGISTRY)
-        self.outbox_parked = Gauge(
-            "ringdesk_outbox_parked", "Deliveries given up on, waiting for a person", registry=REGISTRY
+        self.timers_overdue = _gauge("ringdesk_timers_overdue_seconds", "How late the latest due timer is")
+        # what we stand on
+        self.up = _gauge("ringdesk_part_up", "1 when this process reaches it", ["part"])
+        self.pool_in_use = _gauge("ringdesk_database_connections_in_use", "Database connections in use")
+        self.pool_size = _gauge("ringdesk_database_connections_max", "Database connections this process may open")
+        self.pool_wait = _histogram("ringdesk_database_wait_seconds", "Time until a database connection was free")
+        self.pool_refused = _counter("ringdesk_database_refused", "Requests for a connection that waited too long")
+        self.transaction_retries = _counter("ringdesk_transaction_retries", "Transactions run again")
+        self.loop_lag = _gauge("ringdesk_event_loop_lag_seconds", "Worst stall of the event loop in the last second")
+        self.loop_stalls = _histogram(
+            "ringdesk_event_loop_stall_seconds", "How late the event loop woke a sleeper", (), STALLS
         )
-        self.pool_in_use = Gauge(
-            "ringdesk_database_connections_in_use", "Database connections in use", registry=REGISTRY
-        )
-        self.loop_lag = Gauge(
-            "ringdesk_event_loop_lag_seconds",
-            "Worst stall of the event loop in the last interval",
-            registry=REGISTRY,
-        )
-        self.offers = Counter("ringdesk_offers_total", "Offers by how they ended", ["outcome"], registry=REGISTRY)
-        self.decisions_seconds = Histogram(
-            "ringdesk_dispatch_pass_seconds", "One dispatcher pass", registry=REGISTRY, buckets=FAST
-        )
-        self.waiting = Gauge("ringdesk_queue_waiting", "Calls waiting", ["queue"], registry=REGISTRY)
-        self.pop_painted = Histogram(
-            "ringdesk_pop_painted_seconds",
-            "Assignment to paint, as the browsers report it",
-            registry=REGISTRY,
-            buckets=FAST,
-        )
-        self.sockets = Gauge("ringdesk_desk_sockets", "Connected desks on this process", registry=REGISTRY)
-        self.socket_refused = Counter(
-            "ringdesk_socket_refused_total",
-            "Socket packets and connects refused",
-            ["reason"],
-            registry=REGISTRY,
-        )
-        self.provider_commands = Counter(
-            "ringdesk_provider_commands_total",
-            "Commands to the telephony provider",
-            ["kind", "result"],
-            registry=REGISTRY,
-        )
-        self.tasks_failed = Counter(
-            "ringdesk_tasks_failed_total", "Long-running tasks that ended with an error", registry=REGISTRY
-        )
+        self.tasks_failed = _counter("ringdesk_tasks_failed", "Long-running tasks that ended with an error")
+
+
+def _counter(name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+    return Counter(name, text, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+    return Gauge(name, text, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, text: str, labels: Sequence[str] = (), buckets: Sequence[float] = FAST) -> Histogram:
+    return Histogram(name, text, labels, registry=REGISTRY, buckets=buckets)
 
 
 metrics = Metrics()
@@ -173,7 +189,9 @@ async def watch_loop(interval_s: float = 1.0) -> None:
     while True:
         before = monotonic()
         await asyncio.sleep(0.05)
-        worst = max(worst, monotonic() - before - 0.05)
+        late = max(0.0, monotonic() - before - 0.05)
+        metrics.loop_stalls.observe(late)
+        worst = max(worst, late)
         if monotonic() - since >= interval_s:
             metrics.loop_lag.set(worst)
             worst, since = 0.0, monotonic()

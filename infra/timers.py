@@ -15,6 +15,7 @@ import structlog
 from core.errors import RingdeskError
 from infra.broker_outcome import heed_cancellation
 from infra.outbox import AWAY, Outbox, Tx, no_stray_cancellation
+from infra.postgres import Connection
 
 log = structlog.get_logger()
 
@@ -45,6 +46,9 @@ DELETE FROM timers WHERE (kind, object_id) IN (
     FOR UPDATE SKIP LOCKED
 ) RETURNING object_version
 """
+TIMERS_OVERDUE: Final = """
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0)::float8 FROM timers WHERE due_at <= clock_timestamp()
+"""
 TIMER_FAILED: Final = """
 UPDATE timers SET attempts = least(attempts + 1, 1000), last_error = $3,
        due_at = clock_timestamp() + make_interval(secs => power(2, least(attempts, 6)))
@@ -58,6 +62,11 @@ async def set_timer(tx: Tx, kind: str, object_id: int, *, version: int, due_at: 
 
 async def cancel_timer(tx: Tx, kind: str, object_id: int) -> None:
     await tx.conn.execute(CANCEL_TIMER, kind, object_id)
+
+
+async def overdue_s(conn: Connection) -> float:
+    """How long the timer that is due for longest has been due; 0 when none is."""
+    return float(await conn.fetchval(TIMERS_OVERDUE))
 
 
 class TimerRunner:

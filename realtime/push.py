@@ -18,11 +18,12 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from accounts.model import Me
-from core.events import Event, TicketChanged
+from core.events import Event, OfferCreated, TicketChanged
 from core.principal import Role
 from infra.broker_outcome import heed_cancellation
 from infra.outbox import AWAY, no_stray_cancellation
 from infra.postgres import Connection
+from infra.telemetry import metrics
 from realtime import pop
 from realtime import queries as sql
 from realtime.server import NAMESPACE, DeskServer, DeskSocket
@@ -57,7 +58,10 @@ class Push:
     async def to_agent(self, event: Event) -> None:
         """Effect: whatever this agent has not acknowledged, in order, to all sockets of the agent on all replicas."""
         agent_id: int = getattr(event, "agent_id")  # noqa: B009
-        await self.send(agent_id)
+        sent = await self.send(agent_id)
+        if isinstance(event, OfferCreated) and (pops := [m for m in sent if m["type"] == "screen_pop"]):
+            since_s = (self._database.clock.now() - datetime.fromisoformat(pops[-1]["at"])).total_seconds()
+            metrics.pop_sent.observe(max(0.0, since_s))
 
     async def to_agent_of_call(self, event: Event) -> None:
         async with self._database.acquire() as conn:
@@ -79,13 +83,14 @@ class Push:
 
     # --- the log -----------------------------------------------------------------------------------------------------
 
-    async def send(self, agent_id: int, *, here_only: bool = False) -> None:
+    async def send(self, agent_id: int, *, here_only: bool = False) -> list[dict[str, Any]]:
         async with self._locks.setdefault(agent_id, asyncio.Lock()):
             async with self._database.acquire() as conn:
                 _, acked = await sql.head(conn, agent_id=agent_id)
                 messages = await self._messages(conn, agent_id, acked)
             for message in messages:
                 await self._emit(message, f"agent:{agent_id}", here_only=here_only)
+        return messages
 
     async def _messages(self, conn: Connection, agent_id: int, after: int) -> list[dict[str, Any]]:
         messages = []
@@ -170,6 +175,7 @@ class Push:
         async with self._database.acquire() as conn:
             waiting = [row["agent_id"] for row in await conn.fetch(sql.UNACKED_AGENTS, list(local))]
         for agent_id in waiting:
+            metrics.desk_repeats.inc()
             await self.send(agent_id, here_only=True)
 
     async def _show_boards(self) -> None:

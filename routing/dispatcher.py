@@ -231,6 +231,7 @@ async def apply_decision(tx: Tx, proposals: tuple[Proposal, ...]) -> Pass:
                 call_id=None if row["call_id"] is None else CallId(row["call_id"]),
             ),
         )
+        tx.on_commit.append(metrics.offers_made.inc)
         log.info("offer created", offer=row["id"], agent=row["agent_id"])
     return Pass(len(written), 0)
 

@@ -334,6 +334,22 @@ CROSS JOIN LATERAL (
 WHERE q.is_active AND ($1::bigint IS NULL OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.queue_key = q.key AND m.agent_id = $1))
 ORDER BY q.position, q.key
 """
+# For those who run it. Counts end somewhere, so that a scrape stays cheap however long the lines are.
+QUEUE_FIGURES: Final = """
+SELECT q.key, w.waiting, coalesce(extract(epoch FROM clock_timestamp() - w.first_entered), 0)::float8 AS longest_wait_s
+FROM queues q
+CROSS JOIN LATERAL (
+    SELECT count(*) AS waiting, min(i.entered_at) AS first_entered
+    FROM (SELECT entered_at FROM work_items WHERE queue = q.key AND state IN ('queued', 'offering') LIMIT 10000) i
+) w
+WHERE q.is_active
+"""
+POOL_FIGURES: Final = """
+SELECT p.pool_id, (SELECT count(*) FROM (
+    SELECT FROM agents a WHERE a.pool_id = p.pool_id AND a.is_active AND a.presence = 'available'
+        AND a.used_units < a.total_units + a.over_by LIMIT 1000) free) AS free
+FROM (SELECT DISTINCT pool_id FROM queues WHERE is_active) p
+"""
 AGENTS_LIVE: Final = f"""
 SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.skills, a.used_units, a.total_units, a.misses, a.version,
        {IS_CONNECTED} AS connected, {WORK_OF_AGENT} AS work,

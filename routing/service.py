@@ -167,7 +167,7 @@ async def accept(tx: Tx, *, offer_id: int, who: Principal) -> OfferRow:
     version = await tx.conn.fetchval(sql.ACCEPT_OFFER, offer.id, tx.now)
     if version is None:
         raise OfferExpired
-    metrics.offers.labels("accepted").inc()
+    tx.on_commit.append(metrics.offers.labels("accepted").inc)
     item_version = await tx.conn.fetchval(sql.SET_ITEM, offer.work_item_id, ItemState.ASSIGNED, None, None)
     await cancel_timer(tx, OFFER_TIMER, offer.id)
     await cancel_timer(tx, STEP_TIMER, offer.work_item_id)
@@ -269,7 +269,7 @@ async def _end_offers(
     agents = [o.agent_id for o in gone]
     await tx.conn.execute(sql.FREE_AGENTS, agents, [o.units for o in gone], [False] * len(gone), tx.now)
     for offer in gone:
-        metrics.offers.labels(state.value).inc()
+        tx.on_commit.append(metrics.offers.labels(state.value).inc)
         await cancel_timer(tx, OFFER_TIMER, offer.id)
         await publish(
             tx,
