@@ -40,7 +40,12 @@ LOCKS = {
     "requirements.lock": ["--extra", "embedded"],
     "requirements-dev.lock": ["--extra", "embedded", "--group", "dev"],
 }
-DEBIAN_PACKAGES = {"rabbitmq-server": "RabbitMQ", "chromium": "Chromium", "fonts-noto-cjk": "a Chinese font"}
+DEBIAN_PACKAGES = {
+    "rabbitmq-server": "RabbitMQ",
+    "chromium": "Chromium",
+    "fonts-noto-cjk": "a Chinese font",
+    "prometheus": "promtool",
+}
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# Made by Ringdesk's dev.py for one apt-get install; no service is started.\nexit 101\n"
@@ -375,6 +380,8 @@ def _system_packages(*, strict: bool) -> list[str]:
 def _is_installed(package: str) -> bool:
     if package == "chromium":
         return _chromium() is not None
+    if package == "prometheus":
+        return shutil.which("promtool") is not None
     if package == "rabbitmq-server":
         places = ["/usr/lib/rabbitmq/bin/rabbitmq-server", "/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server"]
         given = os.environ.get("RINGDESK_TEST_RABBITMQ_URL") or shutil.which("rabbitmq-server")
