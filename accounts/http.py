@@ -22,7 +22,7 @@ from accounts.model import (
 from core.errors import Unauthenticated
 from core.principal import ADMINS, READERS, STAFF, Principal
 from infra.http import client_address
-from infra.openapi import PUBLIC, ApiModel, Call, Nothing, Routes
+from infra.openapi import PUBLIC, ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from infra.ratelimit import LOGIN_PER_ACCOUNT, LOGIN_PER_ADDRESS
@@ -43,7 +43,7 @@ class RealtimeTicket(BaseModel):
     ticket: str
 
 
-class UserFilter(ApiModel):
+class UserFilter(ApiQuery):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
 

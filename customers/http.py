@@ -20,7 +20,7 @@ from customers.model import (
     like_patterns,
 )
 from customers.queries import Place
-from infra.openapi import ApiModel, Call, Routes
+from infra.openapi import ApiModel, ApiQuery, Call, Routes
 from infra.outbox import Tx
 from infra.phone import parse_number, parse_typed
 from infra.postgres import Connection
@@ -35,7 +35,7 @@ Region = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Note = Annotated[str, Field(max_length=10_000)]
 
 
-class CustomerFilter(ApiModel):
+class CustomerFilter(ApiQuery):
     """`q`: words that name, company, number or address contain. `phone`: exactly this number; national forms need `region`."""
 
     q: Annotated[str, Field(max_length=200)] | None = None

@@ -80,6 +80,12 @@ def _unstorable(value: Any, place: str) -> str | None:
     return next((found for name, part in parts if (found := _unstorable(part, name)) is not None), None)
 
 
+class ApiQuery(ApiModel):
+    """Base of the parameters of a query. A request line has 8,190 bytes: what is promised must fit in."""
+
+    model_config = ConfigDict(str_max_length=500)
+
+
 class Nothing(ApiModel):
     """No body, no parameters."""
 

@@ -13,7 +13,7 @@ from core.principal import READERS, STAFF, Role, actor_of
 from cti import service as telephony
 from cti.http import TELEPHONY
 from cti.voice_token import voice_token
-from infra.openapi import ApiModel, Call, Nothing, Routes
+from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from realtime import pop
@@ -178,7 +178,7 @@ ShownState = Literal["received", "ivr", "queued", "offering", "connecting", "in_
 """As the list shows them: a queued call that rings at somebody is `offering`."""
 
 
-class CallFilter(ApiModel):
+class CallFilter(ApiQuery):
     """`state` may repeat."""
 
     sid: str | None = Field(default=None, max_length=64)

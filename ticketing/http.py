@@ -13,7 +13,7 @@ from core.ids import CustomerId, TicketId
 from core.principal import READERS, STAFF, actor_of
 from customers.model import CustomerNotFound
 from customers.queries import customer_version
-from infra.openapi import ApiModel, Call, Nothing, Routes
+from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from ticketing import lists, profile, queries, service
@@ -39,7 +39,7 @@ Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Cursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-class TicketListParams(ApiModel):
+class TicketListParams(ApiQuery):
     """`state` may repeat; `open` means every open one. `assignee`: `me`, `none` or an id. `q`: words or a ticket number."""
 
     state: Annotated[list[TicketState], Field(default_factory=list, max_length=8)]
@@ -51,7 +51,7 @@ class TicketListParams(ApiModel):
     cursor: Cursor | None = None
 
 
-class TimelineParams(ApiModel):
+class TimelineParams(ApiQuery):
     limit: Annotated[int, Field(ge=1, le=100)] = 30
     cursor: Cursor | None = None
 
