@@ -1,13 +1,16 @@
 """Every operation × everybody, from the operations' own declarations; objects of others do not exist."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import pytest
+from aiohttp import ClientSession
 
-from app.web import OPERATIONS
+from app.web import OPERATIONS, PAGES, build_app
 from core.principal import ADMINS, LEADS, READERS, STAFF, Role
 from infra.openapi import PUBLIC, Call, Nothing, Operation, Routes
 from tests.integration.app.people import People, ask
+from tests.integration.realtime.desks import PATH, Wire
 from tests.stack import Stack
 
 PATHS = {"{id}": "999999", "{version}": "999999"}
@@ -57,6 +60,80 @@ async def test_matrix_of_operations_and_roles(stack: Stack, people: People) -> N
             if is_let_in is not (role in operation.roles or operation.roles is PUBLIC):
                 wrong.append((operation.name, role, status))
     assert wrong == []
+
+
+OPEN_PAGES: Final = {"/healthz", "/readyz", "/metrics", "/version", "/api/v1/openapi.json", "/api/docs", *PAGES}
+SIGNED: Final = {
+    f"/twilio{path}"
+    for path in (
+        "/voice",
+        "/voice/fallback",
+        "/queue/wait",
+        "/queue/done",
+        "/dial/done",
+        "/agent",
+        "/status",
+        "/conference",
+    )
+}
+
+
+async def test_what_is_no_operation_is_known_by_name(stack: Stack, people: People) -> None:
+    """A new door beside the API is a decision: write it down here. Whatever asks for a signature opens to nobody without one."""
+    app = await build_app(stack.parts)
+    doors = {route.resource.canonical for route in app.router.routes() if route.resource is not None}
+    besides = doors - {operation.path for operation in OPERATIONS}
+    files = {door for door in besides if door == "/assets" or door.startswith("/{name")}
+    assert besides - files == OPEN_PAGES | SIGNED | {"/socket.io/"}
+    admin = await people.browser(Role.ADMIN)
+    for path in SIGNED:
+        for browser in (people.nobody, admin):
+            for method in ("GET", "POST"):
+                status, _, _ = await ask(browser, method, path)
+                assert status == 403, (method, path)
+
+
+async def test_handshake_of_the_socket_is_for_staff_with_a_ticket(stack: Stack, people: People) -> None:
+    """The matrix once more, for the door that is no route: ticket and handshake, each role and nobody."""
+
+    async def outcome(auth: Any, headers: Mapping[str, str] | None = None) -> tuple[str, Any]:
+        async with people.nobody.ws_connect(f"{stack.url}{PATH}", headers=headers) as socket:
+            wire = Wire(socket)
+            await wire.next()
+            answer = await wire.connect(auth)
+            await wire.close()
+            return answer[0], answer[1].get("data", {}).get("code")
+
+    async def ticket(browser: ClientSession) -> tuple[int, str]:
+        status, body, _ = await ask(browser, "POST", "/api/v1/realtime-ticket", body={})
+        return status, body.get("ticket", "")
+
+    for role in Role:
+        status, secret = await ticket(await people.browser(role))
+        assert status == (200 if role in STAFF else 403), role
+        if role in STAFF:
+            assert (await outcome({"ticket": secret}))[0] == "connected"
+            assert await outcome({"ticket": secret}) == ("refused", "ticket_used")
+    assert (await ticket(people.nobody))[0] == 401
+    admin = await people.browser(Role.ADMIN)
+    wrong: list[Any] = [
+        None,
+        {},
+        [],
+        "x",
+        {"ticket": None},
+        {"ticket": ""},
+        {"ticket": "x"},
+        {"ticket": ["x"]},
+        {"token": (await ticket(admin))[1]},
+    ]
+    for auth in wrong:
+        assert await outcome(auth, {"Cookie": admin.headers["Cookie"]}) == ("refused", "ticket_invalid"), auth
+    lowered = {role: (await ticket(await people.browser(Role.SUPERVISOR)))[1] for role in Role if role not in STAFF}
+    for role, secret in lowered.items():
+        await stack.rows("UPDATE users SET role = $1 WHERE role = 'supervisor' RETURNING 1", role.value)
+        assert await outcome({"ticket": secret}) == ("refused", "forbidden"), "who they are now counts"
+        await stack.rows("UPDATE users SET role = 'supervisor' WHERE role = $1 RETURNING 1", role.value)
 
 
 async def test_token_of_lower_role_is_that_role(stack: Stack, people: People) -> None:
