@@ -1,7 +1,8 @@
 """What travels to a desk: one frozen model per message, shared by the socket, the REST snapshot and the generated types."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -154,6 +155,21 @@ class ViewingIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     ticket_id: int | None = Field(default=None, ge=1, le=2**53)
 
+
+SERVER_MESSAGES: Final[Mapping[str, Any]] = {
+    "snapshot": Desk,
+    "screen_pop": ScreenPop,
+    "offer_ended": OfferEndedData,
+    "call_changed": ActiveCall | ClosedCall,
+    "presence_changed": PresenceChangedData,
+    "ticket_changed": TicketSummary,
+    "queue_stats": QueueStatsData,
+    "noop": dict[str, Any],
+}
+"""What the server sends, by the event's name: the `data` of its envelope."""
+
+CLIENT_MESSAGES: Final[Mapping[str, type[BaseModel]]] = {"ack": AckIn, "painted": PaintedIn, "viewing": ViewingIn}
+"""All that a client may send."""
 
 SOCKET_MODELS: tuple[type[BaseModel], ...] = (
     Desk,

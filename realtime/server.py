@@ -13,7 +13,6 @@ seems connected would be offered calls that nobody sees.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -38,7 +37,7 @@ from infra.postgres import Connection
 from infra.telemetry import metrics
 from realtime import queries as sql
 from realtime.hints import Hints
-from realtime.messages import AckIn, PaintedIn, ViewingIn
+from realtime.messages import CLIENT_MESSAGES, AckIn, PaintedIn, ViewingIn
 from routing import queries as routing_sql
 from routing import service as routing
 from routing.model import LEASE_S
@@ -47,7 +46,6 @@ from ticketing.queries import ticket_summaries
 log = structlog.get_logger()
 
 NAMESPACE: Final = "/desk"
-INBOUND: Final[Mapping[str, type[BaseModel]]] = {"ack": AckIn, "painted": PaintedIn, "viewing": ViewingIn}
 CONNECT_DEADLINE_S: Final = 5.0
 CONNECT_TRIES: Final = 5
 """A page may try again with a new ticket on the same connection, but it may not guess tickets."""
@@ -224,10 +222,15 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         return self._event_fault(sid, packet.data)
 
     def _event_fault(self, sid: str, data: Any) -> str | None:
-        if not isinstance(data, list) or len(data) != 2 or not isinstance(data[0], str) or data[0] not in INBOUND:
+        if (
+            not isinstance(data, list)
+            or len(data) != 2
+            or not isinstance(data[0], str)
+            or data[0] not in CLIENT_MESSAGES
+        ):
             return "event"
         try:
-            INBOUND[data[0]].model_validate(data[1])
+            CLIENT_MESSAGES[data[0]].model_validate(data[1])
         except ValidationError:
             return "payload"
         desk = self.desks.get(sid)
