@@ -29,6 +29,8 @@ BUNDLE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 PAGES: Final = (
     "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/supervisor",
 )  # fmt: skip
+OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
+"""Health checks and scrapers come to a replica itself, past the proxy."""
 OPERATIONS: Final[list[Operation]] = [
     *accounts.ROUTES.operations,
     *desk.ROUTES.operations,
@@ -69,7 +71,7 @@ async def build_app(parts: Parts, *, demo: web.Application | None = None) -> web
 def _proxies(trusted: str) -> list[Middleware]:
     """The library's own `setup` would put it innermost, where the session's cookie is lost with the request it was set on."""
     addresses = [address.strip() for address in trusted.split(",") if address.strip()]
-    return [XForwardedStrict([addresses]).middleware] if addresses else []
+    return [XForwardedStrict([addresses], white_paths=OPERATOR_PATHS).middleware] if addresses else []
 
 
 def _add_document(app: web.Application, version: str) -> None:

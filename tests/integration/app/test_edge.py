@@ -14,7 +14,7 @@ from limits import parse
 
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.web import build_app, serving
+from app.web import OPERATOR_PATHS, build_app, serving
 from core.principal import Role
 from infra import openapi
 from infra.telemetry import REGISTRY
@@ -435,9 +435,11 @@ async def test_cookie_of_a_session_also_behind_a_proxy(
         assert re.fullmatch(wanted, "; ".join([cookie, *kept])), answered["Set-Cookie"]
         assert cookie.split("=", 1)[1] not in json.dumps(answer)
         assert (await ask(client, "GET", "/api/v1/session", headers={**headers, "Cookie": cookie}))[0] == 200
-        status, _, answered = await ask(client, "GET", "/healthz")
+        status, _, answered = await ask(client, "GET", "/api/v1/session")
         assert status == 400, "with a proxy configured, nobody comes past it"
         is_protected(answered)
+        for path in OPERATOR_PATHS:
+            assert (await client.get(path)).status == 200, f"{path} is asked of a replica itself"
 
 
 async def test_forwarded_headers_mean_nothing_without_a_trusted_proxy(stack: Stack, people: People) -> None:
