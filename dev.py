@@ -447,7 +447,7 @@ def check() -> int:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
         "packages"
     ]
-    typed = [*packages, "dev.py", *(name for name in ("tests", "bench") if any((ROOT / name).rglob("*.py")))]
+    typed = [*packages, "dev.py", *(name for name in ("tests", "bench", "deploy") if any((ROOT / name).rglob("*.py")))]
     programs = VENV / "bin"
     parts.call("ruff check", [programs / "ruff", "check", "."])
     parts.call("ruff format", [programs / "ruff", "format", "--check", "."])
@@ -458,6 +458,8 @@ def check() -> int:
         parts.call("migrations", [programs / "squawk", "--config", ROOT / ".squawk.toml", *_ways_up(Path(folder))])
     with parts.part("locks") as faults:
         faults += _faults_of_locks()
+    with parts.part("deployment") as faults:
+        faults += _faults_of_deployment()
     if (WEB / "package.json").exists():
         parts.call("web", ["npm", "run", "lint"], cwd=WEB, env=_node_env())
     return parts.verdict()
@@ -468,6 +470,46 @@ def _ways_up(folder: Path) -> list[Path]:
     for path in (ROOT / "migrations").glob("*.sql"):
         (folder / path.name).write_text(path.read_text().split("-- migrate:down")[0])
     return sorted(folder.iterdir())
+
+
+def _faults_of_deployment() -> list[str]:
+    """What the tools of container people say, where they are installed; the tests look at the same files without them."""
+    faults = []
+    compose = _compose()
+    if compose is None:
+        print("docker-compose.yml: not rendered, there is no Docker Compose here")
+    for files in (["docker-compose.yml"], ["docker-compose.yml", "deploy/compose.tls.yml"]) if compose else ():
+        command = [*(compose or []), "--profile", "demo", "--env-file", os.devnull]
+        command += [part for name in files for part in ("-f", name)]
+        done = subprocess.run(
+            [*command, "config", "-q"], cwd=ROOT, env=_example_env(), capture_output=True, text=True, check=False
+        )
+        faults += [f"{' + '.join(files)}: {done.stderr.strip()}"] if done.returncode or done.stderr.strip() else []
+    if shutil.which("hadolint") is None:
+        print("Dockerfile: not linted, there is no hadolint here")
+    else:
+        done = subprocess.run(["hadolint", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+        faults += [done.stdout.strip() or done.stderr.strip()] if done.returncode else []
+    return faults
+
+
+def _compose() -> list[str] | None:
+    """The command of Docker Compose, version 2.24 or newer; rendering needs no engine."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) is None:
+            continue
+        said = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
+        version = tuple(int(number) for number in re.findall(r"\d+", said.stdout)[:2])
+        if said.returncode == 0 and version >= (2, 24):
+            return command
+    return None
+
+
+def _example_env() -> dict[str, str]:
+    """What a complete `.env` would say, with nothing of this machine's own."""
+    words = {"RINGDESK_PUBLIC_URL": "http://127.0.0.1:8080", "RINGDESK_TWILIO_ACCOUNTS": "[]"}
+    words |= {f"{name}_PASSWORD": "example" for name in ("POSTGRES", "VALKEY", "RABBITMQ")}
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/")} | words
 
 
 def _faults_of_locks() -> list[str]:

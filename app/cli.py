@@ -319,6 +319,27 @@ def replay(*, event_id: int | None = None, consumer: str | None = None, data_dir
 
 
 @app.command
+def demo_data(*, data_dir: DataDir = Path(".data")) -> int:
+    """Fill an empty database with the demo's organisation, customers and people; prints their one, random password, once."""
+    import secrets
+
+    from app.demo import seed
+    from app.one_off import one_off
+
+    async def main() -> int:
+        password = secrets.token_urlsafe(12)
+        async with one_off(_database_url(data_dir)) as outbox:
+            is_new = await seed(outbox, password)
+        if is_new:
+            out(f"the password of everybody at demo.example, shown only now: {password}")
+        else:
+            out("there are queues already; nothing done")
+        return 0
+
+    return run(main())
+
+
+@app.command
 def simulate(
     *,
     url: str = "http://127.0.0.1:8080",
@@ -327,6 +348,7 @@ def simulate(
     duration: float = 60,
     seed: int = 1,
     simulator: str | None = None,
+    password_stdin: bool = False,
 ) -> int:
     """Scripted callers and agents against a running demo; ends with one JSON line, exit code 1 if anything was lost.
 
@@ -338,14 +360,19 @@ def simulate(
     duration: Seconds during which calls arrive; then the last ones are let run out.
     seed: The same seed gives the same callers.
     simulator: Address of the simulator; by default the one at URL/demo.
+    password_stdin: Read the demo's password from standard input, where it is not the documented one.
     """
+    from core import demo_account
     from simulator.run import SimulationFailed
     from simulator.run import simulate as run_simulation
+
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else demo_account.PASSWORD
 
     async def main() -> int:
         report = await run_simulation(
             url, calls_per_minute, agents, duration, seed, simulator,
             log=lambda text: print(text, file=sys.stderr),  # noqa: T201
+            password=password,
         )  # fmt: skip
         out(report.as_json_line())
         return 1 if report.lost else 0

@@ -27,14 +27,14 @@ log = structlog.get_logger()
 FOLDER: Final = Path(__file__).resolve().parent.parent / "demo"
 
 
-async def seed(outbox: Outbox) -> bool:
-    """On the first start: the demo's organisation, passwords and customers. Returns whether anything was done."""
+async def seed(outbox: Outbox, password: str = demo_account.PASSWORD) -> bool:
+    """On the first start: the demo's organisation, people with this password, customers. Returns whether anything was done."""
     async with outbox.database.acquire() as conn:
         if await conn.fetchval("SELECT EXISTS (SELECT 1 FROM queues)"):
             return False
     org = read_org(FOLDER / "org.yaml")
-    # One hash for all: the password is public, and hashing it twelve times would only cost the first start two seconds.
-    shared_hash = await hash_password(demo_account.PASSWORD)
+    # One hash for all: they share the password, and hashing it twelve times would only cost the first start two seconds.
+    shared_hash = await hash_password(password)
     # One transaction: a start that is killed in here leaves nothing, so that the next one does all of it.
     async with outbox.transaction() as tx:
         await apply(tx, org, by="demo")

@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -17,6 +19,8 @@ from simulator.server import create_app
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     account = json.loads(Path(options.account).read_text()) if options.account else {}
+    if options.account_env:
+        account = _as_played(json.loads(os.environ[options.account_env])[0])
     config = SimulatorConfig(
         service_base_url=options.public_url_of_service,
         service_address=options.connect_to,
@@ -27,6 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(config, options.host, options.port))
     return 0
+
+
+def _as_played(account: dict[str, Any]) -> dict[str, str]:
+    """One account as the service is told it: there the keys of two may be in use at once, here the first is."""
+    same = {name: account[name] for name in ("api_key_sid", "api_key_secret", "app_sid") if account.get(name)}
+    return {"account_sid": account["sid"], "auth_token": account["auth_tokens"][0]} | same
 
 
 async def _serve(config: SimulatorConfig, host: str, port: int) -> None:
@@ -56,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--seed", type=int, help="repeatable chance and SIDs; not for a service that keeps data")
     serve.add_argument("--faults", default="{}", help='JSON, such as {"duplicate": 0.2, "reorder": 0.5}')
     serve.add_argument("--account", help="JSON file with account_sid, auth_token, api_key_sid, api_key_secret, app_sid")
+    serve.add_argument(
+        "--account-env", help="environment variable with RINGDESK_TWILIO_ACCOUNTS; the first one is played"
+    )
     return parser
 
 
