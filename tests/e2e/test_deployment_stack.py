@@ -201,7 +201,7 @@ async def a_rabbitmq(compose: Compose) -> AsyncIterator[None]:
         await node.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)  # some 25 s where nobody else works
 async def test_the_deployment_brings_a_call_to_an_agent_and_stops_cleanly() -> None:
     folder = Path(tempfile.mkdtemp(prefix="ringdesk-compose-"))
     folder.chmod(0o755)
