@@ -216,7 +216,7 @@ async def test_the_deployment_brings_a_call_to_an_agent_and_stops_cleanly() -> N
     finally:
         for service in compose.started:
             if service.process is not None and service.process.returncode is None:
-                service.process.kill()
+                os.killpg(service.process.pid, signal.SIGKILL)  # its own session: nginx has children
                 await service.process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
