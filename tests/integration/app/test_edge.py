@@ -486,3 +486,22 @@ async def test_calls_are_found_by_the_state_the_list_shows(stack: Stack, people:
     assert (await sids("offering"), await sids("connecting")) == ([], [first.sid])
     status, problem, _ = await ask(ava, "GET", "/api/v1/calls?state=ringing")
     assert (status, problem["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        ([b"X-Long: " + b"x" * 9000], "one long line"),
+        ([b"X-%d: %s" % (n, b"x" * 80) for n in range(2000)], "160 KB in 2,000 lines"),
+        ([b"Cookie: " + b"; ".join(b"c%d=1" % n for n in range(2000))], "2,000 cookies"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+async def test_headers_have_an_end(stack: Stack, people: People, lines: list[bytes], what: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(stack.url.rpartition(":")[2]))
+    writer.write(b"GET /api/v1/session HTTP/1.1\r\nHost: x\r\n" + b"\r\n".join(lines) + b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        answer = await reader.read(65536)
+    writer.close()
+    assert answer.split(b" ", 2)[1] in (b"400", b"431"), (what, answer[:200])
+    assert (await ask(people.nobody, "GET", "/version"))[0] == 200
