@@ -1,4 +1,5 @@
-"""What must hold in every database at any time (SAFETY) and once things have settled (SETTLED): SQL that returns no rows.
+"""What must hold in every database at any time (SAFETY) and once things have settled (SETTLED), and what else
+must hold where nobody has planted rows by hand (DEPLOYED): SQL that returns no rows.
 
 Numbers in the names refer to reference/reliability.md §3 (I…) and reference/routing.md §3 (R…).
 """
@@ -177,10 +178,32 @@ SETTLED: Final[dict[str, str]] = {
 }
 
 
-async def broken(conn: Connection, *, settled: bool = True) -> dict[str, list[object]]:
+DEPLOYED: Final[dict[str, str]] = {
+    "I2 a ticket has a call, had one, or was opened by somebody": """
+        SELECT t.id FROM tickets t WHERE NOT EXISTS (SELECT 1 FROM ticket_calls c WHERE c.ticket_id = t.id)
+          AND NOT EXISTS (SELECT 1 FROM ticket_history h WHERE h.ticket_id = t.id
+                          AND (h.kind = 'call_moved_away' OR h.kind = 'opened' AND h.actor_kind <> 'system'))""",
+    "I5 a ticket's history ends with its version and leaves none out": """
+        SELECT t.id FROM tickets t LEFT JOIN ticket_history h ON h.ticket_id = t.id
+        GROUP BY t.id HAVING max(h.version) IS DISTINCT FROM t.version OR count(DISTINCT h.version) <> t.version""",
+    "I7 what is done was tried": "SELECT event_id, consumer FROM deliveries WHERE done_at IS NOT NULL AND attempts < 1",
+    "I17 every webhook has its answer": "SELECT id FROM provider_events WHERE answer IS NULL",
+    "I19 no lease is longer than its limit": """
+        SELECT consumer FROM deliveries WHERE lease_until > now() + interval '60 seconds' AND done_at IS NULL
+        UNION ALL SELECT kind FROM provider_commands WHERE lease_until > now() + interval '60 seconds' AND ended_at IS NULL
+        UNION ALL SELECT replica FROM desk_connections WHERE lease_until > now() + interval '30 seconds'""",
+    "I19 no transaction of ours idles past its limit": """
+        SELECT pid FROM pg_stat_activity WHERE application_name = 'ringdesk' AND state LIKE 'idle in transaction%'
+          AND state_change < clock_timestamp() - interval '15 seconds'""",
+}
+"""Of a deployment that has only lived through its own interfaces: nobody has planted a row by hand."""
+
+
+async def broken(conn: Connection, *, settled: bool = True, deployed: bool = False) -> dict[str, list[object]]:
     """The invariants that do not hold, each with up to ten offending rows."""
     found: dict[str, list[object]] = {}
-    for name, statement in (SAFETY | SETTLED if settled else SAFETY).items():
+    statements = SAFETY | (SETTLED if settled else {}) | (DEPLOYED if deployed else {})
+    for name, statement in statements.items():
         rows = await conn.fetch(f"SELECT * FROM ({statement}) broken LIMIT 10")
         if rows:
             found[name] = [tuple(row) for row in rows]
