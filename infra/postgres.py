@@ -38,6 +38,7 @@ CLOCK_SYNC_S = 10.0
 CONNECTION_ERRORS = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection broke while the library was in the middle of a message
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shut down, starting up, statement over its time
     asyncpg.InsufficientResourcesError,  # disk or memory full, too many connections
@@ -128,6 +129,9 @@ class Database:
                 raise Unavailable("The database is not reachable.") from error
             try:
                 yield conn
+            except asyncpg.InternalClientError:
+                conn.terminate()  # it has lost count of questions and answers; nothing may be asked over it again
+                raise
             except asyncpg.ReadOnlySQLTransactionError:
                 await self.pool.expire_connections()  # after a fail-over: come back on the primary
                 raise

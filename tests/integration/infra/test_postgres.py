@@ -146,6 +146,15 @@ async def test_read_only_server_makes_the_pool_connect_again(small: Database) ->
     assert await _pid(small) != before
 
 
+async def test_a_connection_that_has_lost_count_is_replaced_and_means_trouble(small: Database) -> None:
+    """As asyncpg says when the server dies in the middle of a message; loops wait for the database then, and go on."""
+    before = await _pid(small)
+    with pytest.raises(CONNECTION_ERRORS):
+        async with small.acquire():
+            raise asyncpg.InternalClientError("got result for unknown protocol state 3")
+    assert await _pid(small) != before
+
+
 async def test_every_session_has_its_time_outs(small: Database) -> None:
     async with small.acquire() as conn:
         names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
