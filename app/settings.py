@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core import demo_account
 from cti.signature import TwilioAccount
+from infra import crashpoints
 from infra.http import LOCAL_HOSTS
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -114,6 +115,8 @@ class Settings(BaseSettings):
         if is_open and (settings.demo or settings.twilio_accounts is None) and "twilio_accounts" not in known:
             only_loopback = "with the demo's known passwords and keys only a loopback address is served; "
             faults.append(("host", only_loopback + "set RINGDESK_TWILIO_ACCOUNTS and use --no-demo"))
+        if crashpoints.are_enabled() and (settings.public_url or "").startswith("https:"):
+            faults.append(("", f"{crashpoints.VARIABLE} is for tests, which end the service with it; unset it"))
         if faults:
             details = [_fault(name, message) for name, message in faults]
             raise ValidationError.from_exception_data(cls.__name__, details, hide_input=True)

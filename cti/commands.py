@@ -19,6 +19,7 @@ from cti import twilio_voice as twiml
 from cti.lines import Lines
 from cti.model import Call, CallState
 from cti.twilio_api import NotInProgress, TwilioApi
+from infra.crashpoints import crashpoint
 from infra.outbox import Outbox
 from infra.postgres import CONNECTION_ERRORS
 from infra.telemetry import metrics
@@ -47,8 +48,10 @@ class Commands:
             call = None if row is None else await sql.call_by_id(conn, call_id=row["call_id"])
         if row is None or call is None:
             return
+        crashpoint("commands.after_claim")
         try:
             await self._do(kind, object_, call, row["payload"], row["attempts"])
+            crashpoint("commands.after_answer")
         except NotInProgress:
             if kind != "end_leg":
                 await self._caller_left(call)
@@ -110,6 +113,7 @@ class Commands:
         metrics.provider_commands.labels(kind, state).inc()
         async with self._outbox.database.acquire() as conn:
             await conn.execute(sql.END_COMMAND, command_id, state, error)
+        crashpoint("commands.after_end")
 
     async def _caller_left(self, call: Call) -> None:
         """The provider says that the customer's leg is over: believe it now instead of waiting for the callback."""

@@ -21,6 +21,7 @@ from cti import twilio_voice as twiml
 from cti.lines import Lines
 from cti.signature import TwilioAccount
 from cti.twilio_webhook import Webhook, verified
+from infra.crashpoints import crashpoint
 from infra.http import REQUEST_ID, HttpProblem
 from infra.outbox import Outbox, Tx
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS, Connection
@@ -92,7 +93,7 @@ def _voice(handler: VoiceHandler) -> Callable[[web.Request], Awaitable[web.Strea
     async def endpoint(request: web.Request) -> web.StreamResponse:
         t = request.config_dict[TELEPHONY]
         hook = await verified(request, accounts=t.accounts, public_url=t.base)
-        transaction = t.outbox.transact(lambda tx: handler(t, tx, hook), request_id=request[REQUEST_ID])
+        transaction = t.outbox.transact(lambda tx: _voice_once(t, tx, hook, handler), request_id=request[REQUEST_ID])
         try:
             answer = await _in_time(t, transaction)
         except AWAY:
@@ -103,12 +104,19 @@ def _voice(handler: VoiceHandler) -> Callable[[web.Request], Awaitable[web.Strea
             log.exception("emergency answer", endpoint=hook.endpoint)
         else:
             metrics.webhooks.labels(hook.endpoint, "ok").inc()
+            crashpoint("voice.before_reply")
             return xml(answer)
         metrics.webhooks.labels(hook.endpoint, "emergency").inc()
         metrics.emergency_answers.inc()
         return xml(_emergency(t, hook))
 
     return endpoint
+
+
+async def _voice_once(t: Telephony, tx: Tx, hook: Webhook, handler: VoiceHandler) -> str:
+    answer = await handler(t, tx, hook)
+    crashpoint("voice.before_commit")
+    return answer
 
 
 def _emergency(t: Telephony, hook: Webhook) -> str:
@@ -128,6 +136,7 @@ def _callback(
         t = request.config_dict[TELEPHONY]
         hook = await verified(request, accounts=t.accounts, public_url=t.base, needs_call=needs_call)
         await _in_time(t, t.outbox.transact(lambda tx: handler(tx, hook), request_id=request[REQUEST_ID]))
+        crashpoint("callback.before_reply")
         metrics.webhooks.labels(hook.endpoint, "ok").inc()
         return web.Response(status=204)
 

@@ -19,6 +19,7 @@ from cti import service
 from cti.lines import Lines
 from cti.signature import TwilioAccount
 from cti.twilio_api import NotInProgress, ProviderCall, TwilioApi
+from infra.crashpoints import crashpoint
 from infra.outbox import Outbox, Tx
 from infra.phone import parse_number
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
@@ -88,6 +89,7 @@ class Reconciler:
             ended_at, failed = found.ended_at, found.status in service.FAILED_STATUSES
         async with self._outbox.transaction() as tx:
             is_news = await service.reconciled(tx, sid=row["sid"], at=ended_at, failed=failed)
+            crashpoint("reconcile.before_commit")
         if is_news:
             log.warning("call closed by reconciling", call=row["id"])
         return is_news
@@ -121,4 +123,5 @@ class Reconciler:
         if new is None:
             return 0
         log.warning("missed call found by reconciling", call=new)
+        crashpoint("reconcile.before_commit_of_missed")
         return 1

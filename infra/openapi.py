@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from core.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from core.principal import Principal, Role
+from infra.crashpoints import crashpoint
 from infra.http import REQUEST_ID, HttpProblem, json_response, path_id
 from infra.outbox import Tx
 from infra.postgres import Connection
@@ -311,9 +312,12 @@ async def _command(operation: Operation, adapter: TypeAdapter[Any] | None, call:
         status = 204 if payload is None else operation.status
         if key is not None and not isinstance(payload, web.StreamResponse):
             await tx.conn.execute(KEEP_ANSWER, owner, key, status, payload)
+        crashpoint("command.before_commit")
         return status, payload
 
-    return await call.resources.outbox.transact(body, request_id=call.request_id)
+    answer = await call.resources.outbox.transact(body, request_id=call.request_id)
+    crashpoint("command.before_reply")
+    return answer
 
 
 CLAIM_KEY: Final = """

@@ -36,6 +36,7 @@ from infra.bus import (
     Park,
     RetryLater,
 )
+from infra.crashpoints import crashpoint
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS, Connection, Database
 from infra.telemetry import metrics
 
@@ -260,6 +261,10 @@ class Outbox:
                 tx = Tx(conn, self.database.clock.now(), request_id, self)
                 yield tx
                 ids = await self._write(tx)
+                if ids:
+                    crashpoint("outbox.before_commit")
+            if ids:
+                crashpoint("outbox.after_commit")
             self._committed(tx, ids)
 
     async def transact(self, body: Callable[[Tx], Awaitable[T]], *, request_id: str | None = None, tries: int = 3) -> T:
@@ -337,6 +342,7 @@ class Outbox:
     async def _publish(self, messages: list[Outgoing]) -> None:
         with contextlib.suppress(BrokerUnavailable):
             await self.broker.publish(messages)
+            crashpoint("outbox.after_publish")
 
     async def _first_effect(self, reaction: Reaction, event_id: int, event: Event, request_id: str | None) -> None:
         """The row was leased at commit. If this fails, the lease is given up and the relay repeats through the broker."""
@@ -349,6 +355,7 @@ class Outbox:
             metrics.deliveries.labels(reaction.name, "failed").inc()
             await self._failed_at_first(event_id, reaction.name, error)
         else:
+            crashpoint("outbox.after_effect")
             metrics.deliveries.labels(reaction.name, "done").inc()
             self._done.append((event_id, reaction.name))
             self._nudge.set()
@@ -444,7 +451,9 @@ class Outbox:
                 metrics.deliveries.labels(row["consumer"], "parked").inc()
                 log.error("delivery parked", consumer=row["consumer"], event_id=row["id"], event_name=row["name"])
         if batch:
+            crashpoint("relay.after_claim")
             await self._send_again(batch)
+            crashpoint("relay.after_confirm")
         return len(rows)
 
     async def _send_again(self, batch: list[Outgoing]) -> None:
@@ -514,6 +523,8 @@ class Outbox:
             if await tx.conn.fetchval(CLAIM_STATE, message.event_id, reaction.name) is None:
                 return await self._missing(tx.conn, message, reaction.name)
             await reaction.run(tx, event)
+            crashpoint("consumer.before_commit")
+        crashpoint("consumer.before_ack")
         return Done()
 
     async def _effect(self, reaction: Reaction, message: Message, event: Event) -> Outcome:
@@ -521,6 +532,7 @@ class Outbox:
             if await conn.fetchval(CLAIM_EFFECT, message.event_id, reaction.name, EFFECT_LEASE_S) is None:
                 return await self._missing(conn, message, reaction.name)
         await self._run_effect(reaction, event)
+        crashpoint("consumer.after_effect")
         async with self.database.acquire() as conn:
             await conn.execute(EFFECTS_DONE, [message.event_id], [reaction.name])
         return Done()

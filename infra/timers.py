@@ -14,6 +14,7 @@ import structlog
 
 from core.errors import RingdeskError
 from infra.broker_outcome import heed_cancellation
+from infra.crashpoints import crashpoint
 from infra.outbox import AWAY, Outbox, Tx, no_stray_cancellation
 from infra.postgres import Connection
 
@@ -107,7 +108,9 @@ class TimerRunner:
         async def body(tx: Tx) -> bool:
             version = await tx.conn.fetchval(TAKE_TIMER, kind, object_id)
             if version is not None:
+                crashpoint("timers.after_take")
                 await self._handlers[kind](tx, object_id, version)
+                crashpoint("timers.before_commit")
             return version is not None
 
         try:

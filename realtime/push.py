@@ -21,6 +21,7 @@ from accounts.model import Me
 from core.events import Event, OfferCreated, TicketChanged
 from core.principal import Role
 from infra.broker_outcome import heed_cancellation
+from infra.crashpoints import crashpoint
 from infra.outbox import AWAY, no_stray_cancellation
 from infra.postgres import Connection
 from infra.telemetry import metrics
@@ -88,8 +89,12 @@ class Push:
             async with self._database.acquire() as conn:
                 _, acked = await sql.head(conn, agent_id=agent_id)
                 messages = await self._messages(conn, agent_id, acked)
+            if messages:
+                crashpoint("push.before_emit")
             for message in messages:
                 await self._emit(message, f"agent:{agent_id}", here_only=here_only)
+            if messages:
+                crashpoint("push.after_emit")
         return messages
 
     async def _messages(self, conn: Connection, agent_id: int, after: int) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ from accounts.model import TicketRefusal
 from core.errors import RingdeskError
 from core.principal import Principal
 from infra.broker_outcome import heed_cancellation
+from infra.crashpoints import crashpoint
 from infra.http import allowed_origins
 from infra.outbox import AWAY, Outbox, Tx, no_stray_cancellation
 from infra.postgres import Connection
@@ -313,6 +314,7 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _on_ack(self, sid: str, data: Any) -> None:
         desk = self.desks.get(sid)
         if desk is not None and desk.is_agent:
+            crashpoint("desk.before_ack")
             await self._write(sql.ACK, desk.principal.user_id, AckIn.model_validate(data).seq)
 
     async def _on_painted(self, sid: str, data: Any) -> None:

@@ -26,6 +26,7 @@ from core.errors import RingdeskError, Unavailable
 from core.events import OfferCreated
 from core.ids import AgentId, CallId, OfferId, WorkItemId
 from infra.bus import BrokerUnavailable
+from infra.crashpoints import crashpoint
 from infra.outbox import Outbox, Tx, publish
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS, Connection
 from infra.telemetry import metrics
@@ -122,6 +123,8 @@ class Dispatcher:
     async def _pass(self, pool: str) -> Pass:
         start = monotonic()
         done = await self._outbox.transact(lambda tx: one_pass(tx, pool))
+        if done.made:
+            crashpoint("dispatcher.after_commit")
         metrics.decisions_seconds.observe(monotonic() - start)
         return done
 
@@ -178,6 +181,7 @@ async def one_pass(tx: Tx, pool: str) -> Pass:
         return NOTHING
     if not lock["is_mine"]:
         return BUSY  # its holder may have read the line before our news came
+    crashpoint("dispatcher.after_lock")
     agents = await sql.pool_agents(tx.conn, pool=pool)
     proposals = await _decide(tx.conn, pool, agents, tx.now)
     return await apply_decision(tx, proposals) if proposals else NOTHING
@@ -233,6 +237,7 @@ async def apply_decision(tx: Tx, proposals: tuple[Proposal, ...]) -> Pass:
         )
         tx.on_commit.append(metrics.offers_made.inc)
         log.info("offer created", offer=row["id"], agent=row["agent_id"])
+    crashpoint("dispatcher.before_commit")
     return Pass(len(written), 0)
 
 
