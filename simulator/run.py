@@ -46,17 +46,19 @@ async def simulate(
     agent_habits: Habits | None = None,
     caller_habits: CallerHabits | None = None,
     enough: asyncio.Event | None = None,
+    ledger: Ledger | None = None,
 ) -> Report:
     """Drive calls and agents for `duration_s`, or until `enough` is set, and account for every call.
 
     `numbers`: phone number → key of the queue it leads to; only numbers that one of the agents found can serve are
-    dialled. Raises SimulationFailed when the service does not answer or no agent is free.
+    dialled. `ledger` takes what everybody did and was told. Raises SimulationFailed when the service does not answer or no agent is free.
     """
     run = _Run(
         url=url.rstrip("/"),
         simulator_url=(simulator_url or url.rstrip("/") + "/demo").rstrip("/"),
         chance=Chance(seed),
         say=log or (lambda _: None),
+        ledger=ledger or Ledger(),
     )
     began = time.monotonic()
     try:
@@ -76,12 +78,14 @@ async def simulate(
 
 
 class _Run:
-    def __init__(self, *, url: str, simulator_url: str, chance: Chance, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, url: str, simulator_url: str, chance: Chance, say: Callable[[str], None], ledger: Ledger
+    ) -> None:
         self.url = url
         self.simulator_url = simulator_url
         self.chance = chance
         self.say = say
-        self.ledger = Ledger()
+        self.ledger = ledger
         self.sids: list[str] = []
 
     def agent(self, email: str, password: str, habits: Habits | None) -> ScriptedAgent:

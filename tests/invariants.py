@@ -183,9 +183,11 @@ DEPLOYED: Final[dict[str, str]] = {
         SELECT t.id FROM tickets t WHERE NOT EXISTS (SELECT 1 FROM ticket_calls c WHERE c.ticket_id = t.id)
           AND NOT EXISTS (SELECT 1 FROM ticket_history h WHERE h.ticket_id = t.id
                           AND (h.kind = 'call_moved_away' OR h.kind = 'opened' AND h.actor_kind <> 'system'))""",
-    "I5 a ticket's history ends with its version and leaves none out": """
-        SELECT t.id FROM tickets t LEFT JOIN ticket_history h ON h.ticket_id = t.id
-        GROUP BY t.id HAVING max(h.version) IS DISTINCT FROM t.version OR count(DISTINCT h.version) <> t.version""",
+    "I5 each version of a ticket is a change in its history or a note": """
+        SELECT t.id FROM tickets t CROSS JOIN LATERAL (
+            SELECT count(DISTINCT h.version) AS changes, max(h.version) AS newest FROM ticket_history h WHERE h.ticket_id = t.id
+        ) h WHERE h.newest > t.version
+          OR t.version <> h.changes + (SELECT count(*) FROM ticket_notes n WHERE n.ticket_id = t.id)""",
     "I7 what is done was tried": "SELECT event_id, consumer FROM deliveries WHERE done_at IS NOT NULL AND attempts < 1",
     "I17 every webhook has its answer": "SELECT id FROM provider_events WHERE answer IS NULL",
     "I19 no lease is longer than its limit": """

@@ -163,7 +163,7 @@ MUTANTS: Final = (
            "a call that was queued has a work item with the same ticket or a moved one"),
     Mutant("a history row has the wrong version", ticketing_sql, "BIND_CALL",
            instead("SELECT id, version, $4, 'system'", "SELECT id, version + 1, $4, 'system'"), somebody_waits,
-           "I5 a ticket's history ends with its version and leaves none out"),
+           "I5 each version of a ticket is a change in its history or a note"),
     Mutant("an effect is done and not marked", outbox, "EFFECTS_DONE",
            instead("done_at = now(), lease_until = NULL", "last_error = 'mutant', lease_until = NULL"), it_rings,
            "I8 every delivery is done"),

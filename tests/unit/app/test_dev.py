@@ -220,7 +220,7 @@ def test_verdict_of_success_is_the_last_line(capsys: pytest.CaptureFixture[str])
 
 
 def test_no_test_tree_is_forgotten() -> None:
-    """`dev.py test` runs tests/ and tests/e2e; nothing else in the repository looks like a test."""
+    """`dev.py test` runs all of tests/; nothing else in the repository looks like a test."""
     skipped = {".venv", "node_modules", ".git", "web", ".dev", ".data"}
     strays = []
     for folder, folders, files in os.walk(ROOT):

@@ -1,4 +1,5 @@
-"""A TCP link that a test holds in its hand: it passes, resets, or swallows everything, and counts what it did.
+"""A TCP link that a test holds in its hand: it passes, refuses, resets, swallows (both ways or one), delays, or breaks right
+after certain bytes; and it counts what it did, so that a test can prove that its fault happened.
 
 Its own address stays the same while the server behind it comes back at another one.
 """
@@ -8,20 +9,54 @@ import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 RESET: Final = struct.pack("ii", 1, 0)
+LET_ARRIVE_S: Final = 0.05
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Mode(StrEnum):
     PASS = "pass"
+    REFUSE = "refuse"
+    """Nobody listens, and what was connected is reset."""
     RESET = "reset"
     """Every connection is reset, old ones at once and new ones as they come."""
     SWALLOW = "swallow"
     """A black hole: connections stay open or are taken, and nothing passes."""
+    ONLY_TO_SERVER = "only to server"
+    """Requests arrive, answers do not."""
+    ONLY_TO_CLIENT = "only to client"
+    """Answers arrive, requests do not."""
+
+
+class Side(StrEnum):
+    SERVER = "to server"
+    CLIENT = "to client"
+
+
+CLOSED: Final = {
+    Mode.SWALLOW: frozenset(Side),
+    Mode.ONLY_TO_SERVER: frozenset({Side.CLIENT}),
+    Mode.ONLY_TO_CLIENT: frozenset({Side.SERVER}),
+}
+
+
+@dataclass(slots=True)
+class _Cut:
+    pattern: bytes
+    side: Side
+    times: int
+
+
+@dataclass(slots=True)
+class _Connection:
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    is_cut: bool = False
 
 
 class Link:
@@ -31,13 +66,20 @@ class Link:
         self.resets = 0
         self.unreachable = 0
         """Connections taken while no server was behind."""
+        self.held = 0
+        """Pieces that did not pass while a direction was closed."""
+        self.delayed = 0
+        self.cuts = 0
+        """Connections broken after their pattern."""
+        self.delay_s = 0.0
         self.mode = Mode.PASS
         self._upstream: Callable[[], Awaitable[Streams]] | None = None
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._passing = asyncio.Event()
-        self._passing.set()
+        self._passing = {side: asyncio.Event() for side in Side}
+        self._cut: _Cut | None = None
+        self._open_all()
 
     async def open(self, port: int) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
@@ -57,19 +99,33 @@ class Link:
     def lead_to_socket(self, path: Path) -> None:
         self._upstream = lambda: asyncio.open_unix_connection(str(path))
 
-    def set(self, mode: Mode) -> None:
-        self.mode = mode
-        if mode is Mode.SWALLOW:
-            self._passing.clear()
-        else:
-            self._passing.set()
-        if mode is Mode.RESET:
+    async def set(self, mode: Mode) -> None:
+        """PASS heals everything: the delay and a pattern that was not met are forgotten too."""
+        was, self.mode = self.mode, mode
+        self._open_all()
+        for side in CLOSED.get(mode, frozenset()):
+            self._passing[side].clear()
+        if mode is Mode.PASS:
+            self.delay_s, self._cut = 0.0, None
+        if mode is Mode.REFUSE and self._server is not None:
+            self._server.close()
+        elif was is Mode.REFUSE:
+            await self.open(self.port)
+        if mode in (Mode.RESET, Mode.REFUSE):
             self.cut()
+
+    def cut_after(self, pattern: bytes, *, times: int, side: Side = Side.SERVER) -> None:
+        """Break the next `times` connections that carry the pattern: it arrives, and nothing after it."""
+        self._cut = _Cut(pattern, side, times)
 
     def cut(self) -> None:
         """Reset what is connected; new connections are as the mode says."""
         for writer in list(self._writers):
             self._reset(writer)
+
+    def _open_all(self) -> None:
+        for passing in self._passing.values():
+            passing.set()
 
     def _reset(self, writer: asyncio.StreamWriter) -> None:
         self.resets += 1
@@ -84,7 +140,7 @@ class Link:
         assert task is not None
         self._links.add(task)
         self.connections += 1
-        if self.mode is Mode.RESET:
+        if self.mode in (Mode.RESET, Mode.REFUSE):
             self._reset(writer)
         self._writers.add(writer)
         try:
@@ -97,7 +153,7 @@ class Link:
             writer.close()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._passing.wait()
+        await self._passing[Side.SERVER].wait()
         try:
             if self._upstream is None:
                 raise ConnectionRefusedError
@@ -106,10 +162,11 @@ class Link:
             self.unreachable += 1
             raise
         self._writers.add(up_writer)
+        both = _Connection(writer, up_writer)
         try:
             pumps = [
-                asyncio.create_task(self._pump(reader, up_writer)),
-                asyncio.create_task(self._pump(up_reader, writer)),
+                asyncio.create_task(self._pump(reader, both, Side.SERVER)),
+                asyncio.create_task(self._pump(up_reader, both, Side.CLIENT)),
             ]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -121,9 +178,34 @@ class Link:
             self._writers.discard(up_writer)
             up_writer.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, both: _Connection, side: Side) -> None:
+        writer = both.server if side is Side.SERVER else both.client
+        seen = b""
         with contextlib.suppress(OSError):
             while received := await reader.read(65536):
-                await self._passing.wait()
+                if not self._passing[side].is_set():
+                    self.held += 1
+                    await self._passing[side].wait()
+                if self.delay_s:
+                    self.delayed += 1
+                    await asyncio.sleep(self.delay_s)
+                if both.is_cut:
+                    continue
+                cut = self._cut
+                if cut is not None and cut.side is side:
+                    seen = seen[-len(cut.pattern) :] + received
+                    if cut.pattern in seen and cut.times > 0:
+                        await self._break(cut, both, writer, received)
+                        return
                 writer.write(received)
                 await writer.drain()
+
+    async def _break(self, cut: _Cut, both: _Connection, writer: asyncio.StreamWriter, received: bytes) -> None:
+        """Pass the pattern on, let it take effect, and tell the client nothing of it."""
+        cut.times -= 1
+        self.cuts += 1
+        both.is_cut = True
+        writer.write(received)
+        await writer.drain()
+        await asyncio.sleep(LET_ARRIVE_S)
+        self._reset(both.client)

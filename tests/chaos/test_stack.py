@@ -6,125 +6,48 @@ printed. `RINGDESK_TEST_FULL=1` makes the loads longer and strikes more often.
 """
 
 import asyncio
-import os
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from redis.asyncio import Redis as RedisClient
 
-from tests.e2e.stack import IS_FULL, Load, Stack, crowd, running_stack, until
-from tests.rabbitmq_node import scripts_dir
+from tests.chaos.loads import GERMAN, nothing_lost, offered
+from tests.chaos.stack import IS_FULL, Stack, crowd, until
 
 POP_WITHIN_MS: Final = 5000
 TWIML_WITHIN_S: Final = 2.0
 TAKEN_OVER_WITHIN_S: Final = 5.0
 BACK_WITHIN_S: Final = 15.0
 ROUNDS: Final = 4 if IS_FULL else 1
-GERMAN: Final = "+4930901820"
 
-pytestmark = [
-    pytest.mark.timeout(600 if IS_FULL else 240),
-    # Not yet timed on a quiet machine: until then these loads belong to the long version.
-    pytest.mark.skipif(not IS_FULL, reason="long: set RINGDESK_TEST_FULL=1"),
-]
-
-
-@pytest.fixture(scope="module")
-async def _stack() -> AsyncIterator[Stack]:
-    scripts = scripts_dir()
-    if scripts is None:
-        why = "RabbitMQ is not installed: the faults of a whole deployment are not tried"
-        if os.environ.get("RINGDESK_REQUIRE_SERVERS") == "1" or os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
-    async with running_stack(scripts) as started:
-        yield started
-
-
-@pytest.fixture
-async def stack(_stack: Stack) -> AsyncIterator[Stack]:
-    """Whole before and after, whatever a failing test has left."""
-    await _stack.heal()
-    yield _stack
-    await _stack.heal()
-
-
-@asynccontextmanager
-async def nothing_lost(stack: Stack, fault: str, *, seed: int, least_calls: int = 6) -> AsyncIterator[Load]:
-    """A load during which the block does its worst. At the end of the block everything must be healed."""
-    try:
-        async with stack.load(seed=seed) as load:
-            try:
-                yield load
-                assert await stack.broken(settled=False) == {}
-            except BaseException:
-                sys.stdout.write(await stack.facts())
-                raise
-        report = load.report
-        assert await stack.broken(settled=False) == {}
-        load.measured["settled_s"] = await stack.settle()
-        stack.assert_all_alive()
-        assert report.lost == 0, report.failures
-        assert report.duplicate_pops == 0
-        assert report.unknown == 0, "the simulator itself did not answer"
-        assert report.calls >= least_calls
-        assert report.answered >= report.calls // 3
-        for sid in load.probes:
-            await stack.assert_accounted(sid)
-    except BaseException:
-        sys.stdout.write(stack.logs())
-        raise
-    measured = ", ".join(f"{name} {value:.1f}" for name, value in load.measured.items())
-    sys.stdout.write(
-        f"\n{fault}: {report.calls} calls, {report.answered} answered, {report.abandoned} abandoned, {report.lost} lost, "
-        f"{report.pops} pops, shown twice {report.duplicate_pops}, pop ms {report.pop_ms}, {measured}\n"
-    )
+pytestmark = pytest.mark.timeout(1800 if IS_FULL else 900)
 
 
 async def test_a_worker_killed_and_the_other_takes_over(stack: Stack) -> None:
     """Each worker in turn, so also the one that holds the dispatch queues. Meanwhile the provider speaks to replica A only and the
     agents sit at replica B, so every pop that arrives has found its way from a worker to there."""
-    webhooks = await stack.metric(stack.public_url, "ringdesk_webhooks_total")
+    webhooks = await stack.metric(stack.replicas[0], "ringdesk_webhooks_total")
     async with nothing_lost(stack, "kill -9 of each worker", seed=2) as load:
         await load.answered()
-        assert await stack.metric(stack.public_url, "ringdesk_desk_sockets") == 0
-        assert await stack.metric(stack.url, "ringdesk_desk_sockets") == load.agents
+        assert await stack.metric(stack.replicas[0], "ringdesk_desk_sockets") == 0
+        assert await stack.metric(stack.replicas[1], "ringdesk_desk_sockets") == load.agents
         for _ in range(ROUNDS):
             for killed, other in (stack.workers, reversed(stack.workers)):
                 seen = other.said().count("offer created")
                 pid = await killed.kill()
-                load.measure("taken over s", await _offered(stack, load))
+                load.measure("taken over s", await offered(stack, load))
                 assert other.said().count("offer created") > seen, "somebody else made the offer"
                 await killed.start()
                 assert killed.pid != pid
                 await load.answered()
     assert load.measured["taken over s"] < TAKEN_OVER_WITHIN_S * crowd()
     assert (load.report.pop_ms["p99"] or 0) < POP_WITHIN_MS * crowd()
-    assert await stack.metric(stack.public_url, "ringdesk_webhooks_total") > webhooks
-    assert await stack.metric(stack.url, "ringdesk_webhooks_total") == 0
-
-
-async def _offered(stack: Stack, load: Load) -> float:
-    """Seconds from a new caller's place in the line to the first offer."""
-    sid = await load.call(GERMAN)
-    rows: list[Any] = []
-
-    async def is_offered() -> bool:
-        rows[:] = await stack.fetch(
-            "SELECT extract(epoch FROM o.created_at - c.queued_at)::float8 AS waited FROM calls c JOIN offers o ON o.call_id = c.id "
-            "WHERE c.sid = $1 ORDER BY o.id LIMIT 1",
-            sid,
-        )
-        return bool(rows)
-
-    await until(is_offered, within_s=20, what="a new caller is offered to somebody")
-    return float(rows[0]["waited"])
+    assert await stack.metric(stack.replicas[0], "ringdesk_webhooks_total") > webhooks
+    assert await stack.metric(stack.replicas[1], "ringdesk_webhooks_total") == 0
 
 
 async def test_a_web_replica_killed_under_its_agents_and_one_under_its_calls(stack: Stack) -> None:
@@ -157,7 +80,7 @@ async def test_rabbitmq_killed_erased_and_started_empty(stack: Stack) -> None:
             worker = stack.workers[0]
             load.measure("worker stopped s", await worker.stop())
             await worker.start()
-            load.measure("first offer meanwhile s", await _offered(stack, load))
+            load.measure("first offer meanwhile s", await offered(stack, load))
             assert await stack.broker_is("down")
             assert stack.rabbit_link.unreachable > unreachable
             assert await stack.fetch(
@@ -179,7 +102,7 @@ async def test_rabbitmq_away_for_the_whole_load(stack: Stack) -> None:
     await stack.rabbit.kill()
     async with nothing_lost(stack, "RabbitMQ away", seed=5) as load:
         await load.answered()
-        load.measure("first offer s", await _offered(stack, load))
+        load.measure("first offer s", await offered(stack, load))
         await load.over()
         assert await stack.broker_is("down")
         await stack.rabbit.start()
@@ -194,10 +117,10 @@ async def test_redis_flushed_stopped_and_killed(stack: Stack) -> None:
             assert await _flush(stack, for_s=4) > 0, "there was never anything to lose"
             resets = stack.redis.link.unreachable
             with stack.redis.frozen():
-                load.measure("first offer, stopped s", await _offered(stack, load))
+                load.measure("first offer, stopped s", await offered(stack, load))
                 await asyncio.sleep(5)
             pid = await stack.redis.kill()
-            load.measure("first offer, killed s", await _offered(stack, load))
+            load.measure("first offer, killed s", await offered(stack, load))
             await asyncio.sleep(2)
             assert stack.redis.link.unreachable > resets
             await stack.redis.start()

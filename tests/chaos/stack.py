@@ -1,5 +1,5 @@
-"""Ringdesk as it is deployed, every process real and mortal: Postgres, Valkey and RabbitMQ each behind a link that can be
-broken, two `ringdesk web`, two `ringdesk worker`, and the simulator on its own, so that it outlives them all.
+"""Ringdesk as it is deployed, every process real and mortal: Postgres, Valkey and RabbitMQ, two `ringdesk web`, two `ringdesk
+worker`, and the simulator on its own, so that it outlives them all. Whoever speaks to somebody does so over a link that can be broken.
 
 The provider calls replica A (the public URL), the agents' desks are on replica B. All processes are ended by pid.
 """
@@ -7,6 +7,7 @@ The provider calls replica A (the public URL), the agents' desks are on replica 
 import asyncio
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -27,6 +28,7 @@ from app.demo import seed
 from app.embedded import Server, embedded_postgres, embedded_valkey
 from app.embedded.children import free_port
 from app.one_off import one_off
+from infra import crashpoints
 from infra.migrate import migrate
 from infra.postgres import Connection
 from simulator.people.agents import Habits
@@ -34,16 +36,20 @@ from simulator.people.api import open_api
 from simulator.people.callers import CallerHabits
 from simulator.people.report import Report
 from simulator.run import simulate
-from tests.e2e.proxy import Link, Mode
+from tests.chaos.books import Books
+from tests.chaos.proxy import Link, Mode
 from tests.invariants import broken
 from tests.rabbitmq_node import RabbitNode
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 IS_FULL: Final = os.environ.get("RINGDESK_TEST_FULL") == "1"
+SEED: Final = int(os.environ.get("RINGDESK_CHAOS_SEED") or random.randrange(1_000_000))
+"""Printed by whoever uses it; the same seed chooses the same faults in the same order."""
 START_WITHIN_S: Final = 60.0
 STOP_WITHIN_S: Final = 20.0
 SETTLE_WITHIN_S: Final = 60.0
 LOG_TAIL: Final = 60
+LEAST_CALLS_PER_MINUTE: Final = 12.0
 AGENT_HABITS: Final = Habits(accept_after_s=(0.3, 1.0), talk_s=(2, 5), wrap_up_s=(0.2, 0.8))
 CALLER_HABITS: Final = CallerHabits(
     patience_median_s=20, patience_least_s=10, patience_most_s=30, talk_s=(1.5, 4), hangs_up_first=0.5
@@ -66,10 +72,10 @@ def crowd() -> float:
 
 
 async def until(condition: Callable[[], Awaitable[object]], *, within_s: float, what: str) -> float:
-    """Seconds until `condition()` is true; fails after `within_s`."""
+    """Seconds until `condition()` is true; fails after `within_s`, or later on a machine that has much else to do."""
     began = time.monotonic()
     while not await condition():
-        assert time.monotonic() - began < within_s, f"not within {within_s:g} s: {what}"
+        assert time.monotonic() - began < within_s * crowd(), f"not within {within_s:g} s × {crowd():.1f}: {what}"
         await asyncio.sleep(0.05)
     return time.monotonic() - began
 
@@ -118,7 +124,7 @@ class Program:
 
     async def wait(self, within_s: float = STOP_WITHIN_S) -> int:
         assert self.process is not None
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(within_s * crowd()):
             return await self.process.wait()
 
     async def kill(self) -> int:
@@ -269,6 +275,7 @@ class Load:
     agents: int
     enough: asyncio.Event
     """Set: no more calls."""
+    books: Books
     probes: list[str] = field(default_factory=list)
     """Calls that the test itself has started beside the crowd's."""
     measured: dict[str, float] = field(default_factory=dict)
@@ -284,6 +291,7 @@ class Load:
         async def is_answered() -> bool:
             if self.task.done():
                 self.task.result()
+                raise AssertionError("the crowd has gone home before the test was over")
             return len(await self.stack.fetch("SELECT 1 FROM offers WHERE accepted_at >= $1", since)) >= count
 
         return await until(is_answered, within_s=60, what=f"{count} calls are answered: {self.said}")
@@ -312,13 +320,29 @@ class Stack:
         self.redis = Redis(folder / "data")
         self.rabbit = RabbitNode(scripts)
         self.rabbit_link = Link()
+        self.links = {
+            "postgres": self.postgres.link,
+            "redis": self.redis.link,
+            "rabbitmq": self.rabbit_link,
+            "webhooks": Link(),
+            "desks": Link(),
+            "provider": Link(),
+        }
+        """`webhooks`: the provider → replica A. `desks`: the agents → replica B. `provider`: our commands → the provider."""
         ports: list[int] = []
-        for _ in range(6):
+        for _ in range(9):
             ports.append(free_port(avoid=ports))
-        self._ports = ports
-        self.public_url, self.url = (f"http://127.0.0.1:{port}" for port in ports[3:5])
-        """Replica A, which the provider calls, and replica B, where the agents are."""
-        self.simulator_url = f"http://127.0.0.1:{ports[5]}"
+        self._link_ports = dict(zip(self.links, ports[:6], strict=True))
+        self._ports = ports[6:]
+        self.public_url, self.url, provider_url = (
+            f"http://127.0.0.1:{self._link_ports[name]}" for name in ("webhooks", "desks", "provider")
+        )
+        """Replica A, which the provider calls, and replica B, where the agents are: both over their links."""
+        self._provider_url = f"{provider_url}/twilio"
+        self.replicas = tuple(f"http://127.0.0.1:{port}" for port in self._ports[:2])
+        """The same two, directly."""
+        self.simulator_url = f"http://127.0.0.1:{self._ports[2]}"
+        self.crashpoints = folder / "crashpoints"
         self.webs: list[Program] = []
         self.workers: list[Program] = []
         self.simulator: Program | None = None
@@ -328,10 +352,12 @@ class Stack:
         return [*self.webs, *self.workers, *([self.simulator] if self.simulator else [])]
 
     async def start(self) -> None:
-        links = (self.postgres.link, self.redis.link, self.rabbit_link)
-        for link, port in zip(links, self._ports, strict=False):
-            await link.open(port)
+        self.crashpoints.mkdir()
+        for name, link in self.links.items():
+            await link.open(self._link_ports[name])
         self.rabbit_link.lead_to_port(self.rabbit.port)
+        for name, port in zip(("webhooks", "desks", "provider"), self._ports, strict=True):
+            self.links[name].lead_to_port(port)
         await asyncio.gather(self.postgres.start(), self.redis.start(), self.rabbit.start())
         await migrate(self.postgres.server.url)
         async with one_off(self.postgres.server.url) as outbox:
@@ -345,8 +371,9 @@ class Stack:
             "RINGDESK_REDIS_URL": self.redis.url,
             "RINGDESK_RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.rabbit_link.port}/",
             "RINGDESK_PUBLIC_URL": self.public_url,
-            "RINGDESK_TWILIO_API_BASE": f"{self.simulator_url}/twilio",
+            "RINGDESK_TWILIO_API_BASE": self._provider_url,
             "RINGDESK_LOG_LEVEL": "INFO",
+            crashpoints.VARIABLE: str(self.crashpoints),
         }
         ringdesk = str(Path(sys.executable).with_name("ringdesk"))
 
@@ -355,15 +382,15 @@ class Stack:
 
         self.webs = [
             program(f"web-{name}", "ringdesk web ready", ringdesk, "web", "--port", str(port))
-            for name, port in zip("ab", self._ports[3:5], strict=True)
+            for name, port in zip("ab", self._ports[:2], strict=True)
         ]
         self.workers = [program(f"worker-{n}", "ringdesk worker ready", ringdesk, "worker") for n in (1, 2)]
-        serve = (sys.executable, "-m", "simulator", "serve", "--port", str(self._ports[5]))
+        serve = (sys.executable, "-m", "simulator", "serve", "--port", str(self._ports[2]))
         self.simulator = program("simulator", "simulator ready", *serve, "--public-url-of-service", self.public_url)
 
     async def close(self) -> None:
         await asyncio.gather(*(program.end() for program in self.programs))
-        for link in (self.postgres.link, self.redis.link, self.rabbit_link):
+        for link in self.links.values():
             await link.close()
         await asyncio.gather(self.rabbit.close(), self.redis.stop(), self.postgres.stop())
 
@@ -399,7 +426,7 @@ class Stack:
         """As both replicas say."""
         states = []
         async with ClientSession() as http:
-            for url in (self.public_url, self.url):
+            for url in self.replicas:
                 async with http.get(f"{url}/readyz") as answer:
                     states.append((await answer.json())["parts"]["broker"])
         return states == [state] * 2
@@ -432,29 +459,37 @@ class Stack:
 
     @asynccontextmanager
     async def load(
-        self, *, seed: int, longest_s: float = 180, calls_per_minute: float = 60, agents: int = 8
+        self,
+        *,
+        seed: int,
+        longest_s: float = 1500,
+        calls_per_minute: float = 60,
+        agents: int = 8,
+        habits: Habits = AGENT_HABITS,
     ) -> AsyncIterator[Load]:
-        """Calls come as long as the block lasts."""
+        """Calls come as long as the block lasts; fewer where the machine has much else to do."""
+        calls_per_minute = max(LEAST_CALLS_PER_MINUTE, calls_per_minute / crowd())
         said: list[str] = []
-        enough = asyncio.Event()
-        task = asyncio.create_task(
-            simulate(
-                self.url, calls_per_minute, agents, longest_s, seed, self.simulator_url, log=said.append,
-                agent_habits=AGENT_HABITS, caller_habits=CALLER_HABITS, enough=enough,
-            )
-        )  # fmt: skip
-        try:
-            yield Load(self, task, said, agents, enough)
-            enough.set()
-            await task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        enough, books = asyncio.Event(), Books(self.simulator_url)
+        async with books.kept():
+            task = asyncio.create_task(
+                simulate(
+                    self.url, calls_per_minute, agents, longest_s, seed, self.simulator_url, log=said.append,
+                    agent_habits=habits, caller_habits=CALLER_HABITS, enough=enough, ledger=books.ledger,
+                )
+            )  # fmt: skip
+            try:
+                yield Load(self, task, said, agents, enough, books)
+                enough.set()
+                await task
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def broken(self, *, settled: bool) -> dict[str, list[object]]:
         conn: Connection = await asyncpg.connect(self.postgres.server.url, timeout=10)
         try:
-            return await broken(conn, settled=settled)
+            return await broken(conn, settled=settled, deployed=True)
         finally:
             await conn.close(timeout=5)
 
@@ -462,14 +497,14 @@ class Stack:
         """Seconds until nothing is under way and every invariant holds."""
         began = time.monotonic()
         while found := await self.broken(settled=True):
-            assert time.monotonic() - began < SETTLE_WITHIN_S, f"does not settle: {found}"
+            assert time.monotonic() - began < SETTLE_WITHIN_S * crowd(), f"does not settle: {found}"
             await asyncio.sleep(0.25)
         return time.monotonic() - began
 
     async def heal(self) -> None:
         """Start whatever does not run and let every link pass."""
-        for link in (self.postgres.link, self.redis.link, self.rabbit_link):
-            link.set(Mode.PASS)
+        for link in self.links.values():
+            await link.set(Mode.PASS)
         for held in (self.postgres, self.redis):
             if not held.is_running:
                 await held.start()
@@ -506,6 +541,3 @@ async def running_stack(scripts: Path) -> AsyncIterator[Stack]:
     finally:
         await stack.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-__all__ = ["IS_FULL", "Load", "Mode", "Program", "Stack", "children_of", "crowd", "running_stack", "until"]
