@@ -57,7 +57,7 @@ class Stop(Exception):
 
 def main(argv: Sequence[str]) -> int:
     args, rest = _parser().parse_known_args(argv)
-    if rest and args.command != "test":
+    if rest and args.command not in ("test", "bench"):
         _parser().error("unrecognized arguments: " + " ".join(rest))
     try:
         if args.command == "run":
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
             return test(full=args.full, pytest_args=rest)
         if args.command == "check":
             return check()
-        return bench(args.script)
+        return bench(args.script, rest)
     except Stop as stop:
         print(f"\n{stop}", file=sys.stderr)
         return 1
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     tests = commands.add_parser("test", help="run the whole suite; other arguments go to pytest")
     tests.add_argument("--full", action="store_true", help="with the long tests")
     commands.add_parser("check", help="lint, types, imports, locks")
-    benches = commands.add_parser("bench", help="run the measurements in bench/")
+    benches = commands.add_parser("bench", help="run the measurements in bench/; other arguments go to them")
     benches.add_argument("script", nargs="?", help="one of them, by its name")
     return parser
 
@@ -590,17 +590,17 @@ def hosts_in_npmrc(npmrc: str) -> list[str]:
 # ---------------------------------------------------------------- bench
 
 
-def bench(script: str | None) -> int:
-    """Run the measurements, each a program of its own that prints what it found."""
-    scripts = sorted((ROOT / "bench").glob("bench_*.py"))
-    chosen = [path for path in scripts if script in (None, path.stem, path.stem.removeprefix("bench_"))]
+def bench(script: str | None, bench_args: Sequence[str]) -> int:
+    """Run the measurements, each a program of its own that prints what it found. All take `--quick`."""
+    scripts = sorted((ROOT / "bench").glob("*.py"))
+    chosen = [path for path in scripts if script in (None, path.stem)]
     if not chosen:
-        names = ", ".join(path.stem.removeprefix("bench_") for path in scripts) or "none yet"
+        names = ", ".join(path.stem for path in scripts) or "none yet"
         raise Stop(f"No such measurement: {script or 'bench/'}. There are: {names}.")
-    set_up()
+    set_up(with_web_tests=True)  # the peer of `desks` is among the development packages of web/
     parts = Parts()
     for path in chosen:
-        parts.call(path.stem, [VENV / "bin" / "python", path])
+        parts.call(path.stem, [VENV / "bin" / "python", "-m", f"bench.{path.stem}", *bench_args])
     return parts.verdict()
 
 
