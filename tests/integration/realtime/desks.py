@@ -162,7 +162,8 @@ class Desk:
                         self.seq = event["data"]["seq"]
                     elif event["seq"] is not None and event["seq"] == (self.seq or 0) + 1:
                         self.seq = event["seq"]
-                    if self.acks and self.seq is not None:
+                    is_numbered = event["type"] == "snapshot" or event["seq"] is not None
+                    if self.acks and is_numbered and self.seq is not None:  # a board may come before the snapshot
                         await self.wire.emit("ack", {"seq": self.seq})
                 self._news.set()
         except (Closed, aiohttp.ClientError):
