@@ -197,7 +197,7 @@ class Push:
             before, at = self._boards.get(room, (None, 0.0))
             if shown != before or monotonic() - at > BOARD_AGAIN_S:
                 self._boards[room] = shown, monotonic()
-                await self._emit(envelope(None, "queue_stats", now, {"queues": shown}), room, here_only=True)
+                await self._server.broadcast("queue_stats", envelope(None, "queue_stats", now, {"queues": shown}), room)
 
 
 async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:

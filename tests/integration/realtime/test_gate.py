@@ -318,6 +318,51 @@ async def test_client_that_does_not_read_holds_up_nobody(
     writer.close()
 
 
+@pytest.mark.parametrize("size", [1, 125, 300, 65_535, 200_000])
+async def test_broadcast_of_any_size_reaches_every_socket_of_the_room_and_no_other(
+    live: Stack, ava: Person, bystander: Desk, size: int
+) -> None:
+    message = {"seq": None, "type": "noop", "v": 1, "at": "x", "data": {"x": "ü" * (size // 2)}}
+    async with ava.desk() as first, ava.desk() as second:
+        for desk in (first, second):
+            await desk.get("snapshot")
+        await live.parts.server.broadcast("noop", message, f"agent:{ava.id}")
+        for desk in (first, second):
+            assert await desk.get("noop") == message["data"]
+            await live.parts.server.emit(
+                "noop", message, room=desk.sid, namespace="/desk"
+            )  # the stream is whole after it
+            await desk.until(lambda desk: len(desk.of("noop")) == 2)
+    assert not bystander.of("noop")
+
+
+async def test_broadcast_leaves_out_who_does_not_read(
+    live: Stack, ava: Person, bystander: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing piles up for them: the next board replaces this one."""
+    monkeypatch.setattr(module, "MAX_UNSENT", 4096)
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.url.rsplit(":", 1)[1], limit=1024)
+    reader._transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(
+        f"GET {PATH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    payload = f'40/desk,{{"ticket":"{await ava.ticket()}"}}'.encode()
+    writer.write(bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload)
+    async with asyncio.timeout(4):
+        while not any(d.principal.user_id == ava.id for d in each_desk(live)):
+            await asyncio.sleep(0.02)
+    desk = next(d for d in each_desk(live) if d.principal.user_id == ava.id)
+    transport = live.parts.server.environ[desk.eio_sid]["aiohttp.request"].transport
+    big = {"seq": None, "type": "noop", "v": 1, "at": "x", "data": {"x": "x" * 100_000}}
+    for _ in range(300):
+        await live.parts.server.broadcast("noop", big, desk.board_room)
+    assert transport.get_write_buffer_size() < 4096 + 2 * 100_000
+    writer.close()
+    await gone(live, ava)
+    await bystander.until(lambda desk: desk.of("noop"))
+
+
 async def test_vanished_socket_leaves_no_desk_behind(live: Stack, ava: Person) -> None:
     for moment in ("connected", "connecting"):
         wire = await ava.wire()
