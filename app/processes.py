@@ -12,7 +12,7 @@ import structlog
 from app.demo import refuse_known_passwords
 from app.operations import operations_app
 from app.parts import Parts, open_parts
-from app.run import running, stop_on_signals, web_loops, worker_loops
+from app.run import keep_what_started, running, stop_on_signals, web_loops, worker_loops
 from app.settings import Settings
 from app.up import listen, say
 from app.web import build_app, serving
@@ -66,6 +66,7 @@ async def web(settings: Settings, database_url: str, redis_url: str, rabbitmq_ur
         loops = [*web_loops(parts), ("after commit", parts.resources.outbox.run()), ("topology", _declare(parts))]
         failed = await stack.enter_async_context(running(loops, stop))
         await stack.enter_async_context(serving(app, listener))
+        keep_what_started()
         say(f"ringdesk web ready {listener.getsockname()[1]}")
         await stop.wait()
     return 1 if failed else 0
@@ -95,6 +96,7 @@ async def worker(settings: Settings, database_url: str, redis_url: str, rabbitmq
             await stack.enter_async_context(serving(operations_app(parts.resources), listener))
             say(f"  operations http://{settings.host}:{listener.getsockname()[1]}/metrics")
         failed = await stack.enter_async_context(running(loops, stop))
+        keep_what_started()
         say("ringdesk worker ready")
         with contextlib.suppress(asyncio.CancelledError):
             await stop.wait()

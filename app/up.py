@@ -16,7 +16,7 @@ from typing import Final
 from app.demo import Demo, refuse_known_passwords, seed
 from app.embedded import Server, embedded_postgres, embedded_valkey, find_rabbitmq, private_rabbitmq
 from app.parts import open_parts
-from app.run import running, stop_on_signals, web_loops, worker_loops
+from app.run import keep_what_started, running, stop_on_signals, web_loops, worker_loops
 from app.settings import Settings
 from app.web import build_app, serving
 from core.errors import RingdeskError
@@ -178,6 +178,7 @@ async def up(settings: Settings) -> int:
             stack.push_async_callback(demo.traffic.stop)
             await demo.traffic.start()
             say(f"open {public_url}/demo")
+        keep_what_started()
         say_part("all", public_url, time.monotonic() - began)
         say(f"ringdesk ready {public_url}")
         await stop.wait()
