@@ -5,8 +5,9 @@ ones serve, decide, lock calls, agents and items in id order, re-check, write of
 transaction, then again until nothing more fits. Single active consumer gives speed and fail-over, the lock gives truth. The sweep
 re-derives everything every 2 s, so a lost wake costs seconds, also with the broker gone.
 
-What grows and what does not. With nobody waiting or nobody free no item is read; a long line costs its heads. Only when free
-agents are left over and the heads fit none of them are more read, up to MOST_HEADS: an item nobody can serve holds back nobody.
+What grows and what does not. Of the agents with room the hundred who are idle longest are read, more only when these do not fit.
+With nobody waiting or nobody free no item is read; a long line costs its heads. Only when free agents are left over and the
+heads fit none of them are more read, up to MOST_HEADS: an item nobody can serve holds back nobody.
 """
 
 import asyncio
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 
 HEADS: Final = 50
 MOST_HEADS: Final = 3200
+AGENTS: Final = 100
+MOST_AGENTS: Final = 2000
 MAX_OFFERS: Final = 8
 SWEEP_S: Final = 2.0
 SWEEP_TIMEOUT_S: Final = 10
@@ -182,12 +185,33 @@ async def one_pass(tx: Tx, pool: str) -> Pass:
     if not lock["is_mine"]:
         return BUSY  # its holder may have read the line before our news came
     crashpoint("dispatcher.after_lock")
-    agents = await sql.pool_agents(tx.conn, pool=pool)
-    proposals = await _decide(tx.conn, pool, agents, tx.now)
+    proposals = await _decide(tx.conn, pool, tx.now)
     return await apply_decision(tx, proposals) if proposals else NOTHING
 
 
-async def _decide(conn: Connection, pool: str, agents: tuple[AgentView, ...], now: datetime) -> tuple[Proposal, ...]:
+async def _decide(conn: Connection, pool: str, now: datetime) -> tuple[Proposal, ...]:
+    """Among those with room who are idle longest; among more of them when these cannot give an item all it asks for.
+
+    An agent who was not read has been idle for a shorter time than all who were, so the choice is the same."""
+    width = AGENTS
+    while True:
+        agents = await sql.pool_agents(conn, pool=pool, limit=width)
+        proposals = await _decide_among(conn, pool, agents, now)
+        is_everybody = len(agents) < width or not all(agent.has_room for agent in agents)
+        if is_everybody or width >= MOST_AGENTS or (proposals and _are_whole(proposals)):
+            return proposals
+        width = min(width * 4, MOST_AGENTS)
+
+
+def _are_whole(proposals: tuple[Proposal, ...]) -> bool:
+    """Whether each item is offered to as many agents as its step wants."""
+    asked = Counter(p.item.id for p in proposals)
+    return all(asked[p.item.id] >= min(p.item.steps[p.step].offers, MAX_OFFERS) for p in proposals)
+
+
+async def _decide_among(
+    conn: Connection, pool: str, agents: tuple[AgentView, ...], now: datetime
+) -> tuple[Proposal, ...]:
     """Over the heads of the lines; over more of them while they leave agents free whom others behind may need."""
     free = free_agents(agents, now)
     queues = sorted(frozenset().union(*(agent.queues for agent in free)))

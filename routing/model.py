@@ -136,6 +136,11 @@ class AgentView:
     idle_since: datetime
     cooldown_until: datetime | None = None
 
+    @property
+    def has_room(self) -> bool:
+        """As `HAS_ROOM` in queries: those come first when agents are read."""
+        return self.presence is PresenceState.AVAILABLE and self.free_units > 0
+
 
 class Verdict(StrEnum):
     """Why an agent does or does not get an item. The first that applies, in this order."""
@@ -167,7 +172,7 @@ class AgentVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Offer this item to this agent, and why: a verdict for every agent of the pool."""
+    """Offer this item to this agent, and why: a verdict for every agent that was looked at."""
 
     item: WaitingItem
     agent_id: AgentId

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -87,8 +87,7 @@ async def test_what_changed_since_it_was_read_is_decided_anew(floor: Floor) -> N
     first, second = await floor.ring(), await floor.ring()
 
     async def proposed(tx: Tx) -> Any:
-        agents = await sql.pool_agents(tx.conn, pool=POOL)
-        return await dispatcher._decide(tx.conn, POOL, agents, tx.now)
+        return await dispatcher._decide(tx.conn, POOL, tx.now)
 
     proposals = await floor.transact(proposed)
     assert [p.item.id for p in proposals] == [first.item_id, second.item_id]
@@ -126,8 +125,7 @@ async def test_nobody_who_cannot_take_it_any_more_gets_an_offer(floor: Floor, ch
     await floor.ring()
 
     async def decided_too_early(tx: Tx) -> Any:
-        agents = await sql.pool_agents(tx.conn, pool=POOL)
-        proposals = await dispatcher._decide(tx.conn, POOL, agents, tx.now)
+        proposals = await dispatcher._decide(tx.conn, POOL, tx.now)
         assert len(proposals) == 1
         await floor.execute(change)
         return await apply_decision(tx, proposals)
@@ -203,6 +201,45 @@ async def test_free_agents_are_seen_however_many_busy_ones_have_been_idle_longer
     await floor.execute("UPDATE agents SET total_units = 0 WHERE name IN ('Ava', 'Ben')")
     found = await floor.transact(lambda tx: sql.pool_agents(tx.conn, pool=POOL, limit=1))
     assert [agent.name for agent in found] == ["Chen"]
+
+
+RARE: Final = "- {name: rare, then: {steps: [{after_s: 0, offers: %s, require: [{skill: billing, level: 2}]}]}}"
+
+
+async def test_who_fits_is_found_behind_any_number_who_do_not(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few agents are read at first; that must not decide who gets a call, nor whether anybody does."""
+    monkeypatch.setattr(dispatcher, "AGENTS", 1)
+    await floor.open(rules=RARE % 1)
+    await floor.arrive("ava", "ben", "chen")
+    await floor.execute("UPDATE agents SET skills = '{}' WHERE name IN ('Ava', 'Ben')")
+    await floor.execute("""UPDATE agents SET skills = '{"billing": 3}' WHERE name = 'Chen'""")
+    call = await floor.ring()
+    assert await floor.dispatch() == [("chen", call.item_id)]
+
+
+async def test_a_group_is_asked_as_a_whole_however_few_are_read_at_first(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "AGENTS", 1)
+    await floor.open(rules=RARE % 2)
+    await floor.arrive("ava", "ben", "chen")
+    await floor.execute("""UPDATE agents SET skills = '{"billing": 3}'""")
+    call = await floor.ring()
+    done = await floor.transact(lambda tx: one_pass(tx, POOL))
+    assert done.made == 2
+    assert {item for _, item, _ in await floor.pending()} == {call.item_id}
+
+
+async def test_agents_with_room_are_not_read_when_the_first_few_fit(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decision costs the same however many are free."""
+    monkeypatch.setattr(dispatcher, "AGENTS", 1)
+    await floor.open()
+    await floor.arrive("ava", "ben", "chen")
+    await floor.ring()
+    proposals = await floor.transact(lambda tx: dispatcher._decide(tx.conn, POOL, tx.now))
+    assert [len(proposal.verdicts) for proposal in proposals] == [1]
 
 
 # --- what is written down --------------------------------------------------------------------------------------------------------
@@ -378,9 +415,9 @@ async def test_r15_r34_a_decision_can_be_replayed(floor: Floor) -> None:
 
     async def twice(tx: Tx) -> tuple[Any, Any]:
         agents = await sql.pool_agents(tx.conn, pool=POOL)
-        first = await dispatcher._decide(tx.conn, POOL, agents, tx.now)
+        first = await dispatcher._decide_among(tx.conn, POOL, agents, tx.now)
         renamed = tuple(replace(agent) for agent in reversed(agents))
-        return first, await dispatcher._decide(tx.conn, POOL, renamed, tx.now)
+        return first, await dispatcher._decide_among(tx.conn, POOL, renamed, tx.now)
 
     first, second = await floor.transact(twice)
     assert first == second

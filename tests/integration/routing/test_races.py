@@ -249,8 +249,7 @@ async def test_capacity_holds_even_without_the_pools_lock(floor: Floor) -> None:
     barrier = asyncio.Barrier(8)
 
     async def decided_alone(tx: Tx) -> int:
-        agents = await sql.pool_agents(tx.conn, pool="pool_support")
-        proposals = await dispatcher._decide(tx.conn, "pool_support", agents, tx.now)
+        proposals = await dispatcher._decide(tx.conn, "pool_support", tx.now)
         await barrier.wait()
         return (await apply_decision(tx, proposals)).made
 
