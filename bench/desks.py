@@ -41,10 +41,9 @@ async def main() -> int:
     size = Size((20,), 1, 1) if report.options.quick else Size(COUNTS, BROADCASTS, IDLE_S)
     limit = raise_file_limit()
     async with servers(report) as running:
-        people = await centre.furnish(await running.create_migrated("product"), agents=max(size.counts), customers=100)
-        for count in size.counts:
-            if not report.options.wants(str(count)):
-                continue
+        counts = [count for count in size.counts if report.options.only in (None, str(count))]
+        people = await centre.furnish(await running.create_migrated("product"), agents=max(counts), customers=100)
+        for count in counts:
             if count + 500 > limit:
                 report.note(f"{count} desks: left out, a process may only have {limit} files open")
                 continue

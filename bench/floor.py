@@ -18,7 +18,6 @@ another process, and the emit goes through Redis to the process with the socket,
 
 import argparse
 import asyncio
-import contextlib
 import itertools
 import signal
 import sys
@@ -534,8 +533,7 @@ def main() -> None:
         parser.add_argument("--provider", type=int, default=1)
         for name in ("database", "redis", "rabbitmq"):
             parser.add_argument(f"--{name}", default="")
-        with contextlib.suppress(KeyboardInterrupt):
-            run(serve(parser.parse_args()))
+        run(serve(parser.parse_args()))
     run(measure())
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import resource
@@ -69,7 +70,7 @@ async def program(
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *argv, cwd=ROOT, env=inherited | {"PYTHONPATH": str(ROOT)} | dict(env or {}),
-                stdin=DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                stdin=DEVNULL, stdout=output, stderr=output, start_new_session=True, preexec_fn=_end_with_parent,
             )  # fmt: skip
         try:
             said = await _until_ready(name, process, log, ready)
@@ -77,6 +78,12 @@ async def program(
             yield Program(name, process, log, time.monotonic() - began, int(last) if last.isdigit() else 0)
         finally:
             await _end(process)
+
+
+def _end_with_parent() -> None:
+    """On Linux also when the measurement is killed; elsewhere that leaves the program behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 async def _until_ready(name: str, process: Process, log: Path, ready: str) -> str:

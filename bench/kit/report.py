@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -61,7 +62,8 @@ def say(text: str) -> None:
 
 
 def run(main: Coroutine[Any, Any, int]) -> None:
-    """With uvloop, as the service itself runs."""
+    """With uvloop, as the service itself runs. SIGTERM unwinds like Ctrl-C, so that no server is left behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         import uvloop
     except ImportError:
