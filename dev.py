@@ -306,7 +306,9 @@ def test(*, full: bool, pytest_args: Sequence[str]) -> int:
         parts.call("chosen tests", pytest, env=env)
         return parts.verdict(missing)
     nothing_chosen = {5} if pytest_args else set()  # pytest's code for "no test matches", which a filter may cause
-    parts.call("Python tests", [*pytest, "tests", "--ignore=tests/e2e", "--ignore=tests/chaos"], env=env, fine=nothing_chosen)
+    parts.call(
+        "Python tests", [*pytest, "tests", "--ignore=tests/e2e", "--ignore=tests/chaos"], env=env, fine=nothing_chosen
+    )
     if any((ROOT / "tests" / "e2e").glob("test_*.py")):
         parts.call("end-to-end tests", [*pytest, "tests/e2e"], env=env, fine=nothing_chosen)
     if any((ROOT / "tests" / "chaos").glob("test_*.py")):
