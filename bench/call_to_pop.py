@@ -69,7 +69,7 @@ class Side:
 async def main() -> int:
     report = Report("call_to_pop", options(__doc__ or ""))
     size = QUICK if report.options.quick else FULL
-    async with servers(report, rabbitmq=report.options.wants("rabbitmq") or report.options.wants("2")) as running:
+    async with servers(report, rabbitmq="rabbitmq" in (report.options.only or "rabbitmq")) as running:
         report.say(f"a floor and a centre with {size.desks} desks and {size.customers} customers …")
         sides = await floor.furnish(running, agents=size.desks, customers=size.customers)
         people = await centre.furnish(

@@ -31,6 +31,7 @@ from core import demo_account
 CALL_WITHIN_S: Final = 20.0
 TALK_S: Final = 0.2
 CONNECT_AT_ONCE: Final = 16
+MOST_TRIES: Final = 10
 ORIGIN: Final = {
     "ApiVersion": "2010-04-01", "AccountSid": demo_account.ACCOUNT_SID, "Direction": "inbound", "Called": LINE, "CalledCountry": "US",
     "CallerCountry": "US", "CallerCity": "NEW YORK", "CallerState": "NY", "CallerZip": "10001", "FromCountry": "US", "FromCity": "NEW YORK",
@@ -70,7 +71,14 @@ class Centre:
 
     async def sit_down(self, person: Person, url: str, gate: asyncio.Semaphore) -> None:
         async with gate:
-            answer = await self.ask(url, person, "/realtime-ticket", {})
+            for left in reversed(range(MOST_TRIES)):
+                try:
+                    answer = await self.ask(url, person, "/realtime-ticket", {})
+                    break
+                except RuntimeError:  # busy: as a page does, again after a moment
+                    if not left:
+                        raise
+                    await asyncio.sleep(0.5)
             self.people[person.id], self.homes[person.id] = person, url
             self.desks[person.id] = await connect(url, person.id, answer["ticket"], self.on_event)
 
