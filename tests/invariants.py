@@ -201,12 +201,17 @@ DEPLOYED: Final[dict[str, str]] = {
 """Of a deployment that has only lived through its own interfaces: nobody has planted a row by hand."""
 
 
-async def broken(conn: Connection, *, settled: bool = True, deployed: bool = False) -> dict[str, list[object]]:
-    """The invariants that do not hold, each with up to ten offending rows."""
+async def broken(
+    conn: Connection, *, settled: bool = True, deployed: bool = False, slowness: float = 1
+) -> dict[str, list[object]]:
+    """The invariants that do not hold, each with up to ten offending rows.
+
+    `slowness`: how much longer a second of grace is, where a transaction takes seconds from its start to its end."""
     found: dict[str, list[object]] = {}
     statements = SAFETY | (SETTLED if settled else {}) | (DEPLOYED if deployed else {})
     for name, statement in statements.items():
-        rows = await conn.fetch(f"SELECT * FROM ({statement}) broken LIMIT 10")
+        patient = statement.replace("interval '1 second'", f"interval '{slowness:.1f} seconds'")
+        rows = await conn.fetch(f"SELECT * FROM ({patient}) broken LIMIT 10")
         if rows:
             found[name] = [tuple(row) for row in rows]
     return found

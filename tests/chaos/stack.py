@@ -63,6 +63,10 @@ FACTS: Final = {
     "WHERE state IN ('pending', 'accepted', 'wrapping')",
     "open calls": "SELECT id, sid, state, outcome, agent_id, agent_joined, caller_joined FROM calls WHERE state <> 'closed'",
     "timers": "SELECT * FROM timers ORDER BY due_at LIMIT 20",
+    "last decisions": "SELECT id, at, work_item_id, chosen_agent_id, counts, verdicts FROM decisions ORDER BY id DESC LIMIT 30",
+    "last offers": "SELECT id, work_item_id, agent_id, state, reason, created_at, accepted_at, ended_at FROM offers ORDER BY id DESC LIMIT 40",
+    "last items": "SELECT id, call_id, queue, state, tier, virtual_start, entered_at, ended_at, steps FROM work_items ORDER BY id DESC LIMIT 30",
+    "exclusions": "SELECT * FROM exclusions ORDER BY until DESC LIMIT 20",
 }
 
 
@@ -489,7 +493,7 @@ class Stack:
     async def broken(self, *, settled: bool) -> dict[str, list[object]]:
         conn: Connection = await asyncpg.connect(self.postgres.server.url, timeout=10)
         try:
-            return await broken(conn, settled=settled, deployed=True)
+            return await broken(conn, settled=settled, deployed=True, slowness=crowd())
         finally:
             await conn.close(timeout=5)
 
