@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -53,9 +54,9 @@ SELECT DISTINCT password_hash FROM users WHERE is_active AND password_hash IS NO
 """
 
 
-async def refuse_known_passwords(database: Database, host: str) -> None:
+async def refuse_known_passwords(database: Database, host: str, public_url: str | None) -> None:
     """A database that was a demo still has its people. Raises KnownPasswords when others than this machine could log in."""
-    if host in LOOPBACK:
+    if host in LOOPBACK and (urlsplit(public_url or "").hostname or host) in LOOPBACK:
         return
     async with database.acquire() as conn:
         hashes = [row["password_hash"] for row in await conn.fetch(KNOWN_TO_ALL)]

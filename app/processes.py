@@ -59,7 +59,7 @@ async def web(settings: Settings, database_url: str, redis_url: str, rabbitmq_ur
                 public_url=settings.public_url or "", relay=False,
             )
         )  # fmt: skip
-        await refuse_known_passwords(parts.resources.database, settings.host)
+        await refuse_known_passwords(parts.resources.database, settings.host, settings.public_url)
         async with parts.resources.database.acquire() as conn:
             await conn.execute(GRANT_LEASES, LEASE_S)
         app = await build_app(parts)

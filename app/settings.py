@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         description="port where a worker serves /metrics, /healthz and /readyz; unset: none",
     )
     data_dir: Path = Field(default=Path(".data"), description="where embedded servers keep their data")
-    broker: str = Field(default="auto", pattern="^(auto|local|rabbitmq)$", description="auto, local or rabbitmq")
+    broker: Literal["auto", "local", "rabbitmq"] = Field(default="auto", description="auto, local or rabbitmq")
     demo: bool = Field(default=False, description="serve the demo: simulator at /demo, demo users with known passwords")
     twilio_api_base: str | None = Field(
         default=None, description="another REST address than Twilio's, for the simulator"
@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     heartbeat_file: Path | None = Field(
         default=None, description="a worker touches it every 5 s while it does its work; for health checks"
     )
-    log_level: str = Field(
-        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
     log_json: bool = Field(default=True, description="one JSON object per line; off: aligned text")
     keep_events_h: int = Field(default=72, ge=1, description="hours that events and done deliveries are kept")
@@ -115,6 +115,14 @@ class Settings(BaseSettings):
         if is_open and (settings.demo or settings.twilio_accounts is None) and "twilio_accounts" not in known:
             only_loopback = "with the demo's known passwords and keys only a loopback address is served; "
             faults.append(("host", only_loopback + "set RINGDESK_TWILIO_ACCOUNTS and use --no-demo"))
+        public_host = urlsplit(settings.public_url or "").hostname
+        if settings.demo and public_host is not None and public_host not in LOOPBACK:
+            faults.append(
+                (
+                    "public_url",
+                    "the demo's passwords are known to everybody, so it has no public address; use --no-demo",
+                )
+            )
         if crashpoints.are_enabled() and (settings.public_url or "").startswith("https:"):
             faults.append(("", f"{crashpoints.VARIABLE} is for tests, which end the service with it; unset it"))
         if faults:

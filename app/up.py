@@ -144,7 +144,7 @@ async def up(settings: Settings) -> int:
     host = settings.host if ":" not in settings.host else f"[{settings.host}]"
     public_url = settings.public_url or f"http://{host}:{port}"
     settings = _for_demo(settings, public_url)
-    say(f"ringdesk {public_url}")
+    say(f"ringdesk starts, soon at {public_url}")
     async with AsyncExitStack() as stack:
         found = await stack.enter_async_context(servers(settings))
         await _prepare_schema(found.database_url)
@@ -154,7 +154,7 @@ async def up(settings: Settings) -> int:
             )
         )  # fmt: skip
         outbox = parts.resources.outbox
-        await refuse_known_passwords(parts.resources.database, settings.host)
+        await refuse_known_passwords(parts.resources.database, settings.host, settings.public_url)
         at = time.monotonic()
         if settings.demo and await seed(outbox):
             say_part("demo data", "demo/org.yaml, demo/customers.csv", time.monotonic() - at)
@@ -177,9 +177,10 @@ async def up(settings: Settings) -> int:
         if demo is not None:
             stack.push_async_callback(demo.traffic.stop)
             await demo.traffic.start()
-            say(f"open {public_url}/demo")
         keep_what_started()
         say_part("all", public_url, time.monotonic() - began)
+        if demo is not None:
+            say(f"open {public_url}/demo")
         say(f"ringdesk ready {public_url}")
         await stop.wait()
         say("ringdesk stops")

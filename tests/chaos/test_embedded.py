@@ -326,7 +326,7 @@ async def test_data_of_another_postgres_is_told_in_one_sentence(folder: Path) ->
     version.write_text("12\n")
     code, said = await _refused(folder, "--port", "0")
     assert code == 1
-    told = [line for line in said if not line.startswith("ringdesk http")]
+    told = [line for line in said if not line.startswith("ringdesk starts")]
     assert len(told) == 1, said
     assert "was written by PostgreSQL 12, this is PostgreSQL" in told[0]
     assert "choose another --data-dir" in told[0]

@@ -40,14 +40,17 @@ async def test_who_can_be_anybody_is_served_on_this_machine_only(
     database: Database, outbox: Outbox, clean: None
 ) -> None:
     await demo.seed(outbox)
-    await demo.refuse_known_passwords(database, "127.0.0.1")
+    await demo.refuse_known_passwords(database, "127.0.0.1", None)
+    await demo.refuse_known_passwords(database, "127.0.0.1", "http://localhost:8080")
     with pytest.raises(demo.KnownPasswords):
-        await demo.refuse_known_passwords(database, "0.0.0.0")
+        await demo.refuse_known_passwords(database, "0.0.0.0", None)
+    with pytest.raises(demo.KnownPasswords):
+        await demo.refuse_known_passwords(database, "127.0.0.1", "https://desk.example.com")
     async with outbox.transaction() as tx:
         await tx.conn.execute("UPDATE users SET is_active = false WHERE id <> (SELECT min(id) FROM users)")
         first = await tx.conn.fetchval("SELECT min(id) FROM users")
     with pytest.raises(demo.KnownPasswords):
-        await demo.refuse_known_passwords(database, "0.0.0.0")
+        await demo.refuse_known_passwords(database, "0.0.0.0", None)
     async with outbox.transaction() as tx:
         await accounts.set_password(tx, first, "a password of their own", actor=Actor("cli", name="test"))
-    await demo.refuse_known_passwords(database, "0.0.0.0")
+    await demo.refuse_known_passwords(database, "0.0.0.0", None)

@@ -82,6 +82,11 @@ def test_only_loopback_is_served_with_the_demo_account() -> None:
         assert Settings(host=host, demo=True).host == host
 
 
+def test_demo_has_no_public_address() -> None:
+    assert "--no-demo" in faults(demo=True, public_url="https://desk.example.com")["public_url"]
+    assert Settings(demo=True, public_url="http://127.0.0.1:8080").demo
+
+
 def test_command_line_names_the_variables(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGDESK_PORT", "abc")
     monkeypatch.setenv("RINGDESK_TWILIO_ACCOUNTS", '[{"sid": "s3cret"}]')
