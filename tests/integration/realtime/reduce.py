@@ -97,7 +97,16 @@ def _with_ticket(pop: Data, ticket: Data) -> Data:
         ticket if other["id"] == ticket["id"] and other["version"] <= ticket["version"] else other
         for other in pop["other_tickets"]
     ]
-    return {**pop, "other_tickets": others}
+    return {**pop, "other_tickets": others, "customer": _with_open_ticket(pop["customer"], ticket)}
+
+
+def _with_open_ticket(customer: Data, ticket: Data) -> Data:
+    profile = customer["profile"]
+    tickets = [] if profile is None else profile["open_tickets"]
+    if not any(other["id"] == ticket["id"] and other["version"] <= ticket["version"] for other in tickets):
+        return customer
+    told = [{**other, **ticket} if other["id"] == ticket["id"] else other for other in tickets]
+    return {**customer, "profile": {**profile, "open_tickets": [one for one in told if one["state"] not in ENDED]}}
 
 
 def _queues(desk: Data, stats: Data) -> Data:

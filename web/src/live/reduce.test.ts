@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import type { Desk } from "@/api/types";
+import type { Desk, TicketState } from "@/api/types";
 import { aCall, aDesk, aPop, aPresence, aQueue, aTicket } from "@/test/builders";
 
 import type { DeskEvent, EventData, EventType } from "./protocol";
@@ -89,6 +89,14 @@ describe("versions", () => {
     const desk = aDesk({ offers: [aPop()] });
     const changed = reduce(desk, event("ticket_changed", aTicket({ version: 9, state: "pending_customer" }), null));
     expect(changed.offers[0]?.ticket).toMatchObject({ state: "pending_customer", last_note: "Refund approved." });
+  });
+
+  test("a ticket event reaches the customer's open tickets beside the call", () => {
+    const desk = aDesk({ offers: [aPop()] });
+    const open = (state: TicketState) =>
+      reduce(desk, event("ticket_changed", aTicket({ version: 9, state }), null)).offers[0]?.customer.profile?.open_tickets;
+    expect(open("pending_customer")).toMatchObject([{ state: "pending_customer" }]);
+    expect(open("closed")).toEqual([]);
   });
 
   test("a pop built before a ticket changed does not turn the ticket back", () => {

@@ -5,7 +5,7 @@
  * one that skips a number means that something was lost. Inside an object, an older version never replaces a
  * newer one. The same desk object comes back when nothing changed, so screens do not paint again.
  */
-import type { ActiveCall, Desk, PresenceChanged, QueueStats, ScreenPop, TicketSummary } from "@/api/types";
+import type { ActiveCall, Desk, PresenceChanged, Profile, QueueStats, ScreenPop, TicketSummary } from "@/api/types";
 import { type DeskEvent, type EventData, type EventType, isClosed } from "@/live/protocol";
 
 type Apply<Type extends EventType> = (desk: Desk, data: EventData[Type]) => Desk;
@@ -107,9 +107,12 @@ function applyToPops(desk: Desk, ticket: TicketSummary): Pick<Desk, "offers" | "
   const update = (pop: ScreenPop): ScreenPop => {
     const isSuggested = pop.ticket.id === ticket.id && pop.ticket.version <= ticket.version;
     const isOther = pop.other_tickets.some((other) => other.id === ticket.id && other.version <= ticket.version);
-    if (!isSuggested && !isOther) return pop;
+    const profile = pop.customer.profile;
+    const isOpenOne = profile?.open_tickets.some((other) => other.id === ticket.id && other.version <= ticket.version);
+    if (!isSuggested && !isOther && !isOpenOne) return pop;
     return {
       ...pop,
+      customer: profile && isOpenOne ? { ...pop.customer, profile: withTicket(profile, ticket) } : pop.customer,
       ticket: isSuggested ? { ...pop.ticket, ...ticket } : pop.ticket,
       other_tickets: pop.other_tickets.map((other) => (isOther && other.id === ticket.id ? ticket : other)),
     };
@@ -121,6 +124,12 @@ function applyToPops(desk: Desk, ticket: TicketSummary): Pick<Desk, "offers" | "
       return pop === call.pop ? call : { ...call, pop };
     }),
   };
+}
+
+/** The customer's open tickets beside the call say the same as the call's own card. */
+function withTicket(profile: Profile, ticket: TicketSummary): Profile {
+  const told = profile.open_tickets.map((other) => (other.id === ticket.id ? { ...other, ...ticket } : other));
+  return { ...profile, open_tickets: told.filter(({ state }) => !ENDED.has(state)) };
 }
 
 export function mergeQueues(known: QueueStats[], fresh: QueueStats[]): QueueStats[] {
