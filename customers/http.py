@@ -42,7 +42,7 @@ class CustomerFilter(ApiQuery):
     phone: Annotated[str, Field(max_length=60)] | None = None
     region: Region | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 25
-    cursor: Annotated[str, Field(max_length=1000)] | None = None
+    cursor: Annotated[str, Field(max_length=1500, pattern="^[A-Za-z0-9_-]*$")] | None = None
 
 
 class CustomerPage(BaseModel):
