@@ -51,5 +51,5 @@ WORKDIR /tmp
 EXPOSE 8080
 # For web, the default command; compose gives the others their own.
 HEALTHCHECK --interval=5s --timeout=4s --retries=6 --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ.get('RINGDESK_PORT', '8080') + '/readyz', timeout=3)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + (os.environ.get('RINGDESK_METRICS_PORT') or os.environ.get('RINGDESK_PORT', '8080')) + '/readyz', timeout=3)"]
 CMD ["ringdesk", "web"]

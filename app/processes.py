@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -24,15 +23,6 @@ from routing.queries import GRANT_LEASES
 
 log = structlog.get_logger()
 DECLARE_EVERY_S: Final = 2
-HEARTBEAT_S: Final = 5
-
-
-async def _heartbeat(file: Path | None) -> None:
-    """A worker listens on no port: whoever watches it looks at the age of this file. A stalled event loop stops it, too."""
-    while file is not None:
-        await asyncio.to_thread(file.touch)
-        await asyncio.sleep(HEARTBEAT_S)
-    await asyncio.Event().wait()
 
 
 async def _declare(parts: Parts) -> None:
@@ -89,7 +79,6 @@ async def worker(settings: Settings, database_url: str, redis_url: str, rabbitmq
             ("lines", parts.telephony.lines.keep(parts.resources.database)),
             ("topology", _declare(parts)),
             ("loop watch", watch_loop()),
-            ("heartbeat", _heartbeat(settings.heartbeat_file)),
         ]
         if settings.metrics_port is not None:
             listener = listen(settings.host, settings.metrics_port)

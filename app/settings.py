@@ -61,9 +61,6 @@ class Settings(BaseSettings):
     )
     database_pool: int = Field(default=10, ge=2, le=100, description="connections per process")
     trusted_proxies: str = Field(default="", description="addresses of reverse proxies, comma-separated")
-    heartbeat_file: Path | None = Field(
-        default=None, description="a worker touches it every 5 s while it does its work; for health checks"
-    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR"
     )

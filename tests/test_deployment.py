@@ -93,7 +93,7 @@ def test_every_service_says_whether_it_is_well_ends_with_grace_and_is_bounded() 
         if is_one_shot(service):
             assert check == {"disable": True}, name
         else:
-            assert check.get("test") or (image_has_one and name == "web"), name
+            assert check.get("test") or (image_has_one and name in ("web", "worker")), name
             assert service["restart"] == "unless-stopped", name
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
