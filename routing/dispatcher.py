@@ -15,7 +15,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from time import monotonic
@@ -34,7 +34,8 @@ from infra.telemetry import metrics
 from routing import queries as sql
 from routing import service
 from routing.decide import decide, free_agents
-from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, AgentView, PoolState, Proposal
+from routing.explain import MORE
+from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, AgentView, Decision, PoolState, Proposal
 
 log = structlog.get_logger()
 
@@ -192,26 +193,19 @@ async def one_pass(tx: Tx, pool: str) -> Pass:
 async def _decide(conn: Connection, pool: str, now: datetime) -> tuple[Proposal, ...]:
     """Among those with room who are idle longest; among more of them when these cannot give an item all it asks for.
 
-    An agent who was not read has been idle for a shorter time than all who were, so the choice is the same."""
+    An agent who was not read has been idle for a shorter time than all who were, so the choice is the same; and an item that
+    only they can serve is not passed over by those behind it."""
     width = AGENTS
     while True:
         agents = await sql.pool_agents(conn, pool=pool, limit=width)
-        proposals = await _decide_among(conn, pool, agents, now)
+        decision = await _decide_among(conn, pool, agents, now)
         is_everybody = len(agents) < width or not all(agent.has_room for agent in agents)
-        if is_everybody or width >= MOST_AGENTS or (proposals and _are_whole(proposals)):
-            return proposals
+        if is_everybody or width >= MOST_AGENTS or (decision.proposals and not decision.is_lacking):
+            return tuple(replace(p, has_more=not is_everybody) for p in decision.proposals)
         width = min(width * 4, MOST_AGENTS)
 
 
-def _are_whole(proposals: tuple[Proposal, ...]) -> bool:
-    """Whether each item is offered to as many agents as its step wants."""
-    asked = Counter(p.item.id for p in proposals)
-    return all(asked[p.item.id] >= min(p.item.steps[p.step].offers, MAX_OFFERS) for p in proposals)
-
-
-async def _decide_among(
-    conn: Connection, pool: str, agents: tuple[AgentView, ...], now: datetime
-) -> tuple[Proposal, ...]:
+async def _decide_among(conn: Connection, pool: str, agents: tuple[AgentView, ...], now: datetime) -> Decision:
     """Over the heads of the lines; over more of them while they leave agents free whom others behind may need."""
     free = free_agents(agents, now)
     queues = sorted(frozenset().union(*(agent.queues for agent in free)))
@@ -220,9 +214,9 @@ async def _decide_among(
         items = await sql.waiting_items(conn, pool=pool, queues=queues, now=now, limit=limit)
         decision = decide(PoolState(items, agents, MAX_OFFERS), now)
         if decision.is_full or len(items) < limit or limit >= MOST_HEADS:
-            return decision.proposals
+            return decision
         limit *= 4
-    return ()
+    return Decision(())
 
 
 async def apply_decision(tx: Tx, proposals: tuple[Proposal, ...]) -> Pass:
@@ -276,8 +270,13 @@ async def _keep_decisions(tx: Tx, written: list[tuple[Proposal, Any]]) -> None:
         [p.step for p, _ in written],
         [p.agent_id for p, _ in written],
         [_verdicts(p) for p, _ in written],
-        [json.dumps(Counter(v.verdict.value for v in p.verdicts)) for p, _ in written],
+        [json.dumps(_counts(p)) for p, _ in written],
     )
+
+
+def _counts(proposal: Proposal) -> dict[str, int]:
+    """How many agents had each verdict; `more`: others with room were not looked at."""
+    return Counter(v.verdict.value for v in proposal.verdicts) | ({MORE: 1} if proposal.has_more else {})
 
 
 def _verdicts(proposal: Proposal) -> str:

@@ -9,6 +9,8 @@ from routing.decide import current_step
 from routing.model import AgentVerdict, Step, Verdict, WaitingItem
 
 Sentence = dict[str, str]
+MORE: Final = "more"
+"""Beside the verdicts of a decision's counts: there were more agents with room than were looked at."""
 
 REASONS: Final[dict[str, Sentence]] = {
     Verdict.ELIGIBLE: {"en": "free and able", "zh-CN": "空闲且符合条件"},
@@ -35,12 +37,17 @@ def why_agent(rule: str, step: int, chosen: AgentVerdict | None, counts: Mapping
     Who got another call in the same pass is not counted: that agent may have been idle longer."""
     asked = max(1, counts.get(Verdict.CHOSEN, 0))
     free = asked + counts.get(Verdict.ELIGIBLE, 0)
+    has_more = counts.get(MORE, 0) > 0
+    least_en, least_zh = ("at least ", "至少") if has_more else ("", "")
     if asked > 1:
-        en = f"one of {asked} asked together, out of {free} free and able agents."
-        zh = f"{free}位空闲且符合条件的坐席中同时询问的{asked}位之一。"
+        en = f"one of {asked} asked together, out of {least_en}{free} free and able agents."
+        zh = f"{least_zh}{free}位空闲且符合条件的坐席中同时询问的{asked}位之一。"
     elif free > 1:
-        en = f"idle longest of {free} free and able agents."
-        zh = f"{free}位空闲且符合条件的坐席中空闲最久。"
+        en = f"idle longest of {least_en}{free} free and able agents."
+        zh = f"{least_zh}{free}位空闲且符合条件的坐席中空闲最久。"
+    elif has_more:
+        en = "idle longest of all free and able agents."
+        zh = "所有空闲且符合条件的坐席中空闲最久。"
     else:
         en = "the only free and able agent."
         zh = "唯一空闲且符合条件的坐席。"

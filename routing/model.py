@@ -178,6 +178,8 @@ class Proposal:
     agent_id: AgentId
     step: int
     verdicts: tuple[AgentVerdict, ...]
+    has_more: bool = False
+    """More agents with room were there and not looked at: they have been idle for a shorter time than all who were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +191,12 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`is_full`: nothing more can be given away in this pass, whatever waits behind the items that were looked at."""
+    """`is_full`: nothing more can be given away in this pass, whatever waits behind the items that were looked at.
+    `is_lacking`: an item found fewer agents than it asks for, and either got those or was passed over by one behind it."""
 
     proposals: tuple[Proposal, ...]
     is_full: bool = False
+    is_lacking: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,24 @@ async def test_who_fits_is_found_behind_any_number_who_do_not(floor: Floor, monk
     assert await floor.dispatch() == [("chen", call.item_id)]
 
 
+async def test_an_item_is_not_passed_over_because_few_agents_were_read(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first in line needs Chen, who is idle for the shortest time; who waits behind would do with anybody."""
+    monkeypatch.setattr(dispatcher, "AGENTS", 1)
+    monkeypatch.setattr(dispatcher, "MAX_OFFERS", 1)
+    rules = """
+- {name: rare, when: {field: call.from, op: starts_with, value: "+1"}, then: {steps: [{after_s: 0, require: [{skill: billing, level: 2}]}]}}
+- {name: all, then: {}}
+"""
+    await floor.open(rules=rules)
+    await floor.arrive("ava", "ben", "chen")
+    await floor.execute("UPDATE agents SET skills = '{}' WHERE name IN ('Ava', 'Ben')")
+    await floor.execute("""UPDATE agents SET skills = '{"billing": 3}' WHERE name = 'Chen'""")
+    first, second = await floor.ring(), await floor.ring(from_="+4930555100")
+    assert await floor.dispatch() == [("chen", first.item_id), ("ava", second.item_id)]
+
+
 async def test_a_group_is_asked_as_a_whole_however_few_are_read_at_first(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -421,4 +439,4 @@ async def test_r15_r34_a_decision_can_be_replayed(floor: Floor) -> None:
 
     first, second = await floor.transact(twice)
     assert first == second
-    assert len(first) == 2
+    assert len(first.proposals) == 2

@@ -33,6 +33,12 @@ def test_every_verdict_has_its_words_in_both_languages() -> None:
             "one of 2 asked together, out of 5 free and able agents.",
             "5位空闲且符合条件的坐席中同时询问的2位之一。",
         ),
+        ({"chosen": 1, "more": 1}, "idle longest of all free and able agents.", "所有空闲且符合条件的坐席中空闲最久。"),
+        (
+            {"chosen": 1, "eligible": 99, "more": 1},
+            "idle longest of at least 100 free and able agents.",
+            "至少100位空闲且符合条件的坐席中空闲最久。",
+        ),
     ],
 )
 def test_why_this_agent(counts: dict[str, int], en: str, zh: str) -> None:

@@ -137,6 +137,11 @@ def alike(a: Any, b: Any) -> bool:
     return type(a) is type(b) and type(a) in (str, bool)
 
 
+def ordered(a: Any, b: Any) -> bool:
+    """Yes and no are alike, and neither is the smaller one."""
+    return alike(a, b) and not isinstance(a, bool)
+
+
 def reference(node: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     """The semantics, spelt out one after the other, without sharing code."""
     if "all" in node:
@@ -159,13 +164,13 @@ def reference(node: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
         case "not_in":
             return not [1 for one in other if alike(fact, one) and fact == one]
         case "<":
-            return alike(fact, other) and fact < other
+            return ordered(fact, other) and fact < other
         case "<=":
-            return alike(fact, other) and fact <= other
+            return ordered(fact, other) and fact <= other
         case ">":
-            return alike(fact, other) and fact > other
+            return ordered(fact, other) and fact > other
         case ">=":
-            return alike(fact, other) and fact >= other
+            return ordered(fact, other) and fact >= other
         case "between":
             return number(fact) and other[0] <= fact <= other[1]
         case "contains":
