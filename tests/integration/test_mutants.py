@@ -160,7 +160,7 @@ MUTANTS: Final = (
     Mutant("a ticket is opened and not tied to its call", ticketing, "bind", by(bind_and_forget), somebody_waits,
            "I1 a call that was queued has a ticket"),
     Mutant("a call is not put in line", routing, "enqueue", by(nothing), somebody_waits,
-           "a call that was queued has a work item with the same ticket or a moved one"),
+           "a call that was queued has a work item with the same ticket"),
     Mutant("a history row has the wrong version", ticketing_sql, "BIND_CALL",
            instead("SELECT id, version, $4, 'system'", "SELECT id, version + 1, $4, 'system'"), somebody_waits,
            "I5 each version of a ticket is a change in its history or a note"),
