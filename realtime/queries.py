@@ -88,7 +88,7 @@ USER_NAME: Final = "SELECT name FROM users WHERE id = $1"
 USER: Final = "SELECT id, email, name, role, language FROM users WHERE id = $1"
 
 SHOWN_STATE: Final = "CASE WHEN c.state = 'queued' AND i.state = 'offering' THEN 'offering' ELSE c.state END"
-_CALLS: Final = f"""
+CALL_LIST: Final = f"""
 SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw, c.from_kind, c.from_value, c.to_number, c.direction,
        c.created_at, c.queued_at, c.answered_at, c.ended_at, c.disposition, t.id AS ticket_id, t.number AS ticket_number,
        i.id AS work_item_id,
@@ -99,15 +99,14 @@ SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw
 FROM calls c
 LEFT JOIN ticket_calls tc ON tc.call_id = c.id LEFT JOIN tickets t ON t.id = tc.ticket_id
 LEFT JOIN work_items i ON i.call_id = c.id
-WHERE {{}} AND ($1::text IS NULL OR c.sid = $1) AND ($2::text IS NULL OR c.from_value = $2)
+WHERE true AND ($1::text IS NULL OR c.sid = $1) AND ($2::text IS NULL OR c.from_value = $2)
   AND ($3::text[] IS NULL OR {SHOWN_STATE} = ANY($3))
   AND ($4::bigint IS NULL OR c.id < $4)
   AND ($5::bigint IS NULL OR c.agent_id = $5 OR EXISTS (SELECT 1 FROM offers o WHERE o.call_id = c.id AND o.agent_id = $5)
        OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.agent_id = $5 AND m.queue_key = c.queue))
 ORDER BY c.id DESC LIMIT $6
 """
-CALL_LIST: Final = _CALLS.format("true")
-UNCLOSED_CALL_LIST: Final = _CALLS.format("c.state <> 'closed'")
+UNCLOSED_CALL_LIST: Final = CALL_LIST.replace("WHERE true", "WHERE c.state <> 'closed'")
 """The same for states before `closed`: few among very many, found by an index of their own."""
 
 
