@@ -34,7 +34,8 @@ async def nothing_lost(
         assert report.unknown == 0, "the simulator itself did not answer"
         assert report.calls >= least_calls
         assert report.answered >= report.calls // 3
-        assert await faults_of(load.books, stack.fetch) == []
+        disagreeing = await faults_of(load.books, stack.fetch)
+        assert not disagreeing, disagreeing
         for sid in load.probes:
             await stack.assert_accounted(sid)
     except BaseException:

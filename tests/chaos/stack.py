@@ -471,7 +471,11 @@ class Stack:
         agents: int = 8,
         habits: Habits = AGENT_HABITS,
     ) -> AsyncIterator[Load]:
-        """Calls come as long as the block lasts; fewer where the machine has much else to do."""
+        """Calls come as long as the block lasts; fewer where the machine has much else to do.
+
+        Agents whose desks still count as connected are not taken, so this waits for those of an earlier load: with a few
+        agents of one queue only, the callers of another would wait for nobody."""
+        await until(self.nobody_is_connected, within_s=60, what="the desks of an earlier load are gone")
         calls_per_minute = max(LEAST_CALLS_PER_MINUTE, calls_per_minute / crowd())
         said: list[str] = []
         enough, books = asyncio.Event(), Books(self.simulator_url)
@@ -489,6 +493,9 @@ class Stack:
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    async def nobody_is_connected(self) -> bool:
+        return not await self.fetch("SELECT 1 FROM desk_connections WHERE lease_until > now() LIMIT 1")
 
     async def broken(self, *, settled: bool) -> dict[str, list[object]]:
         conn: Connection = await asyncpg.connect(self.postgres.server.url, timeout=10)

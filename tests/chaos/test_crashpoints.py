@@ -21,7 +21,7 @@ from simulator.people.api import open_api
 from tests.chaos.loads import GERMAN, nothing_lost
 from tests.chaos.stack import AGENT_HABITS, IS_FULL, ROOT, SEED, Load, Program, Stack, until
 
-SHORT: Final = 6
+SHORT: Final = 4
 FIRED_WITHIN_S: Final = 90.0
 FORGED: Final = {
     "wrong_signature": 1,

@@ -19,7 +19,7 @@ from tests.chaos.loads import GERMAN, nothing_lost
 from tests.chaos.scene import Fault, Scene
 from tests.chaos.stack import IS_FULL, ROOT, SEED, Load, Stack, crowd
 
-SHORT: Final = 10
+SHORT: Final = 8
 LEAST: Final = 45
 RECOVERED_WITHIN_S: Final = 30.0
 """The longest of the recovery goals is 15 s; a caller must come and an agent be free on top of it."""
