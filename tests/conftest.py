@@ -160,8 +160,10 @@ async def api(resources: Resources, clean: None) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def stack(database_url: str, redis_url: str, clean: None) -> AsyncIterator["Stack"]:
-    """The whole service with the simulator as its provider; see tests/stack.py. The invariants hold when the test is over."""
+async def stack(database_url: str, redis_url: str, redis: Redis, clean: None) -> AsyncIterator["Stack"]:
+    """The whole service with the simulator as its provider; see tests/stack.py. The invariants hold when the test is over.
+
+    Redis is empty: it would still count what another test has asked from the same address against this one's limits."""
     from tests.stack import running_stack  # 0.5 s to import, and most tests need none of it
 
     async with running_stack(database_url, redis_url) as running:

@@ -99,12 +99,15 @@ DO $$
 DECLARE t text; columns text;
 BEGIN
     SET LOCAL session_replication_role = replica;
+    -- Those with an end first: an open one that is aged before them would overlap them.
+    UPDATE agent_intervals SET started_at = started_at - interval '1200 days', ended_at = ended_at - interval '1200 days'
+    WHERE ended_at IS NOT NULL;
     FOR t, columns IN
         SELECT c.table_name, string_agg(format('%I = %I - interval ''1200 days''', column_name, column_name), ', ')
         FROM information_schema.columns c JOIN pg_tables p ON p.tablename = c.table_name AND p.schemaname = 'public'
         WHERE c.table_schema = 'public' AND data_type = 'timestamp with time zone' GROUP BY c.table_name
     LOOP
-        EXECUTE format('UPDATE %I SET %s', t, columns);
+        EXECUTE format('UPDATE %I SET %s', t, columns) || CASE t WHEN 'agent_intervals' THEN ' WHERE ended_at IS NULL' ELSE '' END;
     END LOOP;
 END $$
 """

@@ -6,7 +6,7 @@ import logging
 import pytest
 import structlog
 
-from infra.telemetry import REGISTRY, configure_logging, describe_error, mask
+from infra.telemetry import REGISTRY, configure_logging, describe_error, mask, metrics
 
 CANARY = "+14155550199"
 
@@ -79,7 +79,19 @@ def test_errors_in_libraries_logs_hold_no_values(capsys: pytest.CaptureFixture[s
 
 def test_no_metric_has_an_open_label() -> None:
     """Ids, numbers and names as labels would fill the store and tell about people."""
-    allowed = {"consumer", "route", "method", "status", "endpoint", "result", "outcome", "queue", "reason", "kind"}
+    allowed = {
+        "consumer",
+        "route",
+        "method",
+        "status",
+        "endpoint",
+        "result",
+        "outcome",
+        "queue",
+        "reason",
+        "kind",
+        "version",
+    }
     for metric in REGISTRY.collect():
         for sample in metric.samples:
             assert set(sample.labels) - {"le"} <= allowed, metric.name
