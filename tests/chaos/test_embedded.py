@@ -205,7 +205,7 @@ async def test_killed_under_load_and_started_again(folder: Path) -> None:
         assert report.duplicate_pops == 0
         assert report.unknown == 0
         assert report.calls >= 8
-        assert report.answered >= 3 + 3 * KILLS
+        assert report.answered >= 3 * KILLS, "what was accepted in the moment of a kill may never be joined"
         family = family_of(up.program.pid)
         sockets = sockets_of(up)
         up.program.send(signal.SIGTERM)

@@ -33,7 +33,7 @@ often it was seen to happen, and the seconds from its end to the next answered c
 
 """
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(not IS_FULL, reason="long: set RINGDESK_TEST_FULL=1")]
 
 
 def chosen() -> list[Fault]:
