@@ -18,7 +18,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,8 +27,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
-from core.errors import RingdeskError, Unavailable
-from infra.migrate import COMPATIBILITY, LOCK, MIGRATIONS, SchemaTooNew
+from core.errors import RingdeskError
+from infra.migrate import COMPATIBILITY, LOCK, MIGRATIONS, SchemaTooNew, one_connection
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -322,19 +322,9 @@ def _differences(wanted: dict[str, Contents], found: dict[str, Contents]) -> lis
 # ---------------------------------------------------------------- PostgreSQL's programs
 
 
-@contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    try:
-        conn = await asyncpg.connect(url, timeout=CONNECT_S, server_settings=TEXT_SETTINGS)
-    except asyncpg.PostgresError as error:
-        raise Unavailable(f"The database refuses: {type(error).__name__}.") from error
-    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
-        raise Unavailable("The database does not answer.") from error
-    try:
-        yield conn
-    finally:
-        with contextlib.suppress(OSError, TimeoutError):
-            await conn.close(timeout=5)
+def connected(url: str) -> contextlib.AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]:
+    """One connection that reads rows as the same text everywhere."""
+    return one_connection(url, settings=TEXT_SETTINGS)
 
 
 def find_program(name: str, at_least: int, folders: Sequence[Path]) -> Path:

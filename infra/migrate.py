@@ -32,7 +32,7 @@ class SchemaTooOld(RingdeskError):
 
 async def migrate(url: str, *, timeout_s: float = 120) -> int:
     """Apply what is missing. Returns the number of applied files; raises MigrationFailed, SchemaTooNew, Unavailable."""
-    async with _connected(url) as conn:
+    async with one_connection(url) as conn:
         await conn.execute("SET statement_timeout = 0")
         try:
             async with asyncio.timeout(timeout_s):
@@ -45,16 +45,19 @@ async def migrate(url: str, *, timeout_s: float = 120) -> int:
 
 async def require_schema(url: str) -> None:
     """For processes that do not migrate themselves. Raises SchemaTooNew, SchemaTooOld, Unavailable."""
-    async with _connected(url) as conn:
+    async with one_connection(url) as conn:
         await _check_compatibility(conn)
         if not await _up_to_date(conn):
             raise SchemaTooOld("The database lacks migrations of this Ringdesk. Run: ringdesk migrate")
 
 
 @contextlib.asynccontextmanager
-async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def one_connection(
+    url: str, *, settings: dict[str, str] | None = None
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Outside any pool, for a command. Raises Unavailable."""
     try:
-        conn = await asyncpg.connect(url, timeout=10)
+        conn = await asyncpg.connect(url, timeout=10, server_settings=settings)
     except asyncpg.PostgresError as error:
         raise Unavailable(f"The database refuses: {type(error).__name__}.") from error
     except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
