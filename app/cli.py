@@ -51,6 +51,9 @@ def load_settings(**flags: Any) -> Any:
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
+    """Its exit code; what a person can mend is told in one sentence."""
+    from app.embedded import EmbeddedError
+
     try:
         try:
             import uvloop
@@ -60,6 +63,8 @@ def run(main: Coroutine[Any, Any, int]) -> int:
             return asyncio.run(main)
     except RingdeskError as error:
         return fail(f"ringdesk: {error.detail}")
+    except EmbeddedError as error:
+        return fail(f"ringdesk: {error}")
     except KeyboardInterrupt:
         return 130
 
@@ -86,7 +91,6 @@ def up(
     log_level: DEBUG, INFO, WARNING or ERROR.
     """
     from app import up as module
-    from app.embedded import EmbeddedError
     from infra.telemetry import configure_logging
 
     if demo is None:
@@ -95,10 +99,7 @@ def up(
         log_level = "WARNING"
     settings = load_settings(port=port, host=host, data_dir=data_dir, broker=broker, demo=demo, log_level=log_level)
     configure_logging(level=settings.log_level, json="RINGDESK_LOG_JSON" in os.environ and settings.log_json)
-    try:
-        return run(module.up(settings))
-    except EmbeddedError as error:
-        return fail(f"ringdesk: {error}")
+    return run(module.up(settings))
 
 
 def _addresses(settings: Any) -> tuple[str, str, str]:
@@ -348,7 +349,7 @@ def backup(*, to: Path, keep: int | None = None, data_dir: DataDir = Path(".data
     keep: Afterwards erase all but so many of the newest backups there.
     """
     from accounts.audit import audit
-    from app.embedded import EmbeddedError, client_programs
+    from app.embedded import client_programs
     from app.one_off import one_off
     from core.principal import Actor
     from infra import backup as module
@@ -371,10 +372,7 @@ def backup(*, to: Path, keep: int | None = None, data_dir: DataDir = Path(".data
             out(f"{old}: erased")
         return 0
 
-    try:
-        return run(main())
-    except EmbeddedError as error:
-        return fail(f"ringdesk: {error}")
+    return run(main())
 
 
 @app.command
@@ -390,7 +388,7 @@ def restore(
     ticket_leap: By how much ticket numbers leap, so that those given out since the backup are not used again; 10000.
     """
     from app.after_restore import TICKET_LEAP, settle
-    from app.embedded import EmbeddedError, client_programs
+    from app.embedded import client_programs
     from app.one_off import one_off
     from infra import backup as module
     from infra.migrate import migrate as run_migrations
@@ -409,10 +407,7 @@ def restore(
         out("API tokens and passwords are those of the backup: revoke what was revoked since")
         return 0
 
-    try:
-        return run(main())
-    except EmbeddedError as error:
-        return fail(f"ringdesk: {error}")
+    return run(main())
 
 
 @app.command
