@@ -152,6 +152,11 @@ async def test_rejected_calls_are_offered_again() -> None:
     assert report.pops > report.answered
 
 
+def placed(centre: Centre) -> list[str]:
+    """Calls of customers that were begun; the service may hear of the last ones a moment later."""
+    return [sid for sid, leg in centre.exchange.legs.items() if leg.from_.startswith("+")]
+
+
 async def test_traffic_runs_until_it_is_switched_off() -> None:
     async with a_centre(EMAILS) as centre:
         traffic = Traffic(
@@ -171,11 +176,11 @@ async def test_traffic_runs_until_it_is_switched_off() -> None:
         await traffic.stop()
         assert not traffic.is_on
         assert all(not agent.sockets for agent in centre.service.agents.values())
-        calls = len(centre.service.calls)
+        calls = len(placed(centre))
         await asyncio.sleep(0.3)
-        assert len(centre.service.calls) == calls
+        assert len(placed(centre)) == calls
         await traffic.start()
-        await centre.until(lambda: len(centre.service.calls) > calls)
+        await centre.until(lambda: len(placed(centre)) > calls)
         await traffic.stop()
 
 
