@@ -46,6 +46,8 @@ DEBIAN_PACKAGES = {
     "fonts-noto-cjk": "a Chinese font",
     "prometheus": "promtool",
 }
+# Each test process has a database, a Redis and a service of its own; `-n 0` among the arguments turns it off, as --pdb needs.
+SIDE_BY_SIDE = ("--numprocesses=2", "--no-loadscope-reorder")
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# Made by Ringdesk's dev.py for one apt-get install; no service is started.\nexit 101\n"
@@ -302,17 +304,17 @@ def test(*, full: bool, pytest_args: Sequence[str]) -> int:
     chromium = _chromium()
     env |= {"CHROMIUM": chromium} if chromium else {}
     pytest = [str(VENV / "bin" / "python"), "-m", "pytest", "-ra", *pytest_args]
+    side_by_side = [*pytest[:4], *SIDE_BY_SIDE, *pytest_args]
     if any(not arg.startswith("-") and (ROOT / arg.split("::")[0]).exists() for arg in pytest_args):
         parts.call("chosen tests", pytest, env=env)
         return parts.verdict(missing)
     nothing_chosen = {5} if pytest_args else set()  # pytest's code for "no test matches", which a filter may cause
-    parts.call(
-        "Python tests", [*pytest, "tests", "--ignore=tests/e2e", "--ignore=tests/chaos"], env=env, fine=nothing_chosen
-    )
+    others = ["--ignore=tests/e2e", "--ignore=tests/chaos"]
+    parts.call("Python tests", [*side_by_side, "--dist=loadfile", "tests", *others], env=env, fine=nothing_chosen)
     if any((ROOT / "tests" / "e2e").glob("test_*.py")):
-        parts.call("end-to-end tests", [*pytest, "tests/e2e"], env=env, fine=nothing_chosen)
+        parts.call("end-to-end tests", [*side_by_side, "tests/e2e"], env=env, fine=nothing_chosen)
     if any((ROOT / "tests" / "chaos").glob("test_*.py")):
-        parts.call("chaos tests", [*pytest, "tests/chaos"], env=env, fine=nothing_chosen)
+        parts.call("chaos tests", [*side_by_side, "--dist=loadfile", "tests/chaos"], env=env, fine=nothing_chosen)
     if (WEB / "package.json").exists() and not pytest_args:
         parts.call("web tests", ["npm", "test"], cwd=WEB, env=_node_env())
     return parts.verdict(missing)

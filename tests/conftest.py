@@ -6,6 +6,7 @@ A server that cannot run here skips its tests by name; with RINGDESK_REQUIRE_SER
 """
 
 import os
+import random
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,9 @@ from tests.servers import DELETE_ALL, Addresses, ServerMissing, Servers, fresh_d
 if TYPE_CHECKING:
     from tests.stack import Stack
 
+# Chosen once and inherited by xdist's processes, which must all collect the same tests.
+os.environ.setdefault("RINGDESK_CHAOS_SEED", str(random.SystemRandom().randrange(1_000_000)))
+
 SERVERS: Final = pytest.StashKey[Servers]()
 ADDRESSES: Final = "ringdesk_addresses"
 
@@ -35,6 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[SERVERS].stop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, a long test that comes last is waited for: those of `bench/` come first, the others in their random order."""
+    items.sort(key=lambda item: item.path.parent.name != "bench")
 
 
 @pytest.hookimpl(optionalhook=True)

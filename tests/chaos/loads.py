@@ -8,6 +8,7 @@ from typing import Any, Final
 from simulator.people.agents import Habits
 from tests.chaos.books import faults_of
 from tests.chaos.stack import AGENT_HABITS, Load, Stack, until
+from tests.chaos.traces import leaks, presence_is_real, stray_tasks
 
 GERMAN: Final = "+4930901820"
 
@@ -36,6 +37,9 @@ async def nothing_lost(
         assert report.answered >= report.calls // 3
         disagreeing = await faults_of(load.books, stack.fetch)
         assert not disagreeing, disagreeing
+        load.measured["presence real s"] = await presence_is_real(stack)
+        left = [*await leaks(stack, load.books), *stray_tasks(stack)]
+        assert not left, left
         for sid in load.probes:
             await stack.assert_accounted(sid)
     except BaseException:

@@ -7,7 +7,6 @@ The provider calls replica A (the public URL), the agents' desks are on replica 
 import asyncio
 import contextlib
 import os
-import random
 import re
 import shutil
 import signal
@@ -43,7 +42,7 @@ from tests.rabbitmq_node import RabbitNode
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 IS_FULL: Final = os.environ.get("RINGDESK_TEST_FULL") == "1"
-SEED: Final = int(os.environ.get("RINGDESK_CHAOS_SEED") or random.randrange(1_000_000))
+SEED: Final = int(os.environ["RINGDESK_CHAOS_SEED"])
 """Printed by whoever uses it; the same seed chooses the same faults in the same order."""
 START_WITHIN_S: Final = 60.0
 STOP_WITHIN_S: Final = 20.0

@@ -21,7 +21,7 @@ from simulator.people.api import open_api
 from tests.chaos.loads import GERMAN, nothing_lost
 from tests.chaos.stack import AGENT_HABITS, IS_FULL, ROOT, SEED, Load, Program, Stack, until
 
-SHORT: Final = 4
+SHORT: Final = 3
 FIRED_WITHIN_S: Final = 90.0
 FORGED: Final = {
     "wrong_signature": 1,
@@ -106,7 +106,6 @@ def test_each_point_has_one_place() -> None:
     assert set(points) >= RARE
 
 
-@pytest.mark.skipif(not IS_FULL, reason="long: set RINGDESK_TEST_FULL=1")
 @pytest.mark.timeout(3600 if IS_FULL else 1200)
 async def test_whoever_dies_there_loses_nothing(stack: Stack) -> None:
     points = chosen()

@@ -31,7 +31,7 @@ TOLD_WITHIN_S: Final = 2.0
 FOUND_WITHIN_S: Final = 60.0
 AWAY_S: Final = 6.0
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.skipif(not IS_FULL, reason="long: set RINGDESK_TEST_FULL=1")]
+pytestmark = pytest.mark.timeout(900)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tests.chaos.loads import GERMAN, nothing_lost
 from tests.chaos.scene import Fault, Scene
 from tests.chaos.stack import IS_FULL, ROOT, SEED, Load, Stack, crowd
 
-SHORT: Final = 8
+SHORT: Final = 5
 LEAST: Final = 45
 RECOVERED_WITHIN_S: Final = 30.0
 """The longest of the recovery goals is 15 s; a caller must come and an agent be free on top of it."""
@@ -33,7 +33,7 @@ often it was seen to happen, and the seconds from its end to the next answered c
 
 """
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(not IS_FULL, reason="long: set RINGDESK_TEST_FULL=1")]
+pytestmark = pytest.mark.timeout(600)
 
 
 def chosen() -> list[Fault]:

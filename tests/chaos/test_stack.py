@@ -16,7 +16,9 @@ import pytest
 from redis.asyncio import Redis as RedisClient
 
 from tests.chaos.loads import GERMAN, nothing_lost, offered
+from tests.chaos.proxy import Mode
 from tests.chaos.stack import IS_FULL, Stack, crowd, until
+from tests.chaos.traces import footprint, growth
 
 POP_WITHIN_MS: Final = 5000
 TWIML_WITHIN_S: Final = 2.0
@@ -176,3 +178,23 @@ async def test_postgres_stopped(stack: Stack) -> None:
     [record] = await stack.fetch("SELECT source, outcome FROM calls WHERE sid = $1", impatient)
     assert tuple(record) == ("reconciled", "abandoned_ivr")
     sys.stdout.write(f"slowest webhook {max(entry['took_s'] for entry in answers):.2f} s of {len(answers)}\n")
+
+
+@pytest.mark.skipif(not IS_FULL, reason="only in the long version")
+async def test_nothing_grows_from_load_to_load(stack: Stack) -> None:
+    """I22. The first load fills what is filled once: pools, statements, caches."""
+    held: list[dict[str, float]] = []
+    for number in range(1 + ROUNDS):
+        async with nothing_lost(stack, f"load {number}", seed=10 + number) as load:
+            await load.answered(12)
+            await stack.links["postgres"].set(Mode.RESET)
+            await stack.links["redis"].set(Mode.RESET)
+            await stack.rabbit_link.set(Mode.RESET)
+            await asyncio.sleep(2)  # how long the outage lasts
+            await stack.heal()
+            await load.answered(12)
+        await until(stack.nobody_is_connected, within_s=60, what="everybody has gone home")
+        held.append(await footprint(stack))
+    for name in held[0]:
+        sys.stdout.write(f"{name:<20} {' '.join(f'{at[name]:8.0f}' for at in held)}\n")
+    assert growth(held[0], held[-1]) == []
