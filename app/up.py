@@ -174,10 +174,10 @@ async def up(settings: Settings) -> int:
         failed = await stack.enter_async_context(running(loops, stop))
         await stack.enter_async_context(serving(app, listener))
         write_run_file(settings.data_dir, found, public_url)
+        keep_what_started()
         if demo is not None:
             stack.push_async_callback(demo.traffic.stop)
             await demo.traffic.start()
-        keep_what_started()
         say_part("all", public_url, time.monotonic() - began)
         if demo is not None:
             say(f"open {public_url}/demo")

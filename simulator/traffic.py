@@ -21,6 +21,8 @@ AGENTS: Final = tuple(f"sim{n}@demo.example" for n in range(1, 7))
 NUMBERS: Final = ("+4930901820", "+862155550123")
 GOODBYE_TIMEOUT_S = 4.0
 MAX_BACKOFF_S = 30.0
+ARRIVE_EVERY_S = 0.25
+"""Agents come one after the other: a machine that has just started Ringdesk need not also check all their passwords at once."""
 
 
 class Traffic:
@@ -71,8 +73,8 @@ class Traffic:
             await tasks.start()
             ledger = Ledger(size=10_000)
             self._team = [self._agent(email, ledger) for email in self._emails]
-            for agent in self._team:
-                tasks.spawn(_again_and_again(agent.run), f"agent.{agent.email}")
+            for number, agent in enumerate(self._team):
+                tasks.spawn(_again_and_again(agent.run, after_s=number * ARRIVE_EVERY_S), f"agent.{agent.email}")
             tasks.spawn(_again_and_again(self._call), "callers")
             self._tasks = tasks
 
@@ -123,8 +125,9 @@ class Traffic:
             return found
 
 
-async def _again_and_again(job: Callable[[], Awaitable[None]]) -> None:
+async def _again_and_again(job: Callable[[], Awaitable[None]], after_s: float = 0) -> None:
     """Run a job that may fail, with pauses that grow while it fails at once; return when it ends by itself."""
+    await asyncio.sleep(after_s)
     pause_s = 1.0
     while True:
         began = time.monotonic()

@@ -333,10 +333,10 @@ class Stack:
         }
         """`webhooks`: the provider → replica A. `desks`: the agents → replica B. `provider`: our commands → the provider."""
         ports: list[int] = []
-        for _ in range(9):
+        for _ in range(11):
             ports.append(free_port(avoid=ports))
         self._link_ports = dict(zip(self.links, ports[:6], strict=True))
-        self._ports = ports[6:]
+        self._ports, self._worker_ports = ports[6:9], ports[9:]
         self.public_url, self.url, provider_url = (
             f"http://127.0.0.1:{self._link_ports[name]}" for name in ("webhooks", "desks", "provider")
         )
@@ -344,6 +344,8 @@ class Stack:
         self._provider_url = f"{provider_url}/twilio"
         self.replicas = tuple(f"http://127.0.0.1:{port}" for port in self._ports[:2])
         """The same two, directly."""
+        self.scraped = tuple(f"127.0.0.1:{port}" for port in (*self._ports[:2], *self._worker_ports))
+        """Where each process of ours serves its metrics."""
         self.simulator_url = f"http://127.0.0.1:{self._ports[2]}"
         self.crashpoints = folder / "crashpoints"
         self.webs: list[Program] = []
@@ -380,14 +382,17 @@ class Stack:
         }
         ringdesk = str(Path(sys.executable).with_name("ringdesk"))
 
-        def program(name: str, ready: str, *argv: str) -> Program:
-            return Program(name, argv, env=env, ready=ready, folder=self.folder)
+        def program(name: str, ready: str, *argv: str, **more: str) -> Program:
+            return Program(name, argv, env=env | more, ready=ready, folder=self.folder)
 
         self.webs = [
             program(f"web-{name}", "ringdesk web ready", ringdesk, "web", "--port", str(port))
             for name, port in zip("ab", self._ports[:2], strict=True)
         ]
-        self.workers = [program(f"worker-{n}", "ringdesk worker ready", ringdesk, "worker") for n in (1, 2)]
+        self.workers = [
+            program(f"worker-{n}", "ringdesk worker ready", ringdesk, "worker", RINGDESK_METRICS_PORT=str(port))
+            for n, port in enumerate(self._worker_ports, 1)
+        ]
         serve = (sys.executable, "-m", "simulator", "serve", "--port", str(self._ports[2]))
         self.simulator = program("simulator", "simulator ready", *serve, "--public-url-of-service", self.public_url)
 
