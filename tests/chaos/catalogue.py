@@ -10,8 +10,8 @@ from tests.chaos import strike_edge as edge
 from tests.chaos import strike_links as links
 from tests.chaos import strike_processes as processes
 from tests.chaos import strike_servers as servers
-from tests.chaos.proxy import Mode
 from tests.chaos.scene import Fault
+from tests.link import Mode
 
 RESET, HELD, SEEN, NEW_PID = "connections reset", "bytes held back", "seen in the server", "a new pid"
 

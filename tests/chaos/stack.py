@@ -36,8 +36,8 @@ from simulator.people.callers import CallerHabits
 from simulator.people.report import Report
 from simulator.run import simulate
 from tests.chaos.books import Books
-from tests.chaos.proxy import Link, Mode
 from tests.invariants import broken
+from tests.link import Link, Mode
 from tests.rabbitmq_node import RabbitNode
 
 ROOT: Final = Path(__file__).resolve().parents[2]

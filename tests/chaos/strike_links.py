@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from tests.chaos.proxy import Link, Mode
 from tests.chaos.scene import Scene, Strike
+from tests.link import Link, Mode
 
 LASTS_S: Final = 3.0
 

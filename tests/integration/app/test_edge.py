@@ -20,8 +20,8 @@ from infra import openapi
 from infra.telemetry import REGISTRY
 from tests import builders
 from tests.integration.app.people import People, ask, people_at
-from tests.integration.infra.door import door_to_postgres
 from tests.invariants import broken
+from tests.link import Mode, link_to_postgres
 from tests.stack import CALLER, Stack, running_stack
 
 HEADERS: Final = {
@@ -115,13 +115,13 @@ async def test_every_error_has_one_shape_and_the_headers(
 
 async def test_database_away_is_503_and_health_still_answers(database_url: str, redis_url: str, clean: None) -> None:
     async with (
-        door_to_postgres(database_url) as (door, url),
+        link_to_postgres(database_url) as (link, url),
         running_stack(url, redis_url) as stack,
         people_at(stack) as people,
     ):
         agent = await people.browser()
         assert (await ask(agent, "GET", "/api/v1/queues"))[0] == 200
-        door.close()
+        await link.set(Mode.RESET)
         for method, path, body in (("GET", "/api/v1/queues", None), ("POST", "/api/v1/tickets", TICKET)):
             status, answer, headers = await ask(agent, method, path, body=body)
             assert status == 503
@@ -133,7 +133,7 @@ async def test_database_away_is_503_and_health_still_answers(database_url: str, 
         async with people.nobody.get("/metrics") as response:
             assert response.status == 200
             assert "ringdesk_outbox_undone NaN" in await response.text()
-        door.open()
+        await link.set(Mode.PASS)
         status, answer, _ = await ask(people.nobody, "GET", "/readyz")
         assert (status, answer) == (200, {"status": "ok", "parts": {"database": "up", "broker": "up", "redis": "up"}})
 
@@ -392,15 +392,15 @@ async def test_odd_key_is_refused(people: People) -> None:
 async def test_lost_answer_is_found_again_under_its_key(database_url: str, redis_url: str, clean: None) -> None:
     """The commit went through, its answer did not: the page repeats and nothing happens twice."""
     async with (
-        door_to_postgres(database_url) as (door, url),
+        link_to_postgres(database_url) as (link, url),
         running_stack(url, redis_url) as stack,
         people_at(stack) as people,
     ):
         agent = await people.browser()
         await ask(agent, "GET", "/api/v1/queues")
-        door.lose_answer_to = b"COMMIT"
+        link.cut_after(b"COMMIT", times=1)
         status, _, _ = await ask(agent, "POST", "/api/v1/tickets", body=TICKET, headers=KEY)
-        assert (status, door.answers_lost) == (503, 1)
+        assert (status, link.cuts) == (503, 1)
         status, answer, _ = await ask(agent, "POST", "/api/v1/tickets", body=TICKET, headers=KEY)
         assert (status, answer["subject"]) == (201, TICKET["subject"])
         assert await stack.count("tickets") == 1

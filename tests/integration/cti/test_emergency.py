@@ -11,8 +11,8 @@ import pytest
 from infra.postgres import open_database
 from simulator.provider.leg import Leg
 from tests import invariants
-from tests.integration.cti.database_link import DatabaseLink, database_link
 from tests.integration.cti.payloads import conference_event, new_sid, queue_done, standard, status_callback
+from tests.link import Link, Mode, link_to_postgres
 from tests.stack import CHINESE, GERMAN, SUPPORT, Answer, Stack, running_stack
 
 WITHIN_S: Final = 2.0
@@ -23,7 +23,9 @@ VOICE: Final = ("/twilio/voice", "/twilio/voice/fallback", "/twilio/queue/done",
 @dataclass
 class World:
     stack: Stack
-    link: DatabaseLink
+    link: Link
+    url: str
+    """Of the database, over the link."""
     lag_s: float = 0.0
     """How long this process was kept from running: on a crowded machine that is not the service's doing."""
 
@@ -40,7 +42,7 @@ class World:
 
     async def is_back(self) -> None:
         """The link is whole and the pool has noticed."""
-        self.link.heal()
+        await self.link.set(Mode.PASS)
         async with asyncio.timeout(15):
             while True:
                 try:
@@ -54,8 +56,8 @@ class World:
 @pytest.fixture
 async def world(database_url: str, redis_url: str, clean: None) -> AsyncIterator[World]:
     """A service whose database can be taken away; the invariants are asked over another road."""
-    async with database_link(database_url) as link, running_stack(link.url, redis_url) as stack:
-        built = World(stack, link)
+    async with link_to_postgres(database_url) as (link, url), running_stack(url, redis_url) as stack:
+        built = World(stack, link, url)
         watch = asyncio.create_task(built.watch())
         yield built
         watch.cancel()
@@ -65,10 +67,10 @@ async def world(database_url: str, redis_url: str, clean: None) -> AsyncIterator
         assert await invariants.broken(conn) == {}
 
 
-@pytest.mark.parametrize("how", ["swallow", "cut"])
-async def test_every_voice_webhook_is_answered_in_time_and_in_its_language(world: World, how: str) -> None:
+@pytest.mark.parametrize("how", [Mode.SWALLOW, Mode.RESET])
+async def test_every_voice_webhook_is_answered_in_time_and_in_its_language(world: World, how: Mode) -> None:
     stack = world.stack
-    getattr(world.link, how)()
+    await world.link.set(how)
     world.lag_s = 0
     asked = [(path, number) for path in VOICE for number in SAID]
     answers = await asyncio.gather(
@@ -91,12 +93,12 @@ async def test_pool_that_is_closed_is_answered_around(world: World) -> None:
     answer = await world.stack.hook("/twilio/voice", standard(new_sid(), to=GERMAN))
     world.check(answer)
     assert SAID[GERMAN] in answer.text
-    world.stack.parts.resources.database.pool = await asyncpg.create_pool(world.link.url, min_size=1, max_size=4)
+    world.stack.parts.resources.database.pool = await asyncpg.create_pool(world.url, min_size=1, max_size=4)
 
 
 async def test_callbacks_say_that_they_were_not_taken(world: World) -> None:
     """Not 2xx: the provider may repeat, and the reconciler makes up for the rest."""
-    world.link.cut()
+    await world.link.set(Mode.RESET)
     for path, fields in (
         ("/twilio/status", status_callback(new_sid())),
         ("/twilio/conference", conference_event(1, "participant-join", sid=new_sid(), sequence=1)),
@@ -107,14 +109,14 @@ async def test_callbacks_say_that_they_were_not_taken(world: World) -> None:
 
 
 async def test_forged_requests_get_no_emergency_answer(world: World) -> None:
-    world.link.cut()
+    await world.link.set(Mode.RESET)
     for path in (*VOICE, "/twilio/queue/wait", "/twilio/agent"):
         assert (await world.stack.hook(path, standard(new_sid()), auth_token="forged")).status == 403
 
 
 async def test_caller_is_sent_round_until_the_database_is_back_and_has_one_ticket(world: World) -> None:
     stack = world.stack
-    world.link.cut()
+    await world.link.set(Mode.RESET)
     leg = await _dial_in_the_dark(stack)
     await _pass_in_the_dark(stack, 30)
     assert not leg.is_over
@@ -135,7 +137,7 @@ async def test_caller_is_sent_round_until_the_database_is_back_and_has_one_ticke
 
 async def test_caller_who_gives_up_in_the_dark_is_found_afterwards(world: World) -> None:
     stack = world.stack
-    world.link.cut()
+    await world.link.set(Mode.RESET)
     leg = await _dial_in_the_dark(stack)
     await _pass_in_the_dark(stack, 10)
     leg.leave()
@@ -152,7 +154,7 @@ async def test_waiting_caller_keeps_the_place_through_the_dark(world: World) -> 
     stack = world.stack
     leg = await stack.dial(to=GERMAN)
     before = dict(await stack.call(leg.sid))
-    world.link.cut()
+    await world.link.set(Mode.RESET)
     answer = await stack.hook("/twilio/queue/done", queue_done(leg.sid, "error", waited_s=0, to=GERMAN))
     assert SAID[GERMAN] in answer.text
     await world.is_back()
@@ -169,7 +171,7 @@ async def test_talking_caller_comes_back_into_the_conversation(world: World) -> 
     ava = await stack.agent("ava")
     leg = await stack.dial()
     call_id, _ = await ava.take()
-    world.link.cut()
+    await world.link.set(Mode.RESET)
     done = standard(leg.sid, status="in-progress", DialCallStatus="answered")
     assert "/twilio/voice?r=1" in (await stack.hook("/twilio/dial/done?o=1", done)).text
     await world.is_back()
@@ -179,14 +181,14 @@ async def test_talking_caller_comes_back_into_the_conversation(world: World) -> 
     assert (await stack.call(leg.sid))["state"] == "in_call"
 
 
-@pytest.mark.parametrize("how", ["swallow", "cut"])
-async def test_agents_phone_asks_again_at_its_own_door(world: World, how: str) -> None:
+@pytest.mark.parametrize("how", [Mode.SWALLOW, Mode.RESET])
+async def test_agents_phone_asks_again_at_its_own_door(world: World, how: Mode) -> None:
     """Never `/twilio/voice`: there the phone would become a customer's call."""
     stack = world.stack
     ava = await stack.agent("ava")
     leg = await stack.dial()
     call_id = await ava.accept(await ava.offer())
-    getattr(world.link, how)()
+    await world.link.set(how)
     world.lag_s = 0
     phone = standard(new_sid(), from_=f"client:{ava.identity}", to="", CallId=str(call_id))
     bare = {name: value for name, value in phone.items() if name != "CallId"}
@@ -217,7 +219,7 @@ async def test_agents_phone_joins_by_itself_when_the_database_is_back(world: Wor
     ava = await stack.agent("ava")
     leg = await stack.dial()
     call_id = await ava.accept(await ava.offer())
-    world.link.cut()
+    await world.link.set(Mode.RESET)
     phone = stack.exchange.connect_phone(ava.identity, {"CallId": str(call_id)})
     await _pass_in_the_dark(stack, 8)
     assert not phone.is_over

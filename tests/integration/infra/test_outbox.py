@@ -20,8 +20,8 @@ from infra.local_broker import LocalBroker
 from infra.outbox import Outbox, Reaction, Tx, effect, inline, lag, parked, publish, replay, state, wake
 from infra.postgres import CONNECTION_ERRORS, Connection, Database, open_database
 from infra.telemetry import metrics
-from tests.integration.infra.door import Door, door_to_postgres
 from tests.invariants import broken
+from tests.link import Link, Mode, link_to_postgres
 
 pytestmark = pytest.mark.usefixtures("clean")
 FACT = ConfigApplied(change_id=1)
@@ -65,15 +65,15 @@ def an_outbox(database: Database, broker: LocalBroker) -> Callable[..., Outbox]:
 
 
 @asynccontextmanager
-async def outbox_behind_a_door(database_url: str, *reactions: Reaction) -> AsyncIterator[tuple[Outbox, Door]]:
+async def outbox_behind_a_link(database_url: str, *reactions: Reaction) -> AsyncIterator[tuple[Outbox, Link]]:
     async with (
         LocalBroker() as broker,
-        door_to_postgres(database_url) as (door, url),
+        link_to_postgres(database_url) as (link, url),
         open_database(url, size=2) as database,
     ):
         outbox = Outbox(database, broker)
         outbox.react(reactions)
-        yield outbox, door
+        yield outbox, link
 
 
 @asynccontextmanager
@@ -271,11 +271,11 @@ async def test_lost_answer_to_a_commit_is_unknown_and_the_fact_stands(database_u
     """Lab finding L14: the error comes although everything is committed. The relay carries it on."""
     outside = Effects()
     reactions = (effect("outside", ConfigApplied, outside), state("later", ConfigApplied, leave_trace))
-    async with outbox_behind_a_door(database_url, *reactions) as (outbox, door):
-        door.lose_answer_to = b"COMMIT"
+    async with outbox_behind_a_link(database_url, *reactions) as (outbox, link):
+        link.cut_after(b"COMMIT", times=1)
         with pytest.raises(CONNECTION_ERRORS):
             await commit(outbox, FACT)
-        assert door.answers_lost == 1
+        assert link.cuts == 1
         assert await conn.fetchval("SELECT count(*) FROM events") == 1
         assert outbox._queue.empty(), "unknown: nothing is started here"
         await let_time_pass(conn)
@@ -367,12 +367,12 @@ async def test_message_without_a_row_is_done(an_outbox: Callable[..., Outbox]) -
 
 
 async def test_database_away_is_tried_again_without_counting(database_url: str, conn: Connection) -> None:
-    async with outbox_behind_a_door(database_url, state("later", ConfigApplied, leave_trace)) as (outbox, door):
+    async with outbox_behind_a_link(database_url, state("later", ConfigApplied, leave_trace)) as (outbox, link):
         [event_id] = await commit(outbox, FACT)
-        door.close()
+        await link.set(Mode.RESET)
         assert await outbox.handle("later", message(event_id)) == RetryLater(RETRY_DELAYS_S[0])
         assert isinstance(await outbox.handle("later", message(event_id, v=2)), RetryLater)
-        door.open()
+        await link.set(Mode.PASS)
         assert await outbox.handle("later", message(event_id)) == Done()
     assert (await deliveries(conn))["later"]["attempts"] == 1
 

@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import Unavailable
 from infra.postgres import CONNECTION_ERRORS, Connection, Database, DatabaseClock, open_database
-from tests.integration.infra.door import door_to_postgres
+from tests.link import Mode, link_to_postgres
 
 
 @pytest.fixture
@@ -162,16 +162,16 @@ async def test_every_session_has_its_time_outs(small: Database) -> None:
 
 
 async def test_database_that_does_not_answer_is_unavailable(database_url: str) -> None:
-    async with door_to_postgres(database_url) as (door, url):
+    async with link_to_postgres(database_url) as (link, url):
         async with open_database(url, size=2) as opened:
             assert await _pid(opened)
-            door.close()
+            await link.set(Mode.RESET)
             for _ in range(3):
                 with pytest.raises((Unavailable, *CONNECTION_ERRORS)):
                     await _pid(opened)
-            door.open()
+            await link.set(Mode.PASS)
             assert await _pid(opened)
-        door.close()
+        await link.set(Mode.RESET)
         with pytest.raises(Unavailable):
             async with open_database(url, size=1):
                 pytest.fail("nobody is there")
@@ -182,18 +182,18 @@ async def test_database_that_does_not_answer_is_unavailable(database_url: str) -
 
 async def test_frozen_database_holds_nobody_longer_than_a_second(database_url: str) -> None:
     async with (
-        door_to_postgres(database_url) as (door, url),
+        link_to_postgres(database_url) as (link, url),
         open_database(url, size=1) as opened,
         opened.acquire() as conn,
     ):
-        door.freeze()
+        await link.set(Mode.SWALLOW)
         start = perf_counter()
         with pytest.raises(TimeoutError):
             await conn.fetchval("SELECT 1", timeout=0.3)
         with pytest.raises(Unavailable):
             await _pid(opened)
         assert perf_counter() - start < 2.5
-        door.open()
+        await link.set(Mode.PASS)
 
 
 async def test_clock_is_the_databases(conn: Connection) -> None:

@@ -15,9 +15,9 @@ from realtime import desk_log, pop
 from realtime import server as server_module
 from realtime.push import MAX_REPLAY
 from tests.builders import TESTER
-from tests.integration.infra.door import door_to_postgres
 from tests.integration.realtime.conftest import People
 from tests.integration.realtime.desks import Desk, Person
+from tests.link import Mode, link_to_postgres
 from tests.stack import Agent, Stack, running_stack
 
 
@@ -44,7 +44,7 @@ async def acked(stack: Stack, person: Person, seq: int) -> None:
             await asyncio.sleep(0.02)
 
 
-# --- the door ------------------------------------------------------------------------------------------------------
+# --- the link ------------------------------------------------------------------------------------------------------
 
 
 async def test_ticket_is_good_once(ava: Person) -> None:
@@ -98,7 +98,7 @@ async def test_cookie_opens_no_socket(live: Stack, ava: Person) -> None:
 
 async def test_database_away_asks_the_page_to_come_again(database_url: str, redis_url: str, clean: None) -> None:
     """`forbidden` would be the last word: the page would never try again."""
-    async with door_to_postgres(database_url) as (door, url), running_stack(url, redis_url) as stack:
+    async with link_to_postgres(database_url) as (link, url), running_stack(url, redis_url) as stack:
         import aiohttp
 
         from tests.integration.realtime.desks import PATH, Wire
@@ -106,10 +106,10 @@ async def test_database_away_asks_the_page_to_come_again(database_url: str, redi
         async with aiohttp.ClientSession() as session:
             wire = Wire(await session.ws_connect(stack.url + PATH))
             await wire.next()
-            door.close()
+            await link.set(Mode.RESET)
             outcome, answer = await wire.connect({"ticket": "whatever"})
             assert (outcome, answer["data"]) == ("refused", {"code": "ticket_invalid"})
-            door.open()
+            await link.set(Mode.PASS)
             await wire.close()
 
 

@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from app.parts import Parts, open_parts
 from app.web import build_app, serving
 from realtime import push
-from tests.integration.infra.door import Door, door_to_redis
 from tests.integration.realtime.conftest import People
 from tests.integration.realtime.desks import Desk, Person
+from tests.link import Link, Mode, link_to_redis
 from tests.stack import Agent, Stack, running_stack
 
 NO_REDIS = "unix:///nonexistent/redis.sock"
@@ -29,11 +29,11 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """`first` dispatches and runs timers; `second` only serves desks. Each has its own door to Redis."""
+    """`first` dispatches and runs timers; `second` only serves desks. Each has its own link to Redis."""
 
     first: Stack
     second: Replica
-    doors: tuple[Door, Door]
+    links: tuple[Link, Link]
 
 
 @asynccontextmanager
@@ -60,19 +60,19 @@ async def a_second(first: Stack, database_url: str, redis_url: str) -> AsyncIter
 
 @pytest.fixture
 async def stack(database_url: str, redis_url: str, clean: None) -> AsyncIterator[Stack]:
-    """In place of the common one: its Redis is behind a door."""
-    async with door_to_redis(redis_url) as (door, url), running_stack(database_url, url) as running:
-        running.door = door  # type: ignore[attr-defined]
+    """In place of the common one: its Redis is behind a link."""
+    async with link_to_redis(redis_url) as (link, url), running_stack(database_url, url) as running:
+        running.link = link  # type: ignore[attr-defined]
         yield running
-        door.open()
+        await link.set(Mode.PASS)
         await running.settle_down()
         assert await running.broken() == {}
 
 
 @pytest.fixture
 async def pair(live: Stack, database_url: str, redis_url: str) -> AsyncIterator[Pair]:
-    async with door_to_redis(redis_url) as (door, url), a_second(live, database_url, url) as second:
-        yield Pair(live, second, (live.door, door))  # type: ignore[attr-defined]
+    async with link_to_redis(redis_url) as (link, url), a_second(live, database_url, url) as second:
+        yield Pair(live, second, (live.link, link))  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ async def _nothing(*_: object, **__: object) -> None: ...
 
 async def test_redis_killed_is_made_up_for_by_the_replica_with_the_socket(pair: Pair, ava: Person) -> None:
     async with available(ava, pair.second) as desk:
-        for door in pair.doors:
-            door.close()
+        for link in pair.links:
+            await link.set(Mode.RESET)
         assert await offered_after(desk, pair.first) < 2.5
         assert [event["seq"] for event in desk.numbered] == [1, 2]
 
@@ -123,15 +123,15 @@ async def test_hanging_redis_holds_up_neither_replica(pair: Pair, ava: Person, p
     ben = await person("ben")
     async with available(ava, pair.second) as desk, ben.desk() as near:
         await near.get("snapshot")
-        for door in pair.doors:
-            door.freeze()
+        for link in pair.links:
+            await link.set(Mode.SWALLOW)
         start = monotonic()
         await ben.ask("PUT", "/presence", {"state": "break", "reason": "tea"})
         await near.until(lambda near: near.of("presence_changed"))
         assert monotonic() - start < 1.0, "desks of the same replica wait for no Redis"
         assert await offered_after(desk, pair.first) < 3.0
-        for door in pair.doors:
-            door.open()
+        for link in pair.links:
+            await link.set(Mode.PASS)
 
 
 async def test_erased_redis_changes_nothing(pair: Pair, ava: Person, redis_url: str) -> None:
@@ -156,11 +156,11 @@ async def test_replica_hears_again_soon_after_an_outage(
 ) -> None:
     """The library's own listener would sleep ever longer, up to a minute (lab finding L19)."""
     async with available(ava, pair.second) as desk:
-        for door in pair.doors:
-            door.close()
+        for link in pair.links:
+            await link.set(Mode.RESET)
         await asyncio.sleep(3.5)
-        for door in pair.doors:
-            door.open()
+        for link in pair.links:
+            await link.set(Mode.PASS)
         await asyncio.sleep(2.2)
         monkeypatch.setattr(pair.second.parts.push, "send", _nothing)
         assert await offered_after(desk, pair.first) < 0.8
@@ -169,13 +169,13 @@ async def test_replica_hears_again_soon_after_an_outage(
 async def test_silently_dead_link_to_redis_is_noticed(pair: Pair, ava: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime.hints.PROBE_S", 0.3)
     async with available(ava, pair.second):
-        pair.doors[1].freeze()
+        await pair.links[1].set(Mode.SWALLOW)
         hints = pair.second.parts.server.hints
         assert hints is not None
         async with asyncio.timeout(8):
             while hints._receiver.connection_pool._in_use_connections:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        pair.doors[1].open()
+        await pair.links[1].set(Mode.PASS)
 
 
 async def test_two_pages_of_one_agent_at_two_replicas(pair: Pair, ava: Person) -> None:

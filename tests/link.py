@@ -1,18 +1,21 @@
 """A TCP link that a test holds in its hand: it passes, refuses, resets, swallows (both ways or one), delays, or breaks right
 after certain bytes; and it counts what it did, so that a test can prove that its fault happened.
 
-Its own address stays the same while the server behind it comes back at another one.
+Its own address stays the same while the server behind it comes back at another one. `link_to_postgres`, `link_to_redis` and
+`link_to_rabbitmq` open one to a server that runs and give the URL that leads through it.
 """
 
 import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 RESET: Final = struct.pack("ii", 1, 0)
 LET_ARRIVE_S: Final = 0.05
@@ -81,9 +84,10 @@ class Link:
         self._cut: _Cut | None = None
         self._open_all()
 
-    async def open(self, port: int) -> None:
+    async def open(self, port: int = 0) -> None:
+        """0: any free one."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
-        self.port = port
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         if self._server is not None:
@@ -93,8 +97,12 @@ class Link:
             link.cancel()
         await asyncio.gather(*self._links, return_exceptions=True)
 
-    def lead_to_port(self, port: int) -> None:
-        self._upstream = lambda: asyncio.open_connection("127.0.0.1", port)
+    @property
+    def is_unused(self) -> bool:
+        return not self._links
+
+    def lead_to_port(self, port: int, host: str = "127.0.0.1") -> None:
+        self._upstream = lambda: asyncio.open_connection(host, port)
 
     def lead_to_socket(self, path: Path) -> None:
         self._upstream = lambda: asyncio.open_unix_connection(str(path))
@@ -140,11 +148,12 @@ class Link:
         assert task is not None
         self._links.add(task)
         self.connections += 1
-        if self.mode in (Mode.RESET, Mode.REFUSE):
-            self._reset(writer)
         self._writers.add(writer)
         try:
-            await self._join(reader, writer)
+            if self.mode in (Mode.RESET, Mode.REFUSE):
+                self._reset(writer)
+            else:
+                await self._join(reader, writer)
         except (OSError, asyncio.CancelledError):
             pass  # the server is away, or the test is over: the client sees its connection end
         finally:
@@ -209,3 +218,50 @@ class Link:
         await writer.drain()
         await asyncio.sleep(LET_ARRIVE_S)
         self._reset(both.client)
+
+
+@asynccontextmanager
+async def _open(host: str | None, port: int, *, path: Path | None = None) -> AsyncIterator[Link]:
+    link = Link()
+    if path is not None:
+        link.lead_to_socket(path)
+    else:
+        link.lead_to_port(port, host or "127.0.0.1")
+    await link.open()
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+@asynccontextmanager
+async def link_to_postgres(url: str) -> AsyncIterator[tuple[Link, str]]:
+    """The link, and the URL of the same database through it."""
+    parts = urlsplit(url)
+    folder = parse_qs(parts.query).get("host", [""])[0]
+    path = Path(folder) / ".s.PGSQL.5432" if folder.startswith("/") else None
+    async with _open(parts.hostname, parts.port or 5432, path=path) as link:
+        user = parts.netloc.rpartition("@")[0]
+        yield link, urlunsplit(("postgresql", f"{user}@127.0.0.1:{link.port}", parts.path, "sslmode=disable", ""))
+
+
+@asynccontextmanager
+async def link_to_redis(url: str) -> AsyncIterator[tuple[Link, str]]:
+    """The link, and the URL of the same numbered database through it."""
+    parts = urlsplit(url)
+    is_local = parts.scheme == "unix"
+    number = parse_qs(parts.query).get("db", ["" if is_local else parts.path.strip("/")])[0] or "0"
+    async with _open(parts.hostname, parts.port or 6379, path=Path(parts.path) if is_local else None) as link:
+        yield link, f"redis://127.0.0.1:{link.port}/{number}"
+
+
+@asynccontextmanager
+async def link_to_rabbitmq(url: str) -> AsyncIterator[tuple[Link, str]]:
+    """The link, and the URL of the same node and virtual host through it."""
+    parts = urlsplit(url)
+    async with _open(parts.hostname, parts.port or 5672) as link:
+        user = parts.netloc.rpartition("@")[0]
+        yield (
+            link,
+            urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{link.port}" if user else f"127.0.0.1:{link.port}")),
+        )

@@ -1,4 +1,4 @@
-"""The link does what its modes say, and counts it: what the faults of this folder rest on."""
+"""The link does what its modes say, and counts it: what every test of a fault rests on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from app.embedded.children import free_port
-from tests.chaos.proxy import Link, Mode, Side
 from tests.chaos.stack import until
+from tests.link import Link, Mode, Side
 
 SOON_S = 0.3
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -45,7 +44,7 @@ async def link(echo: Echo) -> AsyncIterator[Link]:
     server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
     held = Link()
     held.lead_to_port(server.sockets[0].getsockname()[1])
-    await held.open(free_port())
+    await held.open()
     yield held
     await held.close()
     server.close()
