@@ -6,6 +6,7 @@ once instead of waiting for its time-out. This connection carries no consumers, 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,11 +104,14 @@ class Publisher:
         there = self._usable()
         if not letters:
             return []
+        refused: Counter[tuple[str, str, str]] = Counter()
         async with asyncio.TaskGroup() as tasks:
-            sent = [tasks.create_task(self._send_one(there.confirmed, letter)) for letter in letters]
+            sent = [tasks.create_task(self._send_one(there.confirmed, letter, refused)) for letter in letters]
             _, late = await asyncio.wait(sent, timeout=self._publish_timeout_s)
             for task in late:
                 task.cancel()
+        for (why, exchange, key), count in refused.items():  # one line, however many: a full queue refuses thousands
+            log.warning(why, exchange=exchange, key=key, messages=count)
         if late and there is self._open:
             log.warning("publishes not confirmed in time", late=len(late), batch=len(sent))
             self._note_blocked(await is_blocked(there.connection))
@@ -136,7 +140,7 @@ class Publisher:
             raise BrokerUnavailable(self.why_not())
         return self._open
 
-    async def _send_one(self, channel: AbstractChannel, letter: Letter) -> bool:
+    async def _send_one(self, channel: AbstractChannel, letter: Letter, refused: Counter[tuple[str, str, str]]) -> bool:
         exchange, key, message = letter.exchange, letter.routing_key, letter.message
         try:
             # aiormq finds the publish of a return by its message id: two in flight with one id, and a returned
@@ -147,10 +151,10 @@ class Publisher:
                     await target.publish(message, key, mandatory=True)
         except BrokerUnavailable as unavailable:
             if isinstance(unavailable.__cause__, PublishError):
-                log.warning("message returned as unroutable", exchange=exchange, key=key)
+                refused["messages returned as unroutable", exchange, key] += 1
                 self._needs_repair = True
             elif isinstance(unavailable.__cause__, DeliveryError):
-                log.warning("message refused, queue full", exchange=exchange, key=key)
+                refused["messages refused, queue full", exchange, key] += 1
             return False
         except Exception:
             # AMQP cannot carry it (a correlation id of 300 bytes, say); the rest of the batch goes on.

@@ -29,6 +29,7 @@ from realtime.messages import (
 from routing.explain import why_agent
 from routing.live import board, presence_of
 from ticketing import queries as tickets
+from ticketing.model import OPEN_STATES, Profile, TicketOfCall, TicketSummary
 from ticketing.profile import profile as profile_of
 
 OTHER_TICKETS = 5
@@ -73,16 +74,7 @@ async def _pop(conn: Connection, redis: Redis, row: Any) -> ScreenPop:
     assert ticket is not None  # by construction: no queued call without its ticket
     chosen = None if ticket.customer is None else ticket.customer.id
     customer = await _customer(conn, redis, row, chosen, viewer)
-    others, restricted = [], 0
-    if chosen is not None:
-        found = await tickets.open_tickets_of(
-            conn,
-            customer_id=CustomerId(chosen),
-            limit=OTHER_TICKETS,
-            principal=viewer,
-            but_not=ticket.id,  # type: ignore[arg-type]
-        )
-        others, restricted = found.items, found.restricted
+    others, restricted = _other_tickets(ticket, customer.profile)
     counts = row["counts"] or {}
     return ScreenPop(
         offer_id=row["offer_id"],
@@ -108,6 +100,16 @@ async def _pop(conn: Connection, redis: Redis, row: Any) -> ScreenPop:
         customer=customer,
         reason=PopReason(rule=row["rule"], step=row["step"], why=why_agent(row["rule"], row["step"], None, counts)),
     )
+
+
+def _other_tickets(ticket: TicketOfCall, profile: Profile | None) -> tuple[list[TicketSummary], int]:
+    """The customer's open tickets beside the call's own, latest activity first, and how many more this agent may not see. The call's
+    own is shown to whom the call is offered; where their rights alone would not show it, the profile counts it as restricted."""
+    if profile is None:
+        return [], 0
+    others = [each for each in profile.open_tickets if each.id != ticket.id]
+    is_restricted = len(others) == len(profile.open_tickets) and ticket.state in OPEN_STATES
+    return others[:OTHER_TICKETS], max(0, profile.restricted_tickets - is_restricted)
 
 
 def _shown_number(row: Any) -> str | None:

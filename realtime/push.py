@@ -8,7 +8,7 @@ no database connection is held while sending.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import Any, Final
@@ -87,8 +87,8 @@ class Push:
     async def send(self, agent_id: int, *, here_only: bool = False) -> list[dict[str, Any]]:
         async with self._locks.setdefault(agent_id, asyncio.Lock()):
             async with self._database.acquire() as conn:
-                _, acked = await sql.head(conn, agent_id=agent_id)
-                messages = await self._messages(conn, agent_id, acked)
+                rows = await sql.unacked_rows(conn, agent_id=agent_id, limit=MAX_REPLAY)
+                messages = await self._shown(conn, agent_id, rows)
             if messages:
                 crashpoint("push.before_emit")
             for message in messages:
@@ -98,8 +98,12 @@ class Push:
         return messages
 
     async def _messages(self, conn: Connection, agent_id: int, after: int) -> list[dict[str, Any]]:
+        rows = await sql.rows_after(conn, agent_id=agent_id, seq=after, limit=MAX_REPLAY)
+        return await self._shown(conn, agent_id, rows)
+
+    async def _shown(self, conn: Connection, agent_id: int, rows: Sequence[Any]) -> list[dict[str, Any]]:
         messages = []
-        for row in await sql.rows_after(conn, agent_id=agent_id, seq=after, limit=MAX_REPLAY):
+        for row in rows:
             try:
                 type_, data = await pop.payload(conn, self._redis, agent_id=agent_id, row=row)
             except AWAY:

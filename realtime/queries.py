@@ -19,6 +19,10 @@ UPDATE desk_heads SET acked_seq = least(last_seq, greatest(acked_seq, $2)) WHERE
 ROWS_AFTER: Final = """
 SELECT seq, type, offer_id, call_id, data, created_at FROM desk_log WHERE agent_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """
+UNACKED_ROWS: Final = """
+SELECT l.seq, l.type, l.offer_id, l.call_id, l.data, l.created_at FROM desk_heads h
+JOIN desk_log l ON l.agent_id = h.agent_id AND l.seq > h.acked_seq WHERE h.agent_id = $1 ORDER BY l.seq LIMIT $2
+"""
 UNACKED_AGENTS: Final = """
 SELECT h.agent_id FROM desk_heads h
 WHERE h.agent_id = ANY($1) AND h.last_seq > h.acked_seq
@@ -112,6 +116,10 @@ UNCLOSED_CALL_LIST: Final = CALL_LIST.replace("WHERE true", "WHERE c.state <> 'c
 
 async def rows_after(conn: Connection, *, agent_id: int, seq: int, limit: int) -> Sequence[Any]:
     return await conn.fetch(ROWS_AFTER, agent_id, seq, limit)
+
+
+async def unacked_rows(conn: Connection, *, agent_id: int, limit: int) -> Sequence[Any]:
+    return await conn.fetch(UNACKED_ROWS, agent_id, limit)
 
 
 async def head(conn: Connection, *, agent_id: int) -> tuple[int, int]:

@@ -38,7 +38,7 @@ def decide(state: PoolState, now: datetime) -> Decision:
     proposals: list[Proposal] = []
     free = free_agents(state.agents, now)
     taken: set[AgentId] = set()
-    is_full, has_missed, is_lacking = not free, False, False
+    is_full, has_missed, is_lacking, looked_at = not free, False, False, 0
     for item in sorted(state.items, key=lambda item: item.key):
         if is_full:
             break
@@ -49,6 +49,7 @@ def decide(state: PoolState, now: datetime) -> Decision:
         if len(proposals) + len(group) > state.max_offers:
             is_full = True  # the next pass begins with this item: a group is never asked in part
             break
+        looked_at += 1
         has_missed |= len(group) < min(step.offers, state.max_offers)
         is_lacking |= has_missed and bool(group)
         asked = frozenset(agent.id for agent in group)
@@ -57,7 +58,8 @@ def decide(state: PoolState, now: datetime) -> Decision:
             proposals.append(Proposal(item, agent.id, index, verdicts))
         taken |= asked
         is_full = len(proposals) == state.max_offers or len(taken) == len(free)
-    return Decision(tuple(proposals), is_full, is_lacking)
+    is_whole = looked_at == len(state.items) > 0 and not has_missed
+    return Decision(tuple(proposals), is_full, is_lacking, is_whole)
 
 
 def free_agents(agents: Iterable[AgentView], now: datetime) -> list[AgentView]:

@@ -186,11 +186,11 @@ async def one_pass(tx: Tx, pool: str) -> Pass:
     if not lock["is_mine"]:
         return BUSY  # its holder may have read the line before our news came
     crashpoint("dispatcher.after_lock")
-    proposals = await _decide(tx.conn, pool, tx.now)
-    return await apply_decision(tx, proposals) if proposals else NOTHING
+    decision = await _decide(tx.conn, pool, tx.now)
+    return await apply_decision(tx, decision) if decision.proposals else NOTHING
 
 
-async def _decide(conn: Connection, pool: str, now: datetime) -> tuple[Proposal, ...]:
+async def _decide(conn: Connection, pool: str, now: datetime) -> Decision:
     """Among those with room who are idle longest; among more of them when these cannot give an item all it asks for.
 
     An agent who was not read has been idle for a shorter time than all who were, so the choice is the same; and an item that
@@ -201,7 +201,7 @@ async def _decide(conn: Connection, pool: str, now: datetime) -> tuple[Proposal,
         decision = await _decide_among(conn, pool, agents, now)
         is_everybody = len(agents) < width or not all(agent.has_room for agent in agents)
         if is_everybody or width >= MOST_AGENTS or (decision.proposals and not decision.is_lacking):
-            return tuple(replace(p, has_more=not is_everybody) for p in decision.proposals)
+            return replace(decision, proposals=tuple(replace(p, has_more=not is_everybody) for p in decision.proposals))
         width = min(width * 4, MOST_AGENTS)
 
 
@@ -214,14 +214,16 @@ async def _decide_among(conn: Connection, pool: str, agents: tuple[AgentView, ..
         items = await sql.waiting_items(conn, pool=pool, queues=queues, now=now, limit=limit)
         decision = decide(PoolState(items, agents, MAX_OFFERS), now)
         if decision.is_full or len(items) < limit or limit >= MOST_HEADS:
-            return decision
+            return decision if len(items) < limit else replace(decision, is_whole=False)
         limit *= 4
     return Decision(())
 
 
-async def apply_decision(tx: Tx, proposals: tuple[Proposal, ...]) -> Pass:
+async def apply_decision(tx: Tx, decision: Decision) -> Pass:
     """Lock, re-check, write. Items that somebody else holds just now are left out. An agent who is no longer free ends the list:
-    an item behind may have got whom this item needs now, so the rest is decided anew."""
+    an item behind may have got whom this item needs now, so the rest is decided anew. When the whole line got what it asks for,
+    no other pass follows: what has come since has its own wake."""
+    proposals = decision.proposals
     calls = {p.item.call_id for p in proposals if p.item.call_id is not None}
     items = {p.item.id for p in proposals}
     live = {row["id"] for row in await tx.conn.fetch(sql.LOCK_LIVE_CALLS, sorted(calls))}
@@ -256,7 +258,7 @@ async def apply_decision(tx: Tx, proposals: tuple[Proposal, ...]) -> Pass:
         tx.on_commit.append(metrics.offers_made.inc)
         log.info("offer created", offer=row["id"], agent=row["agent_id"])
     crashpoint("dispatcher.before_commit")
-    return Pass(len(written), 0)
+    return Pass(len(written), None if decision.is_whole and len(kept) == len(proposals) else 0)
 
 
 async def _keep_decisions(tx: Tx, written: list[tuple[Proposal, Any]]) -> None:

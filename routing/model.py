@@ -192,11 +192,13 @@ class PoolState:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`is_full`: nothing more can be given away in this pass, whatever waits behind the items that were looked at.
-    `is_lacking`: an item found fewer agents than it asks for, and either got those or was passed over by one behind it."""
+    `is_lacking`: an item found fewer agents than it asks for, and either got those or was passed over by one behind it.
+    `is_whole`: every item that was looked at got all it asks for."""
 
     proposals: tuple[Proposal, ...]
     is_full: bool = False
     is_lacking: bool = False
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,13 +251,6 @@ class TicketPage(Shown):
     next_cursor: str | None
 
 
-class OpenTickets(Shown):
-    """Open tickets somebody may see, and how many more there are that this person may not."""
-
-    items: list[TicketSummary]
-    restricted: int
-
-
 class IdentityShown(Shown):
     kind: str
     value: str

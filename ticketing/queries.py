@@ -9,7 +9,7 @@ query instead of in it is sooner or later not checked.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from core.ids import CallId, CustomerId, TicketId
+from core.ids import CallId, TicketId
 from core.principal import Principal, Role
 from infra.postgres import Connection
 from ticketing import numbers
@@ -17,7 +17,6 @@ from ticketing.model import (
     HistoryEntry,
     Named,
     Note,
-    OpenTickets,
     Ticket,
     TicketCall,
     TicketNotFound,
@@ -26,7 +25,6 @@ from ticketing.model import (
     TicketSummary,
     next_states,
 )
-from ticketing.writes import IS_OPEN
 
 HISTORY_LIMIT: Final = 200
 NOTES_LIMIT: Final = 200
@@ -75,21 +73,6 @@ NAMES_BY_KIND: Final = {
     "assigned": "SELECT id, name FROM users WHERE id = ANY($1)",
     "customer_changed": "SELECT id, name FROM customers WHERE id = ANY($1)",
 }
-
-OPEN_TICKETS_OF: Final = f"""
-WITH theirs AS (
-    SELECT t.id, t.updated_at, {VISIBLE} AS is_visible FROM tickets t
-    WHERE t.customer_id = $3 AND t.{IS_OPEN} AND t.id IS DISTINCT FROM $5
-    ORDER BY t.updated_at DESC, t.id DESC LIMIT 200
-), shown AS (
-    SELECT id FROM theirs WHERE is_visible ORDER BY updated_at DESC, id DESC LIMIT $4
-), counted AS (
-    SELECT count(*) FILTER (WHERE is_visible IS NOT true) AS restricted FROM theirs
-)
-SELECT n.restricted, {COLUMNS}
-FROM counted n LEFT JOIN (shown s JOIN tickets t USING (id) {NAMES}) ON true
-ORDER BY t.updated_at DESC, t.id DESC
-"""
 
 TICKET_OF_CALL: Final = f"""
 SELECT tc.is_opener AS is_new, n.body AS last_note, {COLUMNS}
@@ -167,21 +150,6 @@ async def _whole(conn: Connection, row: Any) -> Ticket:
         notes=[_note(each) for each in notes],
         history=await _with_names(conn, history),
         calls=[TicketCall(**dict(each.items())) for each in calls],
-    )
-
-
-async def open_tickets_of(
-    conn: Connection,
-    *,
-    customer_id: CustomerId,
-    limit: int,
-    principal: Principal,
-    but_not: TicketId | None = None,
-) -> OpenTickets:
-    """A customer's open tickets, latest activity first; `restricted` counts those the principal may not see."""
-    rows = await conn.fetch(OPEN_TICKETS_OF, *rights(principal), customer_id, limit, but_not)
-    return OpenTickets(
-        items=[summary_of(row) for row in rows if row["id"] is not None], restricted=rows[0]["restricted"]
     )
 
 

@@ -13,12 +13,15 @@ from functools import reduce as fold
 from pathlib import Path
 from typing import Any, Final
 
+from core.ids import CallId, CustomerId
 from core.principal import Role
 from tests import builders
 from tests.integration.realtime.conftest import People
 from tests.integration.realtime.desks import Desk, Person
 from tests.integration.realtime.reduce import Data, comparable, differences, reduce
 from tests.stack import CALLER, Agent, Stack
+from ticketing import service as ticketing
+from ticketing.model import Priority
 
 FIXTURES: Final = Path(__file__).resolve().parents[3] / "web" / "src" / "live" / "fixtures"
 
@@ -199,6 +202,39 @@ async def test_choosing_customer_and_ticket_during_the_call(live: Stack, person:
         assert chosen["customer"]["chosen_id"] == customer
         assert chosen["customer"]["profile"]["name"] == "Maria Lopez"
         assert chosen["ticket"]["customer"]["id"] == customer
+
+
+async def test_other_tickets_are_those_the_agent_may_see_and_a_count(live: Stack, person: People) -> None:
+    customer = CustomerId(await a_customer(live))
+    async with live.parts.resources.outbox.transaction() as tx:
+        mine, foreign = [
+            await ticketing.create(
+                tx,
+                subject="Invoice",
+                queue=queue,
+                customer_id=customer,
+                priority=Priority.NORMAL,
+                actor=builders.TESTER,
+            )
+            for queue in ("support", "sales")
+        ]
+    ava = await person("ava")
+    await live.rows("DELETE FROM agent_queues WHERE agent_id = $1 AND queue_key = 'sales'", ava.id)
+    async with a_story(ava) as story:
+        await live.dial()
+        pop = await story.offered()
+        shown = {other["id"] for other in pop["other_tickets"]}
+        assert pop["ticket"]["id"] not in shown
+        assert shown | {pop["ticket"]["id"]} >= {mine.id}
+        assert foreign.id not in shown
+        assert pop["restricted_tickets"] == 1
+        async with live.parts.resources.outbox.transaction() as tx:
+            await ticketing.attach_call(tx, CallId(pop["call"]["id"]), foreign.id, actor=builders.TESTER)
+        async with ava.browser.get("/api/v1/desk") as response:
+            [now] = (await response.json())["offers"]
+        assert now["ticket"]["id"] == foreign.id, "who is offered the call sees its ticket"
+        assert mine.id in {other["id"] for other in now["other_tickets"]}
+        assert now["restricted_tickets"] == 0, "the one that is shown is not also counted"
 
 
 async def test_lead_has_a_board_of_all_queues_and_no_offers(live: Stack, person: People) -> None:

@@ -89,10 +89,10 @@ async def test_what_changed_since_it_was_read_is_decided_anew(floor: Floor) -> N
     async def proposed(tx: Tx) -> Any:
         return await dispatcher._decide(tx.conn, POOL, tx.now)
 
-    proposals = await floor.transact(proposed)
-    assert [p.item.id for p in proposals] == [first.item_id, second.item_id]
+    decision = await floor.transact(proposed)
+    assert [p.item.id for p in decision.proposals] == [first.item_id, second.item_id]
     await floor.present("ava", "break")
-    assert await floor.transact(lambda tx: apply_decision(tx, proposals)) == BUSY
+    assert await floor.transact(lambda tx: apply_decision(tx, decision)) == BUSY
     assert await floor.dispatch() == [("ben", first.item_id)]
 
 
@@ -125,10 +125,10 @@ async def test_nobody_who_cannot_take_it_any_more_gets_an_offer(floor: Floor, ch
     await floor.ring()
 
     async def decided_too_early(tx: Tx) -> Any:
-        proposals = await dispatcher._decide(tx.conn, POOL, tx.now)
-        assert len(proposals) == 1
+        decision = await dispatcher._decide(tx.conn, POOL, tx.now)
+        assert len(decision.proposals) == 1
         await floor.execute(change)
-        return await apply_decision(tx, proposals)
+        return await apply_decision(tx, decision)
 
     assert await floor.transact(decided_too_early) == BUSY
     assert await floor.pending() == []
@@ -256,8 +256,20 @@ async def test_agents_with_room_are_not_read_when_the_first_few_fit(
     await floor.open()
     await floor.arrive("ava", "ben", "chen")
     await floor.ring()
-    proposals = await floor.transact(lambda tx: dispatcher._decide(tx.conn, POOL, tx.now))
-    assert [len(proposal.verdicts) for proposal in proposals] == [1]
+    decision = await floor.transact(lambda tx: dispatcher._decide(tx.conn, POOL, tx.now))
+    assert [len(proposal.verdicts) for proposal in decision.proposals] == [1]
+
+
+async def test_no_other_pass_follows_when_the_whole_line_was_served(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    await floor.ring()
+    done = await floor.transact(lambda tx: one_pass(tx, POOL))
+    assert (done.made, done.again_in_s) == (1, None)
+    await floor.ring()
+    await floor.ring()
+    done = await floor.transact(lambda tx: one_pass(tx, POOL))
+    assert (done.made, done.again_in_s) == (1, 0), "one is left"
 
 
 # --- what is written down --------------------------------------------------------------------------------------------------------

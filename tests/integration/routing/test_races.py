@@ -249,9 +249,9 @@ async def test_capacity_holds_even_without_the_pools_lock(floor: Floor) -> None:
     barrier = asyncio.Barrier(8)
 
     async def decided_alone(tx: Tx) -> int:
-        proposals = await dispatcher._decide(tx.conn, "pool_support", tx.now)
+        decision = await dispatcher._decide(tx.conn, "pool_support", tx.now)
         await barrier.wait()
-        return (await apply_decision(tx, proposals)).made
+        return (await apply_decision(tx, decision)).made
 
     made = await asyncio.gather(*(floor.transact(decided_alone) for _ in range(8)))
     assert sorted(made) == [0] * 7 + [8]

@@ -88,23 +88,6 @@ async def test_who_has_handled_a_call_of_a_ticket_may_open_it(tx: Tx) -> None:
         await queries.ticket(tx.conn, ticket_id=bound.ticket_id, principal=other)
 
 
-async def test_what_is_restricted_is_counted_and_not_shown(tx: Tx) -> None:
-    card = await a_customer(tx, phone="+14155550100")
-    agent = await given.a_person(tx, "support")
-    caller = given.number("+14155550100")
-    shown = await given.a_bound_call(tx, caller)
-    hidden = await given.a_bound_call(tx, caller, queue="sales")
-    found = await queries.open_tickets_of(tx.conn, customer_id=card.id, limit=5, principal=agent)
-    assert ([ticket.id for ticket in found.items], found.restricted) == ([shown.ticket_id], 1)
-    without = await queries.open_tickets_of(
-        tx.conn, customer_id=card.id, limit=5, principal=agent, but_not=shown.ticket_id
-    )
-    assert (without.items, without.restricted) == ([], 1)
-    lead = await given.a_person(tx, role=Role.SUPERVISOR)
-    everything = await queries.open_tickets_of(tx.conn, customer_id=card.id, limit=1, principal=lead)
-    assert ([ticket.id for ticket in everything.items], everything.restricted) == ([hidden.ticket_id], 0)
-
-
 async def test_the_ticket_of_a_call_with_its_last_note(tx: Tx) -> None:
     bound = await given.a_bound_call(tx)
     by = given.actor(await given.a_person(tx))
