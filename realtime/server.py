@@ -13,6 +13,7 @@ seems connected would be offered calls that nobody sees.
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -397,16 +398,17 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
                 self._fresh.pop(eio_sid, None)
                 metrics.socket_refused.labels("handshake_timeout").inc()
                 await self.end(eio_sid)
-        sockets: dict[int, list[DeskSocket]] = {}
         for desk in list(self.desks.values()):
-            sockets.setdefault(desk.principal.user_id, []).append(desk)
             if self._is_gone(desk.eio_sid):
                 await self._forget(desk)
             elif self.eio.sockets[desk.eio_sid].queue.qsize() > MAX_BACKLOG:
                 metrics.socket_refused.labels("slow").inc()
                 await self.cut(desk)
-        for desks in sockets.values():
-            for desk in sorted(desks, key=lambda desk: desk.since)[:-MAX_SOCKETS_PER_USER]:
+        # Counted first: a list for each of thousands of people, twice a second, would keep the garbage collector busy.
+        held = Counter(desk.principal.user_id for desk in self.desks.values())
+        for user_id in [user_id for user_id, sockets in held.items() if sockets > MAX_SOCKETS_PER_USER]:
+            desks = sorted((d for d in self.desks.values() if d.principal.user_id == user_id), key=lambda d: d.since)
+            for desk in desks[:-MAX_SOCKETS_PER_USER]:
                 metrics.socket_refused.labels("crowd").inc()
                 await self.cut(desk)
 

@@ -33,10 +33,14 @@ class Room:
     body: bytes = b""
     tries: int = 0
 
-    def on_event(self, _: Desk, body: bytes) -> None:
+    def on_event(self, desk: Desk, body: bytes) -> None:
         if body.startswith(b'["queue_stats"'):
             self.heard.setdefault(body, []).append(time.perf_counter())
             self.body = body
+        elif not body.startswith(b'["snapshot"') and (seq := orjson.loads(body)[1].get("seq")) is not None:
+            desk.emit(
+                b'["ack",{"seq":%d}]' % seq
+            )  # as every desk does: what is not acknowledged comes again each second
 
     async def sit_down(self, person: tuple[int, str], gate: asyncio.Semaphore, *, with_ticket: bool) -> None:
         """As a page does: again after a moment when the server is too busy."""
