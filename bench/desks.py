@@ -42,13 +42,14 @@ async def main() -> int:
     limit = raise_file_limit()
     async with servers(report) as running:
         counts = [count for count in size.counts if report.options.only in (None, str(count))]
-        people = await centre.furnish(await running.create_migrated("product"), agents=max(counts), customers=100)
         for count in counts:
             if count + 500 > limit:
                 report.note(f"{count} desks: left out, a process may only have {limit} files open")
                 continue
-            ours = await of_product(report, running, people[:count], size)
-            peer = await of_node(report, people[:count], size, ours["body"])
+            # As many people as sit down: who is at work without a desk is looked for, and that is no idle desk's doing.
+            people = await centre.furnish(await running.create_migrated("product"), agents=count, customers=100)
+            ours = await of_product(report, running, people, size)
+            peer = await of_node(report, people, size, ours["body"])
             judge(report, count, ours, peer)
     say(f"written: {report.write().name}")
     return 0

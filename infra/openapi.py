@@ -286,7 +286,7 @@ async def _authorise(operation: Operation, principal: Principal | None, resource
         raise Unauthenticated
     if principal.role not in operation.roles:
         raise Forbidden("Your role does not allow this.")
-    await resources.limiter.hit(API_PER_PRINCIPAL, "api", str(principal.user_id))
+    await resources.limiter.hit_in_lots(API_PER_PRINCIPAL, "api", str(principal.user_id))
 
 
 def _encode(adapter: TypeAdapter[Any] | None, result: Any) -> Any:

@@ -74,6 +74,9 @@ class Push:
         """Effect: who views the ticket, has its call, has it or has just lost it, hears of the change."""
         async with self._database.acquire() as conn:
             agents = [row["agent_id"] for row in await conn.fetch(sql.AGENTS_OF_TICKET, event.ticket_id, event.version)]
+            is_new = event.version == 1  # nobody can have it open yet
+            if is_new and not agents:
+                return
             try:
                 summary = await tickets.summary(conn, ticket_id=event.ticket_id)
             except TicketNotFound:

@@ -52,6 +52,37 @@ async def test_two_replicas_share_one_limit(redis: Redis, redis_url: str) -> Non
         assert await _room(first) == 0, "what this process has seen is not forgotten"
 
 
+async def test_in_lots_two_replicas_still_share_one_limit(redis: Redis, redis_url: str) -> None:
+    """120 a minute come in lots of two: never more than the limit, and at most one lot each is held back."""
+    limit = parse("120 per minute")
+    async with aclosing(RateLimiter(redis_url)) as first, aclosing(RateLimiter(redis_url)) as second:
+        for limiter, hits in ((first, 61), (second, 58)):
+            for _ in range(hits):
+                await limiter.hit_in_lots(limit, "test", "a")
+        with pytest.raises(RateLimited):
+            await second.hit_in_lots(limit, "test", "a")
+        await first.hit_in_lots(limit, "test", "a")  # the second of its last lot
+        with pytest.raises(RateLimited) as caught:
+            await first.hit_in_lots(limit, "test", "a")
+        assert caught.value.retry_after_s == 1
+
+
+async def test_in_lots_redis_is_asked_once_a_lot(redis: Redis, redis_url: str) -> None:
+    async with aclosing(RateLimiter(redis_url)) as limiter:
+        before = (await redis.info("stats"))["total_commands_processed"]
+        for _ in range(100):
+            await limiter.hit_in_lots(parse("1200 per minute"), "test", "a")
+        assert (await redis.info("stats"))["total_commands_processed"] - before < 100
+
+
+async def test_in_lots_this_process_counts_each(limiter: RateLimiter) -> None:
+    for _ in range(3):
+        await limiter.hit_in_lots(THREE, "test", "a")
+    with pytest.raises(RateLimited):
+        await limiter.hit_in_lots(THREE, "test", "a")
+    await limiter.hit_in_lots(THREE, "test", "b")
+
+
 async def test_only_failures_count(limiter: RateLimiter) -> None:
     async def attempt(error: Exception | None) -> None:
         async with limiter.only_failures(THREE, "test", "a"):

@@ -1,6 +1,7 @@
 """Desks at the wire: a bare Engine.IO/Socket.IO client that can also misbehave, and one that keeps the protocol as the browser does."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from tests.stack import Stack
 
 PATH: Final = "/socket.io/?EIO=4&transport=websocket"
 DEADLINE_S: Final = 4.0
+ACK_EVERY_S: Final = 0.1
 
 
 class Closed(Exception):
@@ -141,6 +143,8 @@ class Desk:
     sid: str = ""
     is_lost: bool = False
     _listener: asyncio.Task[None] | None = None
+    _acknowledging: asyncio.Task[None] | None = None
+    _to_ack: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(self, last_seq: int | None = None) -> None:
@@ -149,6 +153,16 @@ class Desk:
         assert outcome == "connected", answer
         self.sid = answer["sid"]
         self._listener = asyncio.create_task(self._listen())
+        self._acknowledging = asyncio.create_task(self._acknowledge())
+
+    async def _acknowledge(self) -> None:
+        """As the page does: at once, then at most each tenth of a second, with the newest number."""
+        with contextlib.suppress(Closed, aiohttp.ClientError, ConnectionError):
+            while True:
+                await self._to_ack.wait()
+                self._to_ack.clear()
+                await self.wire.emit("ack", {"seq": self.seq})
+                await asyncio.sleep(ACK_EVERY_S)
 
     async def _listen(self) -> None:
         try:
@@ -164,7 +178,7 @@ class Desk:
                         self.seq = event["seq"]
                     is_numbered = event["type"] == "snapshot" or event["seq"] is not None
                     if self.acks and is_numbered and self.seq is not None:  # a board may come before the snapshot
-                        await self.wire.emit("ack", {"seq": self.seq})
+                        self._to_ack.set()
                 self._news.set()
         except (Closed, aiohttp.ClientError):
             self.is_lost = True
@@ -196,7 +210,8 @@ class Desk:
         return data
 
     async def close(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+        tasks = [task for task in (self._listener, self._acknowledging) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.wire.close()

@@ -82,6 +82,14 @@ test("events of one turn are acknowledged with one number", async () => {
   expect(cached?.offers.map(({ offer_id }) => offer_id)).toEqual([11, 12]);
 });
 
+test("two hundred events at once are acknowledged with a few numbers, the last one too", async () => {
+  open();
+  await eventually(() => expect(acks).toEqual([10]));
+  for (let seq = 11; seq <= 210; seq += 1) send(popAt(seq));
+  await eventually(() => expect(acks.at(-1)).toBe(210));
+  expect(acks.length).toBeLessThan(12);
+});
+
 test("a repeated event is acknowledged again and told to nobody", async () => {
   const told: string[] = [];
   open(({ type, seq }) => told.push(`${type} ${seq}`));

@@ -31,6 +31,8 @@ export interface LiveOptions {
 
 const BACKOFF_MS = [200, 500, 1000, 2000, 4000];
 const POLL_MS = 5000;
+/** A desk that was away gets hundreds of events at once, and the server takes 50 packets a second. */
+const ACK_EVERY_MS = 100;
 
 type DeskSocket = Socket<ServerToClient, ClientToServer>;
 
@@ -43,7 +45,8 @@ export class LiveConnection {
   private ticket = "";
   private attempts = 0;
   private hasSnapshot = false;
-  private ackQueued = false;
+  private ackTimer: ReturnType<typeof setTimeout> | undefined;
+  private ackedAt = 0;
   private stopped = true;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private pollTimer: ReturnType<typeof setInterval> | undefined;
@@ -81,6 +84,8 @@ export class LiveConnection {
     globalThis.removeEventListener("online", this.retryNow);
     globalThis.removeEventListener("offline", this.onOffline);
     clearTimeout(this.retryTimer);
+    clearTimeout(this.ackTimer);
+    this.ackTimer = undefined;
     clearInterval(this.pollTimer);
     this.pollTimer = undefined;
     this.socket.disconnect();
@@ -125,13 +130,15 @@ export class LiveConnection {
   }
 
   private queueAck(): void {
-    if (this.ackQueued) return;
-    this.ackQueued = true;
-    queueMicrotask(() => {
-      this.ackQueued = false;
-      const seq = this.options.read()?.seq;
-      if (seq !== undefined && this.socket.connected) this.socket.emit("ack", { seq });
-    });
+    this.ackTimer ??= setTimeout(
+      () => {
+        this.ackTimer = undefined;
+        this.ackedAt = performance.now();
+        const seq = this.options.read()?.seq;
+        if (seq !== undefined && this.socket.connected) this.socket.emit("ack", { seq });
+      },
+      Math.max(0, this.ackedAt + ACK_EVERY_MS - performance.now()),
+    );
   }
 
   private async attempt(): Promise<void> {
