@@ -66,7 +66,12 @@ async def prometheus(folder: Path, targets: tuple[str, ...]) -> AsyncIterator[st
         yield url
     finally:
         process.terminate()
-        await process.wait()
+        try:
+            async with asyncio.timeout(20):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 async def ask(url: str, query: str) -> list[dict[str, Any]]:

@@ -56,10 +56,10 @@ async def leaks(stack: Stack, books: Books) -> list[str]:
 
 async def _places(stack: Stack) -> dict[str, str]:
     places = {f"log of {program.name}": program.said() for program in (*stack.webs, *stack.workers)}
-    async with aiohttp.ClientSession() as http:
-        for url in stack.replicas:
-            async with http.get(f"{url}/metrics") as answer:
-                places[f"metrics of {url}"] = await answer.text()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+        for where in stack.scraped:
+            async with http.get(f"http://{where}/metrics") as answer:
+                places[f"metrics of {where}"] = await answer.text()
     async with RedisClient.from_url(f"unix://{stack.redis.server.where}") as client:
         keys = [key.decode(errors="replace") async for key in client.scan_iter(count=1000)]
     events = await stack.fetch("SELECT body::text AS body FROM events")
