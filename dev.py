@@ -105,6 +105,9 @@ def run(args: argparse.Namespace) -> int:
     command = [str(VENV / "bin" / "ringdesk"), "up", "--port", str(args.port)]
     command += ["--data-dir", os.path.abspath(args.data_dir), "--broker", args.broker]
     command += ["--no-demo"] if args.no_demo else []
+    if sys.dont_write_bytecode:  # asked for to keep folders clean; a start that compiles everything takes twice as long
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(STATE / "pycache"))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 (with the full path as argument 0: Python finds its environment by it)
 

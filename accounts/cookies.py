@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp_session import AbstractStorage, Session
 
 from accounts.model import SESSION_ABSOLUTE
+from core.loopback import LOCAL_HOSTS
 from core.principal import Principal
-from infra.http import LOCAL_HOSTS
 
 PRINCIPAL_FIELD: Final = "principal"
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")

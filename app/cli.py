@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from importlib.metadata import version
 from pathlib import Path
@@ -90,15 +92,18 @@ def up(
     demo: Demo data, simulator and background traffic at /demo; --no-demo for an empty installation.
     log_level: DEBUG, INFO, WARNING or ERROR.
     """
+    # aiohttp reads the machine's certificates when it is imported: a tenth of a second in which Python can go on.
+    threading.Thread(target=importlib.import_module, args=("aiohttp",), daemon=True).start()
     from app import up as module
-    from infra.telemetry import configure_logging
 
     if demo is None:
         demo = "RINGDESK_TWILIO_ACCOUNTS" not in os.environ
     if log_level is None and "RINGDESK_LOG_LEVEL" not in os.environ:
         log_level = "WARNING"
-    settings = load_settings(port=port, host=host, data_dir=data_dir, broker=broker, demo=demo, log_level=log_level)
-    configure_logging(level=settings.log_level, json="RINGDESK_LOG_JSON" in os.environ and settings.log_json)
+    log_json = None if "RINGDESK_LOG_JSON" in os.environ else False
+    settings = load_settings(
+        port=port, host=host, data_dir=data_dir, broker=broker, demo=demo, log_level=log_level, log_json=log_json
+    )
     return run(module.up(settings))
 
 

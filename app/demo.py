@@ -9,12 +9,10 @@ from aiohttp import web
 
 from accounts import queries as accounts
 from accounts.passwords import hash_password, is_right
-from app.apply import apply
-from app.org import read_org
-from app.settings import LOOPBACK
 from core import demo_account
 from core.errors import RingdeskError
 from core.ids import UserId
+from core.loopback import LOOPBACK
 from customers import service as customers
 from infra.http import HttpProblem, json_response
 from infra.openapi import MAX_BODY
@@ -33,6 +31,9 @@ async def seed(outbox: Outbox, password: str = demo_account.PASSWORD) -> bool:
     async with outbox.database.acquire() as conn:
         if await conn.fetchval("SELECT EXISTS (SELECT 1 FROM queues)"):
             return False
+    from app.apply import apply  # here, since only the first start needs them
+    from app.org import read_org
+
     org = read_org(FOLDER / "org.yaml")
     # One hash for all: they share the password, and hashing it twelve times would only cost the first start two seconds.
     shared_hash = await hash_password(password)

@@ -18,7 +18,6 @@ from cti.http import Telephony, WaitState
 from cti.lines import Lines
 from cti.reconcile import Reconciler
 from cti.twilio_api import TwilioApi
-from infra.broker import RabbitBroker
 from infra.bus import Broker
 from infra.local_broker import LocalBroker
 from infra.outbox import Outbox
@@ -74,6 +73,8 @@ async def open_broker(url: str | None) -> AsyncIterator[Broker]:
         async with LocalBroker() as local:
             yield local
     else:
+        from infra.broker import RabbitBroker  # here, since only RabbitMQ needs aio-pika, whose import takes a while
+
         async with RabbitBroker(url) as rabbit:
             yield rabbit
 

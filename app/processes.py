@@ -11,9 +11,9 @@ import structlog
 from app.demo import refuse_known_passwords
 from app.operations import operations_app
 from app.parts import Parts, open_parts
-from app.run import keep_what_started, running, stop_on_signals, web_loops, worker_loops
+from app.run import running, web_loops, worker_loops
 from app.settings import Settings
-from app.up import listen, say
+from app.start import keep_what_started, listen, say, stop_on_signals
 from app.web import build_app, serving
 from infra.bus import BrokerUnavailable
 from infra.migrate import require_schema
@@ -55,6 +55,7 @@ async def web(settings: Settings, database_url: str, redis_url: str, rabbitmq_ur
         app = await build_app(parts)
         loops = [*web_loops(parts), ("after commit", parts.resources.outbox.run()), ("topology", _declare(parts))]
         failed = await stack.enter_async_context(running(loops, stop))
+        stack.push_async_callback(parts.resources.outbox.drain, 1)
         await stack.enter_async_context(serving(app, listener))
         keep_what_started()
         say(f"ringdesk web ready {listener.getsockname()[1]}")
@@ -85,6 +86,7 @@ async def worker(settings: Settings, database_url: str, redis_url: str, rabbitmq
             await stack.enter_async_context(serving(operations_app(parts.resources), listener))
             say(f"  operations http://{settings.host}:{listener.getsockname()[1]}/metrics")
         failed = await stack.enter_async_context(running(loops, stop))
+        stack.push_async_callback(parts.resources.outbox.drain, 1)
         keep_what_started()
         say("ringdesk worker ready")
         with contextlib.suppress(asyncio.CancelledError):

@@ -6,8 +6,6 @@ the process down with a non-zero exit, so that its supervisor starts it again.
 
 import asyncio
 import contextlib
-import gc
-import signal
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
@@ -84,17 +82,3 @@ async def running(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def keep_what_started() -> None:
-    """At the end of a start: what is there lives as long as the process, so the garbage collector never walks it again.
-
-    A full collection over 100,000 objects of modules and models would stall every answer for a twentieth of a second."""
-    gc.collect()
-    gc.freeze()
-
-
-def stop_on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)

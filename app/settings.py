@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -19,11 +19,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core import demo_account
+from core.loopback import LOCAL_HOSTS, LOOPBACK
 from cti.signature import TwilioAccount
 from infra import crashpoints
-from infra.http import LOCAL_HOSTS
-
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 class Settings(BaseSettings):

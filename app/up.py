@@ -2,56 +2,22 @@
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
-import socket
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
-from app.demo import Demo, refuse_known_passwords, seed
 from app.embedded import Server, embedded_postgres, embedded_valkey, find_rabbitmq, private_rabbitmq
-from app.parts import open_parts
-from app.run import keep_what_started, running, stop_on_signals, web_loops, worker_loops
 from app.settings import Settings
-from app.web import build_app, serving
-from core.errors import RingdeskError
-from infra.bus import BrokerUnavailable
-from infra.migrate import migrate
+from app.start import CannotStart, hidden, listen, say, say_part, stop_on_signals, uncollected
 
 RUN_FILE: Final = "run.json"
-
-
-class CannotStart(RingdeskError):
-    code, title = "cannot_start", "Ringdesk cannot start"
-
-
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - these lines are the command's output
-
-
-def say_part(name: str, where: str, seconds: float, detail: str = "") -> None:
-    say(f"  {name:<10} {where:<44} {seconds:5.1f} s{f'  {detail}' if detail else ''}")
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind first: a used port is said before anything is started."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise CannotStart(
-            f"Port {port} on {host} is in use or not allowed ({error.strerror}). Choose another with --port, or --port 0 for a free one."
-        ) from None
-    listener.setblocking(False)
-    return listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +100,13 @@ async def stack_later(stack: AsyncExitStack, manager: contextlib.AbstractAsyncCo
     return await stack.enter_async_context(manager)
 
 
+def _import_service() -> ModuleType:
+    with uncollected():
+        with hidden("aio_pika", "requests", "websocket"):  # 0.2 s
+            importlib.import_module("socketio")
+        return importlib.import_module("app.all_in_one")
+
+
 async def up(settings: Settings) -> int:
     """Serve until a signal. Returns the exit code."""
     began = time.monotonic()
@@ -143,74 +116,12 @@ async def up(settings: Settings) -> int:
     port = listener.getsockname()[1]
     host = settings.host if ":" not in settings.host else f"[{settings.host}]"
     public_url = settings.public_url or f"http://{host}:{port}"
-    settings = _for_demo(settings, public_url)
     say(f"ringdesk starts, soon at {public_url}")
-    async with AsyncExitStack() as stack:
-        found = await stack.enter_async_context(servers(settings))
-        await _prepare_schema(found.database_url)
-        parts = await stack.enter_async_context(
-            open_parts(
-                settings, database_url=found.database_url, redis_url=found.redis_url, rabbitmq_url=found.rabbitmq_url, public_url=public_url
-            )
-        )  # fmt: skip
-        outbox = parts.resources.outbox
-        await refuse_known_passwords(parts.resources.database, settings.host, settings.public_url)
-        at = time.monotonic()
-        if settings.demo and await seed(outbox):
-            say_part("demo data", "demo/org.yaml, demo/customers.csv", time.monotonic() - at)
-            await parts.telephony.lines.refresh(parts.resources.database)
-        at = time.monotonic()
-        await _declare(parts.resources.broker, outbox.consumers)
-        say_part("broker", found.broker_note, time.monotonic() - at)
-        async with parts.resources.database.acquire() as conn:
-            from routing.model import LEASE_S
-            from routing.queries import GRANT_LEASES
-
-            await conn.execute(GRANT_LEASES, LEASE_S)
-        demo = Demo(public_url) if settings.demo else None
-        app = await build_app(parts, demo=demo.app if demo is not None else None)
-        loops = [*web_loops(parts), *worker_loops(parts), ("after commit", outbox.run())]
-        loops += [(f"{server.where}", _until_ended(server)) for server in found.embedded]
-        failed = await stack.enter_async_context(running(loops, stop))
-        await stack.enter_async_context(serving(app, listener))
-        write_run_file(settings.data_dir, found, public_url)
-        keep_what_started()
-        if demo is not None:
-            stack.push_async_callback(demo.traffic.stop)
-            await demo.traffic.start()
-        say_part("all", public_url, time.monotonic() - began)
-        if demo is not None:
-            say(f"open {public_url}/demo")
-        say(f"ringdesk ready {public_url}")
-        await stop.wait()
-        say("ringdesk stops")
-    await outbox.drain(1)
-    for name in failed:
-        print(f"ringdesk: {name} ended unexpectedly; see the log above", file=sys.stderr)  # noqa: T201
-    return 1 if failed else 0
-
-
-def _for_demo(settings: Settings, public_url: str) -> Settings:
-    if settings.demo and settings.twilio_api_base is None and settings.twilio_accounts is None:
-        return settings.model_copy(update={"twilio_api_base": f"{public_url}/demo/twilio"})
-    return settings
-
-
-async def _prepare_schema(url: str) -> None:
-    at = time.monotonic()
-    applied = await migrate(url)
-    if applied:
-        say_part("schema", f"{applied} migrations applied", time.monotonic() - at)
-
-
-async def _declare(broker: object, consumers: object) -> None:
-    """RabbitMQ may still be on its way when its address was given; publishing and consuming wait for it by themselves."""
-    with contextlib.suppress(BrokerUnavailable):
-        await broker.declare(consumers, [])  # type: ignore[attr-defined]
-
-
-async def _until_ended(server: Server) -> None:
-    raise CannotStart(await server.ended())
+    # Importing the service takes longer than a second start of the servers: one goes on beside the other.
+    service = asyncio.create_task(asyncio.to_thread(_import_service), name="import")
+    async with servers(settings) as found:
+        code: int = await (await service).serve(settings, found, listener, public_url, stop=stop, began=began)
+    return code
 
 
 def write_run_file(data_dir: Path, found: Servers, public_url: str) -> None:

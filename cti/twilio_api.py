@@ -6,6 +6,7 @@ a 429 or a 5xx means *unknown*: the caller of this module looks the leg up befor
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,7 +59,7 @@ class TwilioApi:
     def _client(self, account_sid: str) -> "Client":
         client = self._clients.get(account_sid)
         if client is None:
-            from twilio.rest import Client  # 0.3 s to import: not before the first call needs it
+            from twilio.rest import Client
 
             account = self._accounts.get(account_sid)
             if account is None:
@@ -76,6 +77,10 @@ class TwilioApi:
 
     @contextlib.asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
+        if (
+            not self._clients
+        ):  # a third of a second to import: not at the start, and not on the loop, where all would wait
+            await asyncio.to_thread(_import_library)
         from aiohttp import ClientError
         from twilio.base.exceptions import TwilioException, TwilioRestException
 
@@ -120,6 +125,11 @@ class TwilioApi:
         async with self._asking():
             found = await self._client(account_sid).calls.list_async(start_time_after=since, limit=limit)
         return [call for call in map(_call_of, found) if call.direction == "inbound"]
+
+
+def _import_library() -> None:
+    for part in ("twilio.rest.api.v2010", "twilio.http.async_http_client"):
+        importlib.import_module(part)
 
 
 def _transport() -> Any:

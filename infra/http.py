@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from core.errors import Invalid, RateLimited, RingdeskError, Unavailable
+from core.loopback import LOCAL_HOSTS
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
 from infra.telemetry import metrics
 
@@ -174,9 +175,6 @@ def security_headers_middleware(public_url: str) -> Middleware:
         return response
 
     return middleware
-
-
-LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
 def allowed_origins(public_url: str) -> frozenset[str]:

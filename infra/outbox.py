@@ -367,12 +367,15 @@ class Outbox:
 
     async def run(self, *, workers: int = 8) -> None:
         """Run for ever: after-commit jobs, completion marks, and (unless another process does it) the relay."""
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(workers):
-                tasks.create_task(self._work())
-            tasks.create_task(self._mark_done())
-            if self._relay:
-                tasks.create_task(self._run_relay())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(workers):
+                    tasks.create_task(self._work())
+                tasks.create_task(self._mark_done())
+                if self._relay:
+                    tasks.create_task(self._run_relay())
+        finally:
+            await self._flush_done()  # or the relay would repeat in another process what this one did last
 
     async def _work(self) -> None:
         while True:
@@ -408,7 +411,7 @@ class Outbox:
             log.warning("effects not marked done; they will be repeated", count=len(done))
 
     async def drain(self, timeout_s: float = 5) -> None:
-        """Finish what is queued (shutdown, tests)."""
+        """Finish what is queued while `run` runs (shutdown, tests)."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._queue.join()
