@@ -4,10 +4,6 @@ inline  in the same transaction: what must never be missing beside the fact     
 effect  after commit, repeatable, talks to the outside; repeated by the broker   wake    tells the pool's dispatcher to look
 """
 
-from functools import partial
-
-from redis.asyncio import Redis
-
 from core.events import (
     AgentFreed,
     AgentPresenceChanged,
@@ -18,7 +14,6 @@ from core.events import (
     CallEnded,
     CallQueued,
     CallRequeued,
-    CustomerChanged,
     OfferAccepted,
     OfferCreated,
     OfferEnded,
@@ -31,7 +26,6 @@ from core.events import (
 )
 from cti import service as cti
 from cti.commands import Commands
-from customers import cache as cards
 from infra.outbox import Reaction, effect, inline, state, wake
 from realtime import desk_log, notes
 from realtime.push import Push
@@ -39,7 +33,7 @@ from routing import service as routing
 from ticketing import service as ticketing
 
 
-def reactions(*, commands: Commands, push: Push, redis: Redis) -> tuple[Reaction, ...]:
+def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
     return (
         # a call comes in
         inline("customers.identify+ticketing.bind", CallQueued, ticketing.bind),
@@ -78,5 +72,4 @@ def reactions(*, commands: Commands, push: Push, redis: Redis) -> tuple[Reaction
         inline("realtime.log", AgentPresenceChanged, desk_log.on_presence_changed),
         effect("realtime.push_presence", AgentPresenceChanged, push.to_agent),
         effect("realtime.push_ticket", TicketChanged, push.ticket_changed),
-        effect("customers.forget_card", CustomerChanged, partial(cards.forget, redis)),
     )

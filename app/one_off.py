@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from app.choreography import reactions
-from app.parts import open_redis
 from cti.commands import Commands
 from cti.lines import Lines
 from cti.twilio_api import TwilioApi
@@ -20,11 +19,7 @@ async def one_off(database_url: str) -> AsyncIterator[Outbox]:
     """Transactions with the full choreography, but nothing runs after commit here: the service's relay takes the rows."""
     async with open_database(database_url, size=2, application="ringdesk command") as database, LocalBroker() as broker:
         outbox = Outbox(database, broker, relay=False, starts_effects=False)
-        redis = open_redis("redis://127.0.0.1:1")  # never connected to: effects do not run here
         server = DeskServer(outbox, public_url="http://127.0.0.1", replica="command", redis_url=None)
         commands = Commands(outbox, TwilioApi({}, None), Lines(), "")
-        outbox.react(reactions(commands=commands, push=Push(server, redis), redis=redis))
-        try:
-            yield outbox
-        finally:
-            await redis.aclose()
+        outbox.react(reactions(commands=commands, push=Push(server)))
+        yield outbox

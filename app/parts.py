@@ -112,9 +112,9 @@ async def open_parts(
         replica = f"{secrets.token_hex(4)}"
         server = DeskServer(outbox, public_url=public_url, replica=replica, redis_url=redis_url)
         stack.push_async_callback(server.aclose)
-        push = Push(server, redis)
+        push = Push(server)
         commands = Commands(outbox, twilio, lines, public_url)
-        outbox.react(reactions(commands=commands, push=push, redis=redis))
+        outbox.react(reactions(commands=commands, push=push))
         resources = Resources(database, outbox, broker, redis, limiter, public_url, VERSION, replica)
         yield Parts(
             settings,

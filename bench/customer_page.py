@@ -59,9 +59,9 @@ async def main() -> int:
             report.ratio(f"{name}: failures", row["failures"], 0)
         if len(found) == 2:
             ours, bare = found["with Redis"], found["Redis away"]
-            report.ratio("what the cache does: p99 with Redis to without", ours["p99"] / bare["p99"])
+            report.ratio("p99 with Redis to without", ours["p99"] / bare["p99"])
             report.ratio(
-                "what the cache does: processor time of Postgres with Redis to without",
+                "processor time of Postgres with Redis to without",
                 ours["postgres_ms"] / max(bare["postgres_ms"], 0.001),
             )
     say(f"written: {report.write().name}")

@@ -60,14 +60,12 @@ async def customers_by_identity(
 
 # --- one customer --------------------------------------------------------------------------------------------------
 
-CUSTOMER_CARD: Final = """
-SELECT c.id, c.name, c.tier, c.language, c.company, c.note, c.version,
+CARD_COLUMNS: Final = """c.id, c.name, c.tier, c.language, c.company, c.note, c.version,
        (SELECT array_agg((i.kind, i.value, i.label, i.verified_at, i.is_shared, i.extension, i.source)
                          ORDER BY i.kind = 'phone' DESC, i.is_shared, i.id)
-        FROM customer_identities i WHERE i.customer_id = c.id) AS identities
-FROM customers c
-WHERE c.id = $1
-"""
+        FROM customer_identities i WHERE i.customer_id = c.id) AS identities"""
+"""Of `customers c`, for `card_of`."""
+CUSTOMER_CARD: Final = f"SELECT {CARD_COLUMNS} FROM customers c WHERE c.id = $1"
 CUSTOMER_VERSION: Final = "SELECT version FROM customers WHERE id = $1"
 LOCK_CUSTOMER: Final = "SELECT version FROM customers WHERE id = $1 FOR UPDATE"
 
@@ -75,10 +73,10 @@ LOCK_CUSTOMER: Final = "SELECT version FROM customers WHERE id = $1 FOR UPDATE"
 async def customer_card(conn: Connection, *, customer_id: int) -> CustomerCard | None:
     """The customer and all identities in one query."""
     row = await conn.fetchrow(CUSTOMER_CARD, customer_id)
-    return None if row is None else _card(row)
+    return None if row is None else card_of(row)
 
 
-def _card(row: Any) -> CustomerCard:
+def card_of(row: Any) -> CustomerCard:
     return CustomerCard(
         CustomerId(row["id"]),
         row["name"],
@@ -268,7 +266,7 @@ WHERE c.id = x.id RETURNING c.id, c.version
 async def cards_by_external_id(conn: Connection, *, external_ids: Sequence[str]) -> dict[str, CustomerCard]:
     """The known ones among these, held until the transaction ends."""
     rows = await conn.fetch(CARDS_BY_EXTERNAL_ID, list(external_ids))
-    return {row["external_id"]: _card(row) for row in rows}
+    return {row["external_id"]: card_of(row) for row in rows}
 
 
 async def insert_customers(

@@ -33,7 +33,7 @@ PHONE_BACKEND: Final = web.AppKey("PHONE_BACKEND", dict)
 async def read_desk(conn: Connection, call: Call[Nothing]) -> Desk:
     """Everything the desk shows, as a socket's snapshot has it."""
     me = await me_of(conn, call.who.user_id)
-    return await pop.desk(conn, call.resources.redis, me=me, principal=call.who, now=call.resources.clock.now())
+    return await pop.desk(conn, me=me, principal=call.who, now=call.resources.clock.now())
 
 
 class VoiceTokenOut(BaseModel):
@@ -168,7 +168,7 @@ async def choose_ticket(tx: Tx, call: Call[ChosenTicket]) -> ScreenPop:
 
 
 async def _popped(tx: Tx, call: Call[Any], offer_id: int) -> ScreenPop:
-    found = await pop.screen_pop(tx.conn, call.resources.redis, offer_id=offer_id)
+    found = await pop.screen_pop(tx.conn, offer_id=offer_id)
     if found is None:
         raise NotFound("There is no such offer.")
     return found

@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from redis.asyncio import Redis
-
 from accounts.model import Me
 from core.ids import CallId, CustomerId, conference_name
 from core.phone import Number, NumberKind
@@ -36,13 +34,13 @@ OTHER_TICKETS = 5
 NOT_OVER = ("pending", "accepted", "wrapping")
 
 
-async def screen_pop(conn: Connection, redis: Redis, *, offer_id: int) -> ScreenPop | None:
+async def screen_pop(conn: Connection, *, offer_id: int) -> ScreenPop | None:
     """The pop of an offer for its agent; None when there is no such offer."""
     row = await conn.fetchrow(sql.POP, offer_id)
-    return None if row is None else await _pop(conn, redis, row)
+    return None if row is None else await _pop(conn, row)
 
 
-async def active_call(conn: Connection, redis: Redis, *, offer_id: int) -> ActiveCall | ClosedCall | None:
+async def active_call(conn: Connection, *, offer_id: int) -> ActiveCall | ClosedCall | None:
     """The call of an accepted offer as it stands on the desk."""
     row = await conn.fetchrow(sql.POP, offer_id)
     if row is None:
@@ -56,7 +54,7 @@ async def active_call(conn: Connection, redis: Redis, *, offer_id: int) -> Activ
     elif is_current and row["call_state"] in ("in_call", "on_hold"):
         state = row["call_state"]
     return ActiveCall(
-        pop=await _pop(conn, redis, row),
+        pop=await _pop(conn, row),
         state=state,
         conference=conference_name(row["call_id"]),
         connected_at=row["connected_at"],
@@ -68,12 +66,12 @@ async def active_call(conn: Connection, redis: Redis, *, offer_id: int) -> Activ
     )
 
 
-async def _pop(conn: Connection, redis: Redis, row: Any) -> ScreenPop:
+async def _pop(conn: Connection, row: Any) -> ScreenPop:
     viewer = Principal(row["agent_id"], Role(row["role"]), row["agent_name"], row["email"])
     ticket = await tickets.ticket_of_call(conn, call_id=CallId(row["call_id"]))
     assert ticket is not None  # by construction: no queued call without its ticket
     chosen = None if ticket.customer is None else ticket.customer.id
-    customer = await _customer(conn, redis, row, chosen, viewer)
+    customer = await _customer(conn, row, chosen, viewer)
     others, restricted = _other_tickets(ticket, customer.profile)
     counts = row["counts"] or {}
     return ScreenPop(
@@ -118,20 +116,20 @@ def _shown_number(row: Any) -> str | None:
     return row["from_value"] or row["from_raw"] or None
 
 
-async def _customer(conn: Connection, redis: Redis, row: Any, chosen: int | None, viewer: Principal) -> PopCustomer:
+async def _customer(conn: Connection, row: Any, chosen: int | None, viewer: Principal) -> PopCustomer:
     """What the number says, with evidence; and the profile of the one match or of who was chosen."""
     number = Number(NumberKind(row["from_kind"]), row["from_raw"], row["from_value"])
     found = await customers.identify(conn, number)
     profile = None
     if chosen is not None:
-        profile = await profile_of(conn, redis, customer_id=CustomerId(chosen), principal=viewer)
+        profile = await profile_of(conn, customer_id=CustomerId(chosen), principal=viewer)
         earlier = [contact for contact in profile.last_contacts if contact.call_id != row["call_id"]]
         profile = profile.model_copy(update={"last_contacts": earlier})
     match = found.match if found.match is not Match.NONE or chosen is None else Match.NONE
     return PopCustomer(match=match.value, candidates=list(found.candidates), profile=profile, chosen_id=chosen)
 
 
-async def desk(conn: Connection, redis: Redis, *, me: Me, principal: Principal, now: datetime) -> Desk:
+async def desk(conn: Connection, *, me: Me, principal: Principal, now: datetime) -> Desk:
     """A fresh snapshot. Its `seq` is read first: what happens meanwhile has a higher number and comes again."""
     is_agent = bool(await conn.fetchval(sql.IS_AGENT, principal.user_id))
     last, _ = await sql.head(conn, agent_id=principal.user_id)
@@ -139,10 +137,10 @@ async def desk(conn: Connection, redis: Redis, *, me: Me, principal: Principal, 
     calls: list[ActiveCall] = []
     for row in await conn.fetch(sql.OPEN_OFFERS, principal.user_id):
         if row["state"] == "pending":
-            pop = await screen_pop(conn, redis, offer_id=row["id"])
+            pop = await screen_pop(conn, offer_id=row["id"])
             offers += [] if pop is None else [pop]
         else:
-            call = await active_call(conn, redis, offer_id=row["id"])
+            call = await active_call(conn, offer_id=row["id"])
             calls += [call] if isinstance(call, ActiveCall) else []
     ticket_ids = [row["id"] for row in await conn.fetch(sql.MY_TICKETS, principal.user_id)]
     return Desk(
@@ -158,15 +156,15 @@ async def desk(conn: Connection, redis: Redis, *, me: Me, principal: Principal, 
     )
 
 
-async def payload(conn: Connection, redis: Redis, *, agent_id: int, row: Any) -> tuple[str, Any]:
+async def payload(conn: Connection, *, agent_id: int, row: Any) -> tuple[str, Any]:
     """(type, data) of one log row as it may be shown now; `noop` for what is over or gone."""
     kind = row["type"]
     if kind == "screen_pop":
-        pop = await screen_pop(conn, redis, offer_id=row["offer_id"])
+        pop = await screen_pop(conn, offer_id=row["offer_id"])
         if pop is not None and pop.state == "pending":
             return kind, pop
     elif kind == "call_changed":
-        call = await active_call(conn, redis, offer_id=row["offer_id"])
+        call = await active_call(conn, offer_id=row["offer_id"])
         if call is not None:
             return kind, call
     elif kind == "offer_ended":

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import structlog
 from pydantic import BaseModel
-from redis.asyncio import Redis
 
 from accounts.model import Me
 from core.events import Event, OfferCreated, TicketChanged
@@ -47,9 +46,8 @@ def envelope(seq: int | None, type_: str, at: datetime, data: Any) -> dict[str, 
 
 
 class Push:
-    def __init__(self, server: DeskServer, redis: Redis) -> None:
+    def __init__(self, server: DeskServer) -> None:
         self._server = server
-        self._redis = redis
         self._database = server.outbox.database
         self._locks: dict[int, asyncio.Lock] = {}
         self._boards: dict[str, tuple[list[dict[str, Any]], float]] = {}
@@ -108,7 +106,7 @@ class Push:
         messages = []
         for row in rows:
             try:
-                type_, data = await pop.payload(conn, self._redis, agent_id=agent_id, row=row)
+                type_, data = await pop.payload(conn, agent_id=agent_id, row=row)
             except AWAY:
                 raise
             except Exception:  # one row that cannot be shown must not hold up all that come after it
@@ -155,7 +153,7 @@ class Push:
             missed = await self._missed(conn, desk, last_seq)
             if missed is None:
                 me, now = await me_of(conn, agent_id), self._database.clock.now()
-                snapshot = await pop.desk(conn, self._redis, me=me, principal=desk.principal, now=now)
+                snapshot = await pop.desk(conn, me=me, principal=desk.principal, now=now)
                 missed, told = [envelope(None, "snapshot", snapshot.server_time, snapshot)], snapshot.seq
             else:
                 told = missed[-1]["seq"] if missed else last_seq or 0

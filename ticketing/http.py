@@ -180,7 +180,7 @@ def _version(given: int | None, call: Call[Any]) -> int:
 async def read_customer(conn: Connection, call: Call[Nothing]) -> Profile:
     """A customer with identities, open tickets and last contacts."""
     customer_id = CustomerId(call.id())
-    shown = await profile.profile(conn, call.resources.redis, customer_id=customer_id, principal=call.who)
+    shown = await profile.profile(conn, customer_id=customer_id, principal=call.who)
     await _audit_read(conn, call, customer_id, "customer.read")
     return shown
 

@@ -1,19 +1,16 @@
 """The customer as the pop and the customer page show them: card, open tickets, last contacts, timeline.
 
-A profile costs at most two queries. One reads what changes with every call, and the customer's version; the card comes from
-the cache if that has this version, else from the second query. Everything is for one reader: tickets they may not see are
-counted, and calls and notes of those are left out.
+A profile is one query, always of this moment: a cache of cards was measured and left out (ADR 0007). Everything is for one
+reader: tickets they may not see are counted, and calls and notes of those are left out.
 """
 # ruff: noqa: S608 - statements are put together from constants of this package only
 
 from typing import Final
 
-from redis.asyncio import Redis
-
 from core.ids import CustomerId
 from core.principal import Principal
-from customers import cache
 from customers.model import CustomerNotFound
+from customers.queries import CARD_COLUMNS, card_of
 from infra.postgres import Connection
 from ticketing.lists import read_cursor, write_cursor
 from ticketing.model import IdentityShown, LastContact, Profile, TimelineItem, TimelinePage
@@ -25,8 +22,8 @@ CONTACTS: Final = 10
 TICKETS_LOOKED_AT: Final = 100
 """Contacts are looked for in the tickets with the latest activity: a call makes its ticket one of those."""
 
-RECENT: Final = f"""
-SELECT c.version,
+PROFILE: Final = f"""
+SELECT {CARD_COLUMNS},
     (SELECT jsonb_agg(s ORDER BY s.updated_at DESC, s.id DESC) FROM (
         SELECT {COLUMNS} FROM tickets t {NAMES} WHERE t.customer_id = $3 AND t.{IS_OPEN} AND {VISIBLE}
         ORDER BY t.updated_at DESC, t.id DESC LIMIT {OPEN_TICKETS}) s) AS open_tickets,
@@ -80,14 +77,12 @@ ORDER BY at DESC, place DESC LIMIT $6
 """
 
 
-async def profile(conn: Connection, redis: Redis, *, customer_id: CustomerId, principal: Principal) -> Profile:
+async def profile(conn: Connection, *, customer_id: CustomerId, principal: Principal) -> Profile:
     """The profile as `principal` may see it. Raises CustomerNotFound."""
-    row = await conn.fetchrow(RECENT, *rights(principal), customer_id)
+    row = await conn.fetchrow(PROFILE, *rights(principal), customer_id)
     if row is None:
         raise CustomerNotFound
-    card = await cache.card(conn, redis, customer_id=customer_id, version=row["version"])
-    if card is None:
-        raise CustomerNotFound
+    card = card_of(row)
     return Profile(
         id=card.id,
         name=card.name,

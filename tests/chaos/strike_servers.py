@@ -17,7 +17,7 @@ from tests.chaos.loads import GERMAN, offered
 from tests.chaos.scene import Scene, Strike
 
 CLOSE_CALL: Final = "ticketing.close_call"
-FORGET_CARD: Final = "customers.forget_card"
+PUSH_TICKET: Final = "realtime.push_ticket"
 BACK_WITHIN_S: Final = 30.0
 
 # --- Postgres --------------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ async def late_commit_of_a_lower_id(scene: Scene) -> None:
         await conn.execute("SELECT nextval(pg_get_serial_sequence('events', 'id')) FROM generate_series(1, 50)")
         transaction = conn.transaction()
         await transaction.start()
-        event_id = await _plant(conn, "customer.changed", {"customer_id": 1, "version": 1}, FORGET_CARD)
+        event_id = await _plant(conn, "ticket.changed", {"ticket_id": 1, "version": 1}, PUSH_TICKET)
         await scene.load.answered(2)
         higher = await scene.stack.fetch(
             "SELECT 1 FROM deliveries WHERE event_id > $1 AND done_at IS NOT NULL", event_id
@@ -289,9 +289,9 @@ async def newer_version(scene: Scene) -> None:
     """Kept until somebody understands it, then done."""
     event_id = await _parked(
         scene,
-        "customer.changed",
-        {"customer_id": 1, "version": 1},
-        FORGET_CARD,
+        "ticket.changed",
+        {"ticket_id": 1, "version": 1},
+        PUSH_TICKET,
         v=99,
         reason="unknown event or version",
     )

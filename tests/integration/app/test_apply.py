@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
 
 from app import apply as organisation
 from app.apply import Change
@@ -46,8 +45,8 @@ TABLES = (
 
 
 @pytest.fixture
-async def floor(database: Database, outbox: Outbox, redis: Redis, clean: None) -> AsyncIterator[Floor]:
-    choreographed(outbox, redis)
+async def floor(database: Database, outbox: Outbox, clean: None) -> AsyncIterator[Floor]:
+    choreographed(outbox)
     opened = Floor(outbox, database)
     yield opened
     await opened.settle()

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
 
 from accounts import http as accounts
 from infra.outbox import Outbox
@@ -16,8 +15,8 @@ from tests.invariants import broken
 
 
 @pytest.fixture
-async def floor(database: Database, outbox: Outbox, redis: Redis, clean: None) -> AsyncIterator[Floor]:
-    choreographed(outbox, redis)
+async def floor(database: Database, outbox: Outbox, clean: None) -> AsyncIterator[Floor]:
+    choreographed(outbox)
     opened = Floor(outbox, database)
     yield opened
     await opened.settle()

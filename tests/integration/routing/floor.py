@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import orjson
-from redis.asyncio import Redis
 
 from accounts.model import User
 from accounts.queries import user_by_email
@@ -341,9 +340,9 @@ def _principal(user: User) -> Principal:
     return Principal(user.id, Role(user.role), user.name, user.email)
 
 
-def choreographed(outbox: Outbox, redis: Redis) -> None:
+def choreographed(outbox: Outbox) -> None:
     """All reactions but those that speak to the outside."""
     server = DeskServer(outbox, public_url="http://127.0.0.1", replica="test", redis_url=None)
     commands = Commands(outbox, TwilioApi({}, None), Lines(), "")
-    everything = reactions(commands=commands, push=Push(server, redis), redis=redis)
+    everything = reactions(commands=commands, push=Push(server))
     outbox.react([reaction for reaction in everything if reaction.kind != "effect"])

@@ -1,16 +1,16 @@
-"""The profile and the timeline: complete, for this reader only, in two queries, right without Redis."""
+"""The profile and the timeline: complete, for this reader only, in one query."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
-from redis.asyncio import Redis
 
 from core.ids import CustomerId
 from core.principal import Role
+from customers import service as customers
 from customers.model import CustomerNotFound
 from infra.outbox import Tx
-from tests.builders import a_customer
+from tests.builders import TESTER, a_customer
 from tests.integration.ticketing import given
 from ticketing import profile, service
 from ticketing.model import TimelineItem
@@ -18,7 +18,7 @@ from ticketing.model import TimelineItem
 MARIA = given.number("+14155550100")
 
 
-async def test_card_tickets_and_contacts(tx: Tx, redis: Redis) -> None:
+async def test_card_tickets_and_contacts(tx: Tx) -> None:
     agent = await given.a_person(tx, "support", name="Ava Chen")
     card = await a_customer(tx, name="Maria Lopez", phone="+14155550100", company="Acme")
     call_id = await given.a_stored_call(
@@ -32,7 +32,7 @@ async def test_card_tickets_and_contacts(tx: Tx, redis: Redis) -> None:
     )
     bound = await given.a_bound_call(tx, MARIA, call_id=call_id)
     await given.a_bound_call(tx, MARIA, queue="sales")
-    shown = await profile.profile(tx.conn, redis, customer_id=card.id, principal=agent)
+    shown = await profile.profile(tx.conn, customer_id=card.id, principal=agent)
     assert (shown.id, shown.name, shown.company, shown.version) == (card.id, "Maria Lopez", "Acme", 1)
     assert [(each.kind, each.value) for each in shown.identities] == [("phone", "+14155550100")]
     assert [ticket.id for ticket in shown.open_tickets] == [bound.ticket_id]
@@ -50,48 +50,40 @@ async def test_card_tickets_and_contacts(tx: Tx, redis: Redis) -> None:
         "talk_s": 61.5,
     }
     lead = await given.a_person(tx, role=Role.SUPERVISOR)
-    everything = await profile.profile(tx.conn, redis, customer_id=card.id, principal=lead)
+    everything = await profile.profile(tx.conn, customer_id=card.id, principal=lead)
     assert (len(everything.open_tickets), everything.restricted_tickets, len(everything.last_contacts)) == (2, 0, 2)
 
 
-async def test_a_customer_without_anything_and_no_customer(tx: Tx, redis: Redis) -> None:
+async def test_a_customer_without_anything_and_no_customer(tx: Tx) -> None:
     agent = await given.a_person(tx)
     card = await a_customer(tx)
-    shown = await profile.profile(tx.conn, redis, customer_id=card.id, principal=agent)
+    shown = await profile.profile(tx.conn, customer_id=card.id, principal=agent)
     assert (shown.open_tickets, shown.last_contacts, shown.restricted_tickets) == ([], [], 0)
     with pytest.raises(CustomerNotFound):
-        await profile.profile(tx.conn, redis, customer_id=CustomerId(10**12), principal=agent)
+        await profile.profile(tx.conn, customer_id=CustomerId(10**12), principal=agent)
 
 
-async def test_at_most_two_queries_and_one_when_the_card_is_cached(tx: Tx, redis: Redis) -> None:
+async def test_one_query_and_an_edit_is_seen_at_once(tx: Tx) -> None:
     agent = await given.a_person(tx, "support")
-    card = await a_customer(tx, phone="+14155550100")
+    card = await a_customer(tx, name="Maria Lopez", phone="+14155550100", email="maria@example.com")
     await given.a_bound_call(tx, MARIA)
-    counts = []
-    for _ in range(2):
-        statements: list[str] = []
-        with tx.conn.query_logger(lambda record, seen=statements: seen.append(record.query)):
-            await profile.profile(tx.conn, redis, customer_id=card.id, principal=agent)
-            await asyncio.sleep(0)
-        counts.append(len(statements))
-    assert counts == [2, 1]
+    statements: list[str] = []
+    with tx.conn.query_logger(lambda record: statements.append(record.query)):
+        before = await profile.profile(tx.conn, customer_id=card.id, principal=agent)
+        await asyncio.sleep(0)
+    assert len(statements) == 1
+    assert [each.value for each in before.identities] == ["+14155550100", "maria@example.com"]
+    await customers.update_customer(tx, card.id, version=1, changed={"name": "Marie"}, actor=TESTER)
+    after = await profile.profile(tx.conn, customer_id=card.id, principal=agent)
+    assert (after.name, after.version) == ("Marie", 2)
 
 
-async def test_right_with_redis_stopped(tx: Tx) -> None:
-    agent = await given.a_person(tx)
-    card = await a_customer(tx, name="Maria Lopez")
-    nowhere = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=0.1)
-    shown = await profile.profile(tx.conn, nowhere, customer_id=card.id, principal=agent)
-    await nowhere.aclose()
-    assert shown.name == "Maria Lopez"
-
-
-async def test_contacts_whose_calls_are_purged_keep_time_and_outcome(tx: Tx, redis: Redis) -> None:
+async def test_contacts_whose_calls_are_purged_keep_time_and_outcome(tx: Tx) -> None:
     agent = await given.a_person(tx, "support")
     card = await a_customer(tx, phone="+14155550100")
     bound = await given.a_bound_call(tx, MARIA)
     await service.on_call_ended(tx, given.ended(bound.call_id, "answered", at=tx.now))
-    (contact,) = (await profile.profile(tx.conn, redis, customer_id=card.id, principal=agent)).last_contacts
+    (contact,) = (await profile.profile(tx.conn, customer_id=card.id, principal=agent)).last_contacts
     assert (contact.call_id, contact.outcome, contact.at, contact.agent) == (bound.call_id, "answered", tx.now, None)
 
 
