@@ -26,6 +26,7 @@ from realtime.messages import (
 )
 from routing.explain import why_agent
 from routing.live import board, presence_of
+from routing.messages import QueueStats
 from ticketing import queries as tickets
 from ticketing.model import OPEN_STATES, Profile, TicketOfCall, TicketSummary
 from ticketing.profile import profile as profile_of
@@ -129,8 +130,12 @@ async def _customer(conn: Connection, row: Any, chosen: int | None, viewer: Prin
     return PopCustomer(match=match.value, candidates=list(found.candidates), profile=profile, chosen_id=chosen)
 
 
-async def desk(conn: Connection, *, me: Me, principal: Principal, now: datetime) -> Desk:
-    """A fresh snapshot. Its `seq` is read first: what happens meanwhile has a higher number and comes again."""
+async def desk(
+    conn: Connection, *, me: Me, principal: Principal, now: datetime, queues: list[QueueStats] | None = None
+) -> Desk:
+    """A fresh snapshot. Its `seq` is read first: what happens meanwhile has a higher number and comes again.
+
+    `queues`: the figures of the queues that this person may see, where they were read a moment ago."""
     is_agent = bool(await conn.fetchval(sql.IS_AGENT, principal.user_id))
     last, _ = await sql.head(conn, agent_id=principal.user_id)
     offers: list[ScreenPop] = []
@@ -149,7 +154,9 @@ async def desk(conn: Connection, *, me: Me, principal: Principal, now: datetime)
         offers=offers,
         calls=calls,
         tickets=await tickets.ticket_summaries(conn, ids=ticket_ids, principal=principal) if ticket_ids else [],
-        queues=await board(conn, now=now, agent_id=None if principal.is_lead else principal.user_id),
+        queues=queues
+        if queues is not None
+        else await board(conn, now=now, agent_id=None if principal.is_lead else principal.user_id),
         dispositions=[Disposition(**dict(row)) for row in await conn.fetch(sql.DISPOSITIONS)],
         seq=last,
         server_time=now,

@@ -28,6 +28,7 @@ from realtime import pop
 from realtime import queries as sql
 from realtime.server import NAMESPACE, DeskServer, DeskSocket
 from routing.live import board
+from routing.messages import QueueStats
 from ticketing import queries as tickets
 from ticketing.model import TicketNotFound
 
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 MAX_REPLAY: Final = 200
 REPEAT_S: Final = 1.0
+GREETED_WITHIN_S: Final = 15.0
+"""As long as the database is busy or away a new desk keeps its place; cut, it would only come back with a log-in more."""
 BOARD_S: Final = 1.0
 BOARD_AGAIN_S: Final = 5.0
 """Also unchanged, for who came between two changes."""
@@ -51,6 +54,8 @@ class Push:
         self._database = server.outbox.database
         self._locks: dict[int, asyncio.Lock] = {}
         self._boards: dict[str, tuple[list[dict[str, Any]], float]] = {}
+        self._stats: tuple[list[QueueStats], float] = [], 0.0
+        """The figures of all queues and until when they are fresh enough for a snapshot."""
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
@@ -142,9 +147,14 @@ class Push:
                 with no_stray_cancellation():
                     async with asyncio.timeout(5):
                         await self._start(desk, last_seq)
-            except Exception as error:
-                log.warning("desk not greeted", exc_info=None if isinstance(error, AWAY) else error)
-                await self._server.cut(desk)  # the client comes back
+            except AWAY as error:
+                log.warning("desk not greeted yet", error=type(error).__name__)
+                if monotonic() - desk.since > GREETED_WITHIN_S or not self._server.start_again(sid, last_seq):
+                    await self._server.cut(desk)  # the client comes back
+                await asyncio.sleep(0.05)
+            except Exception:
+                log.exception("desk not greeted")
+                await self._server.cut(desk)
 
     async def _start(self, desk: DeskSocket, last_seq: int | None) -> None:
         """First what is missing, then the agent's room, then what came in between: in order, and nothing falls through."""
@@ -153,7 +163,9 @@ class Push:
             missed = await self._missed(conn, desk, last_seq)
             if missed is None:
                 me, now = await me_of(conn, agent_id), self._database.clock.now()
-                snapshot = await pop.desk(conn, me=me, principal=desk.principal, now=now)
+                snapshot = await pop.desk(
+                    conn, me=me, principal=desk.principal, now=now, queues=self._fresh_stats(desk)
+                )
                 missed, told = [envelope(None, "snapshot", snapshot.server_time, snapshot)], snapshot.seq
             else:
                 told = missed[-1]["seq"] if missed else last_seq or 0
@@ -165,6 +177,13 @@ class Push:
                 between = await self._messages(conn, agent_id, told)
             for message in between:
                 await self._emit(message, desk.sid, here_only=True)
+
+    def _fresh_stats(self, desk: DeskSocket) -> list[QueueStats] | None:
+        """What the board read last, so that a thousand desks coming back do not count the same queues a thousand times."""
+        stats, fresh_until = self._stats
+        if monotonic() > fresh_until:
+            return None
+        return [queue for queue in stats if desk.queues is None or queue.key in desk.queues]
 
     async def _missed(self, conn: Connection, desk: DeskSocket, last_seq: int | None) -> list[dict[str, Any]] | None:
         """The rows since `last_seq`, without a gap; None when only a snapshot will do."""
@@ -196,7 +215,9 @@ class Push:
             return
         async with self._database.acquire() as conn:
             now = self._database.clock.now()
-            stats = [q.model_dump(mode="json") for q in await board(conn, now=now, agent_id=None)]
+            figures = await board(conn, now=now, agent_id=None)
+        self._stats = figures, monotonic() + BOARD_S
+        stats = [queue.model_dump(mode="json") for queue in figures]
         for room, queues in rooms.items():
             shown = [q for q in stats if queues is None or q["key"] in queues]
             before, at = self._boards.get(room, (None, 0.0))

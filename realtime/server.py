@@ -333,6 +333,13 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         """The next socket whose handshake is done, with the client's last sequence number."""
         return await self._started.get()
 
+    def start_again(self, sid: str, last_seq: int | None) -> bool:
+        """Back to the end of the line. False when that is full."""
+        if self._started.full():
+            return False
+        self._started.put_nowait((sid, last_seq))
+        return True
+
     # --- inbound ---------------------------------------------------------------------------------------------------------
 
     async def _on_ack(self, sid: str, data: Any) -> None:

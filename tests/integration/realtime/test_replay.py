@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from accounts import service as accounts
 from core.events import AgentPresenceChanged
@@ -111,6 +112,23 @@ async def test_database_away_asks_the_page_to_come_again(database_url: str, redi
             assert (outcome, answer["data"]) == ("refused", {"code": "ticket_invalid"})
             await link.set(Mode.PASS)
             await wire.close()
+
+
+async def test_desk_keeps_its_place_while_the_database_is_busy(live: Stack, ava: Person) -> None:
+    """Cut, it would come back with another ticket and make a busy database busier."""
+    async with live.parts.resources.database.acquire() as conn, conn.transaction():
+        await conn.execute("LOCK TABLE dispositions IN ACCESS EXCLUSIVE MODE")
+        with capture_logs() as logs:
+            async with ava.desk() as desk:
+                async with asyncio.timeout(10):
+                    while not any(entry["event"] == "desk not greeted yet" for entry in logs):  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+                assert not desk.of("snapshot")
+                await conn.execute("ROLLBACK")
+                await desk.get("snapshot")
+                assert not desk.is_lost
+                assert desk.sid in live.parts.server.desks
+                await conn.execute("BEGIN")
 
 
 # --- replay --------------------------------------------------------------------------------------------------------
