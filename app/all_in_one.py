@@ -54,14 +54,14 @@ async def serve(
         stack.push_async_callback(outbox.drain, 1)
         await stack.enter_async_context(serving(app, listener))
         write_run_file(settings.data_dir, found, public_url)
-        keep_what_started()
-        if demo is not None:
-            stack.push_async_callback(demo.traffic.stop)
-            await demo.traffic.start()
         say_part("all", public_url, time.monotonic() - began)
         if demo is not None:
             say(f"open {public_url}/demo")
         say(f"ringdesk ready {public_url}")
+        keep_what_started()  # a tenth of a second, for which nobody has to wait
+        if demo is not None:
+            stack.push_async_callback(demo.traffic.stop)
+            await demo.traffic.start()
         await stop.wait()
         say("ringdesk stops")
     for name in failed:

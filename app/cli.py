@@ -25,6 +25,8 @@ app = App(
 )
 user_app = App(name="user", help="People who log in.")
 app.command(user_app)
+rules_app = App(name="rules", help="Which call goes where: read, try out, put in force.")
+app.command(rules_app)
 deliveries_app = App(name="deliveries", help="Events that consumers could not finish.")
 app.command(deliveries_app)
 
@@ -205,6 +207,8 @@ def apply(file: Path, *, dry_run: bool = False, replace_rules: bool = False, dat
 
     async def main() -> int:
         org = read_org(file)
+        for warning in org.warnings:
+            out(f"look at {file}: {warning}")
         async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
             changes = await apply_org(tx, org, by=_who(), replace_rules=replace_rules, dry_run=dry_run)
             for change in changes:
@@ -286,6 +290,141 @@ def disable(email: str, *, data_dir: DataDir = Path(".data")) -> int:
         return 0
 
     return run(main())
+
+
+@rules_app.command(name="list")
+def list_rules(*, data_dir: DataDir = Path(".data")) -> int:
+    """List the versions, newest first; `*` marks the one in force."""
+    from app.one_off import one_off
+    from routing import queries
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
+            rows = await conn.fetch(queries.RULE_SETS, 50)
+        for row in rows:
+            mark = "*" if row["is_published"] else " "
+            out(
+                f"{mark}{row['version']:>5}  {row['created_at']:%Y-%m-%d %H:%M}  {row['origin']:<10} {row['created_by']}"
+            )
+        return 0
+
+    return run(main())
+
+
+@rules_app.command
+def show(
+    version: int | None = None,
+    *,
+    file: Path | None = None,
+    language: str = "en",
+    data_dir: DataDir = Path(".data"),
+) -> int:
+    """Say rules in words: of a file, of a version, or those in force. What is odd about them comes last.
+
+    Parameters
+    ----------
+    version: A version of `ringdesk rules list`; without it those in force.
+    file: An organisation file, which is not applied.
+    language: en or zh-CN.
+    """
+    from app.one_off import one_off
+    from core.texts import LANGUAGES
+    from routing import service
+
+    if language not in LANGUAGES:
+        return fail(f"ringdesk: --language is one of {', '.join(LANGUAGES)}.")
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
+            found = await _rules(conn, version, file)
+            sentences = await service.sentences(conn, found)
+            findings = [] if file is not None else await service.check_rules(conn, found)
+        for number, (rule, sentence) in enumerate(zip(found, sentences, strict=True), 1):
+            out(f"{number:>3}. {rule['name']}\n     {sentence[language]}")
+        for each in findings:
+            out(f"look at rule {each.rule!r}: {each.message}")
+        return 0
+
+    return run(main())
+
+
+@rules_app.command(name="dry-run")
+def dry_run_rules(
+    version: int | None = None, *, file: Path | None = None, last: int = 1000, data_dir: DataDir = Path(".data")
+) -> int:
+    """Which of the last calls other rules would have sent elsewhere. Changes nothing.
+
+    Parameters
+    ----------
+    version: A version of `ringdesk rules list`.
+    file: An organisation file, which is not applied.
+    last: How many calls to look back, at most 10,000.
+    """
+    from app.one_off import one_off
+    from routing.dry_run import MAX_LAST, dry_run
+
+    if (version is None) == (file is None):
+        return fail("ringdesk: say which rules: a version of `ringdesk rules list`, or --file org.yaml.")
+    if not 1 <= last <= MAX_LAST:
+        return fail(f"ringdesk: --last is from 1 to {MAX_LAST}.")
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
+            found = await dry_run(conn, await _rules(conn, version, file), last=last)
+        since = "" if found.since is None else f" since {found.since:%Y-%m-%d %H:%M} UTC"
+        out(f"{found.looked_at} calls{since}: {found.different} would go otherwise, {found.same} as they went")
+        if found.without_facts:
+            out(f"{found.without_facts} are too old to say")
+        for move in found.moves:
+            rules = move.before if move.before == move.after else f"{move.before} -> {move.after}"
+            out(f"{move.calls:>7}  {rules}: other {', '.join(move.changed)}")
+        for name in [name for name, calls in found.by_rule.items() if not calls]:
+            out(f"rule {name!r} would have taken none of them")
+        return 0
+
+    return run(main())
+
+
+@rules_app.command(name="publish")
+def publish_rules(version: int, *, data_dir: DataDir = Path(".data")) -> int:
+    """Put a version in force; an older one rolls back. Calls in line keep the rules they came with."""
+    from accounts.audit import audit
+    from app.one_off import one_off
+    from core.events import RulesetPublished
+    from core.principal import Actor
+    from infra.outbox import publish
+    from routing import service
+
+    async def main() -> int:
+        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            await service.publish_rule_set(tx, version)
+            await publish(tx, RulesetPublished(version=version))
+            actor = Actor("cli", name=_who())
+            await audit(tx, actor, "ruleset.publish", "ruleset", version, after={"version": version})
+        out(f"version {version} is in force")
+        return 0
+
+    return run(main())
+
+
+async def _rules(conn: Any, version: int | None, file: Path | None) -> list[dict[str, Any]]:
+    """Those of a file, of a version, or those in force. Raises NotFound, OrgFileInvalid."""
+    from app.org import read_org
+    from core.errors import NotFound
+    from routing import queries
+
+    if file is not None:
+        org = read_org(file)
+        for warning in org.warnings:
+            out(f"look at {file}: {warning}")
+        return org.rules
+    row = await (
+        conn.fetchrow(queries.PUBLISHED_RULES) if version is None else conn.fetchrow(queries.RULE_SET, version)
+    )
+    if row is None:
+        raise NotFound("No rules are in force." if version is None else f"There are no rules of version {version}.")
+    rules: list[dict[str, Any]] = row["rules"]
+    return rules
 
 
 @deliveries_app.command

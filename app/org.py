@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
@@ -23,6 +23,7 @@ from core.errors import RingdeskError
 from core.principal import Role
 from core.texts import Text
 from infra.phone import parse_number
+from routing.lint import Finding, RosterAgent, lint
 from routing.rules import check
 
 MAX_DEPTH = 80
@@ -124,16 +125,6 @@ class DispositionIn(Part):
     queue: Slug | None = None
 
 
-class OrgFile(Part):
-    organisation: Organisation = Organisation()
-    queues: list[QueueIn] = Field(min_length=1)
-    skills: list[SkillIn] = []
-    agents: list[AgentIn] = []
-    numbers: list[NumberIn] = []
-    dispositions: list[DispositionIn] = []
-    rules: list[dict[str, Any]] = [{"name": "default"}]
-
-
 @dataclass(frozen=True, slots=True)
 class FileFault:
     line: int
@@ -143,6 +134,22 @@ class FileFault:
     def __str__(self) -> str:
         parts = (f"line {self.line}" if self.line else "", self.place, self.message)
         return ": ".join(part for part in parts if part)
+
+
+class OrgFile(Part):
+    organisation: Organisation = Organisation()
+    queues: list[QueueIn] = Field(min_length=1)
+    skills: list[SkillIn] = []
+    agents: list[AgentIn] = []
+    numbers: list[NumberIn] = []
+    dispositions: list[DispositionIn] = []
+    rules: list[dict[str, Any]] = [{"name": "default"}]
+    _warnings: list[FileFault] = PrivateAttr(default_factory=list)
+
+    @property
+    def warnings(self) -> list[FileFault]:
+        """What somebody should look at, though the file may be applied."""
+        return self._warnings
 
 
 class OrgFileInvalid(RingdeskError):
@@ -187,7 +194,24 @@ def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
         raise OrgFileInvalid(name, faults) from None
     if faults := _cross_check(org, document):
         raise OrgFileInvalid(name, faults)
+    findings = lint_of(org)
+    if errors := [_of_finding(document, found) for found in findings if found.severity == "error"]:
+        raise OrgFileInvalid(name, errors)
+    org.warnings.extend(_of_finding(document, found) for found in findings)
     return org
+
+
+def lint_of(org: OrgFile) -> list[Finding]:
+    """What is odd about the rules of a file that is well formed."""
+    return lint(
+        org.rules,
+        offer_timeouts={queue.key: queue.offer_timeout_s for queue in org.queues},
+        roster=[RosterAgent(frozenset(agent.queues), agent.skills) for agent in org.agents],
+    )
+
+
+def _of_finding(document: Any, found: Finding) -> FileFault:
+    return _fault(document, found.place, f"rule {found.rule!r} {found.message}")
 
 
 TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"

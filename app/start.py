@@ -66,6 +66,7 @@ def keep_what_started() -> None:
     """At the end of a start: what is there lives as long as the process, so the garbage collector never walks it again.
 
     A full collection over 100,000 objects of modules and models would stall every answer for a twentieth of a second."""
+    gc.collect()
     gc.freeze()
 
 

@@ -129,9 +129,12 @@ async def _watch(
                     assert answer.status == 204
         heard = await listening
     if not heard["last_ms"]:
-        raise Failed(f"{name}: no broadcast reached all {len(people)} desks")
+        raise Failed(
+            f"{name}: no broadcast reached all {len(people)} desks; partly {heard['partly']}, lost {heard['lost']}, "
+            f"connecting took {connected}"
+        )
     row = report.add(
-        f"{len(people)} desks, {name}", side=name, desks=len(people), connect_s=connected["seconds"], tries=connected["tries"],
+        f"{len(people)} desks, {name}", side=name, desks=len(people), connect_s=connected["seconds"], tries=connected["tries"], cut=connected["cut"],
         rss_mb=round(after, 1), kb=round((after - before) * 1024 / len(people), 1), idle_cpu_of_a_core=round(idle, 4),
         last_ms=spread(heard["last_ms"]), median_ms=spread(heard["median_ms"]), broadcasts=len(heard["last_ms"]), partly=heard["partly"],
         lost=heard["lost"],

@@ -35,6 +35,13 @@ RULE_SET: Final = "SELECT version, rules, origin, created_by, created_at, publis
 RULE_SETS: Final = """
 SELECT version, origin, created_by, created_at, published_at, is_published FROM rule_sets ORDER BY version DESC LIMIT $1
 """
+RULE_SETS_BY_VERSION: Final = "SELECT version, rules FROM rule_sets WHERE version = ANY($1)"
+RECENT_ITEMS: Final = """
+SELECT id, call_id, ticket_id, entered_at, ruleset_version, facts FROM work_items ORDER BY id DESC LIMIT $1
+"""
+ROSTER: Final = """
+SELECT a.skills, ARRAY(SELECT q.queue_key FROM agent_queues q WHERE q.agent_id = a.id) AS queues FROM agents a WHERE a.is_active
+"""
 # Versions are numbered without gaps and one is published: whoever adds or publishes goes alone.
 LOCK_RULE_SETS: Final = "SELECT pg_advisory_xact_lock(hashtextextended('rule_sets', 0))"
 ADD_RULE_SET: Final = """
@@ -55,7 +62,7 @@ FIRST_QUEUE: Final = "SELECT key FROM queues WHERE is_active ORDER BY position, 
 QUEUES: Final = """
 SELECT key, name, within_s, target, offer_timeout_s, wrap_mode, wrap_s, pool_id FROM queues WHERE is_active ORDER BY position, key
 """
-SKILLS: Final = "SELECT key FROM skills ORDER BY key"
+SKILLS: Final = "SELECT key, name FROM skills ORDER BY key"
 
 # Item and its first stint in one round trip; a second delivery of the same call changes nothing.
 ADD_ITEM: Final = """

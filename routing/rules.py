@@ -243,12 +243,12 @@ def _bad_value(kind: Kind, op: str, value: Any) -> str | None:
         ok = isinstance(value, list) and len(value) == 2 and all(map(one, value)) and value[0] <= value[1]
         return None if ok else "`between` needs [low, high]"
     if op == "within_hours":
-        ok = isinstance(value, list) and len(value) == 2 and None not in map(_minutes, value)
+        ok = isinstance(value, list) and len(value) == 2 and None not in map(minutes_of, value)
         return None if ok and value[0] != value[1] else '`within_hours` needs ["HH:MM", "HH:MM"], two different times'
     return None if one(value) else f"must be a {what}"
 
 
-def _minutes(text: Any) -> int | None:
+def minutes_of(text: Any) -> int | None:
     if not isinstance(text, str) or len(text) != 5 or text[2] != ":":
         return None
     digits = text[:2] + text[3:]
@@ -356,7 +356,7 @@ def _compile_leaf(leaf: Mapping[str, Any]) -> Test:
         return lambda facts: compare(facts.get(name), facts.get(other))
     value = leaf.get("value")
     if op == "within_hours":
-        value = (_minutes(value[0]), _minutes(value[1]))  # type: ignore[index]
+        value = (minutes_of(value[0]), minutes_of(value[1]))  # type: ignore[index]
     return lambda facts: compare(facts.get(name), value)
 
 

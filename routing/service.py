@@ -5,7 +5,8 @@ unit from creation; the transaction that ends the offer gives it back. Accept is
 database's clock); the unique index on accepted offers is the last word. Agent intervals are derived after each change.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -30,12 +31,15 @@ from core.events import (
 )
 from core.ids import AgentId, CallId, OfferId, WorkItemId
 from core.principal import SYSTEM, Principal
+from core.texts import Text
 from cti import queries as calls
 from cti.model import CallerLeft
 from infra.outbox import Tx, publish
+from infra.postgres import Connection
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
 from routing import queries as sql
+from routing.lint import Finding, RosterAgent, lint
 from routing.model import (
     BUSY_COOLDOWN_S,
     CHOOSABLE,
@@ -51,6 +55,7 @@ from routing.model import (
     PresenceState,
 )
 from routing.rules import RuleSet, check, compile_rules, misfits
+from routing.sentences import rule_sentence
 from ticketing import service as tickets
 
 log = structlog.get_logger()
@@ -96,7 +101,7 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     rule = rules.first_match(facts)
     queue = await _lock_queue(tx, rule.then.queue, event.queue)
     steps = list(rule.then.steps)
-    kept = {name: facts[name] for name in ("customer.tier", "customer.language", "call.language") if facts.get(name)}
+    kept = {name: value for name, value in facts.items() if value is not None}  # for the dry run of other rules
     row = await tx.conn.fetchrow(
         sql.ADD_ITEM, event.call_id, event.ticket_id, queue, rule.then.tier, rule.then.boost_s, event.entered_at, steps,
         rule.name, rules.version, kept, sql.next_step_at(event.entered_at, steps, tx.now),
@@ -579,14 +584,27 @@ async def agent_is_lost(tx: Tx, *, agent_id: int, offer_grace_s: float, reconnec
 # --- rules ------------------------------------------------------------------------------------------------------------------
 
 
-async def check_rules(tx: Tx, documents: Any) -> None:
-    """Raises Invalid with every fault, by the queues and skills there are now."""
-    queues = frozenset(row["key"] for row in await tx.conn.fetch(sql.QUEUES))
-    skills = frozenset(row["key"] for row in await tx.conn.fetch(sql.SKILLS))
-    faults = check(documents, queues=queues, skills=skills)
+async def check_rules(conn: Connection, documents: Any) -> list[Finding]:
+    """What somebody should look at. Raises Invalid with every fault, by the queues, skills and agents there are now."""
+    queues = {row["key"]: row["offer_timeout_s"] for row in await conn.fetch(sql.QUEUES)}
+    skills = frozenset(row["key"] for row in await conn.fetch(sql.SKILLS))
+    faults = [(fault.place, fault.message) for fault in check(documents, queues=frozenset(queues), skills=skills)]
+    findings: list[Finding] = []
+    if not faults:
+        roster = [RosterAgent(frozenset(row["queues"]), row["skills"]) for row in await conn.fetch(sql.ROSTER)]
+        findings = await asyncio.to_thread(lint, documents, offer_timeouts=queues, roster=roster)
+        faults = [(found.place, f"{found.rule}: {found.message}") for found in findings if found.severity == "error"]
     if faults:
-        errors = [{"field": ".".join(map(str, fault.place)), "message": fault.message} for fault in faults[:50]]
+        errors = [{"field": ".".join(map(str, place)), "message": message} for place, message in faults[:50]]
         raise Invalid(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)
+    return findings
+
+
+async def sentences(conn: Connection, documents: Sequence[Mapping[str, Any]]) -> list[Text]:
+    """Each rule in words, with the names that queues and skills have now."""
+    queues = {row["key"]: row["name"] for row in await conn.fetch(sql.QUEUES)}
+    skills = {row["key"]: row["name"] for row in await conn.fetch(sql.SKILLS)}
+    return [rule_sentence(document, queues=queues, skills=skills) for document in documents]
 
 
 async def add_rule_set(tx: Tx, documents: list[dict[str, Any]], *, origin: str, by: str) -> int:
@@ -603,6 +621,6 @@ async def publish_rule_set(tx: Tx, version: int) -> None:
     row = await tx.conn.fetchrow(sql.RULE_SET, version)
     if row is None:
         raise NotFound("There is no such rule set.")
-    await check_rules(tx, row["rules"])
+    await check_rules(tx.conn, row["rules"])
     await tx.conn.execute(sql.UNPUBLISH)
     await tx.conn.execute(sql.PUBLISH, version, tx.now)

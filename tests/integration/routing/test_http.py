@@ -150,6 +150,8 @@ async def test_a_supervisor_sets_an_agents_presence_and_the_agent_learns_by_whom
         ("POST", "/api/v1/rulesets", {Role.ADMIN}),
         ("POST", "/api/v1/rulesets/1/publish", {Role.ADMIN}),
         ("GET", "/api/v1/rulesets/published", {Role.SUPERVISOR, Role.ADMIN}),
+        ("GET", "/api/v1/rulesets/1", {Role.SUPERVISOR, Role.ADMIN}),
+        ("GET", "/api/v1/rulesets/1/dry-run", {Role.ADMIN}),
     ],
 )
 async def test_who_may(api: Api, method: str, path: str, allowed: set[Role]) -> None:

@@ -347,6 +347,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rulesets/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One version with its rules, as they are written and in words. */
+        get: operations["read_rule_set"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rulesets/{version}/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which of the last calls this version would have sent elsewhere, and how. Changes nothing. */
+        get: operations["dry_run_rule_set"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rulesets/{version}/publish": {
         parameters: {
             query?: never;
@@ -978,6 +1012,39 @@ export interface components {
             queue: string | null;
         };
         /**
+         * DryRun
+         * @description `looked_at` = `same` + `different` + `without_facts` (entered before facts were kept, or their version is gone).
+         */
+        DryRun: {
+            /** By Rule */
+            by_rule: {
+                [key: string]: number;
+            };
+            /** Different */
+            different: number;
+            /** Examples */
+            examples: components["schemas"]["Example"][];
+            /** Looked At */
+            looked_at: number;
+            /** Moves */
+            moves: components["schemas"]["Move"][];
+            /** Same */
+            same: number;
+            /** Since */
+            since: string | null;
+            /** Without Facts */
+            without_facts: number;
+        };
+        /** DryRunParams */
+        DryRunParams: {
+            /**
+             * Last
+             * @description how many calls to look back
+             * @default 1000
+             */
+            last?: number;
+        };
+        /**
          * Evidence
          * @description Why somebody is a candidate: the identity that matched.
          */
@@ -995,6 +1062,24 @@ export interface components {
             /** Verified At */
             verified_at: string | null;
         };
+        /** Example */
+        Example: {
+            after: components["schemas"]["Outcome"];
+            before: components["schemas"]["Outcome"];
+            /** Call Id */
+            call_id: number | null;
+            /** Changed */
+            changed: string[];
+            /**
+             * Entered At
+             * Format: date-time
+             */
+            entered_at: string;
+            /** Ticket Id */
+            ticket_id: number;
+            /** Work Item Id */
+            work_item_id: number;
+        };
         /** Explanation */
         Explanation: {
             /** Decisions */
@@ -1004,6 +1089,25 @@ export interface components {
                 [key: string]: string;
             }[];
             work_item: components["schemas"]["ItemOut"];
+        };
+        /**
+         * FindingOut
+         * @description Something odd about a rule. `place` is the path inside the list; `code` is stable.
+         */
+        FindingOut: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+            /** Place */
+            place: string;
+            /** Rule */
+            rule: string;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "error" | "warning";
         };
         /** ForcedPresenceIn */
         ForcedPresenceIn: {
@@ -1154,6 +1258,20 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"];
         };
+        /**
+         * Move
+         * @description So many calls went by the rule `before` and would go by `after`, with these differences.
+         */
+        Move: {
+            /** After */
+            after: string;
+            /** Before */
+            before: string;
+            /** Calls */
+            calls: number;
+            /** Changed */
+            changed: string[];
+        };
         /** Named */
         Named: {
             /** Id */
@@ -1247,6 +1365,21 @@ export interface components {
             id: number;
             /** State */
             state: string;
+        };
+        /** Outcome */
+        Outcome: {
+            /** Boost S */
+            boost_s: number;
+            /** Queue */
+            queue: string;
+            /** Rule */
+            rule: string;
+            /** Steps */
+            steps: {
+                [key: string]: unknown;
+            }[];
+            /** Tier */
+            tier: number;
         };
         /**
          * PopCall
@@ -1512,6 +1645,34 @@ export interface components {
          * @enum {string}
          */
         Role: "agent" | "supervisor" | "admin" | "auditor" | "integration";
+        /** RuleSetAdded */
+        RuleSetAdded: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /** Findings */
+            findings: components["schemas"]["FindingOut"][];
+            /** Is Published */
+            is_published: boolean;
+            /** Origin */
+            origin: string;
+            /** Published At */
+            published_at: string | null;
+            /** Rules */
+            rules: {
+                [key: string]: unknown;
+            }[];
+            /** Sentences */
+            sentences: {
+                [key: string]: string;
+            }[];
+            /** Version */
+            version: number;
+        };
         /** RuleSetBrief */
         RuleSetBrief: {
             /**
@@ -1560,6 +1721,10 @@ export interface components {
             /** Rules */
             rules: {
                 [key: string]: unknown;
+            }[];
+            /** Sentences */
+            sentences: {
+                [key: string]: string;
             }[];
             /** Version */
             version: number;
@@ -3999,7 +4164,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RuleSetOut"];
+                    "application/json": components["schemas"]["RuleSetAdded"];
                 };
             };
             /** @description Not logged in */
@@ -4101,6 +4266,160 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RuleSetOut"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_rule_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleSetOut"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dry_run_rule_set: {
+        parameters: {
+            query?: {
+                last?: number;
+            };
+            header?: never;
+            path: {
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRun"];
                 };
             };
             /** @description Not logged in */
