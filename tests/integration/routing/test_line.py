@@ -257,8 +257,12 @@ async def test_a_stint_has_the_settings_of_its_queue_as_they_were(floor: Floor) 
     assert (stint["entered_at"], stint["outcome"]) == ((await floor.item(call))["entered_at"], None)
 
 
-async def test_what_is_shown_of_the_caller_later_is_kept_with_the_item(floor: Floor) -> None:
+async def test_what_the_rules_saw_is_kept_with_the_item(floor: Floor) -> None:
     await floor.open(rules=RULES)
     await a_vip(floor)
     call = await floor.ring(from_=VIP)
-    assert (await floor.item(call))["facts"] == {"customer.tier": "vip", "call.language": "en"}
+    facts = (await floor.item(call))["facts"]
+    assert (facts["customer.tier"], facts["call.language"], facts["call.queue"]) == ("vip", "en", "support")
+    assert (facts["call.from"], facts["customer.match"], facts["ticket.is_new"]) == (VIP, "one", True)
+    assert 1 <= facts["time.weekday"] <= 7
+    assert None not in facts.values()
