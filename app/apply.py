@@ -61,6 +61,11 @@ MOVE_LIVE_OFFERS: Final = """
 UPDATE offers o SET pool_id = q.pool_id FROM queues q
 WHERE q.key = o.queue AND o.pool_id <> q.pool_id AND o.state IN ('pending', 'accepted', 'wrapping')
 """
+UPSERT_DISPOSITION: Final = """
+INSERT INTO dispositions (key, name, digit, queue, position, resolves_ticket) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (key) DO UPDATE SET name = excluded.name, digit = excluded.digit, queue = excluded.queue, position = excluded.position,
+    resolves_ticket = excluded.resolves_ticket
+"""
 LOCK_APPLY: Final = "SELECT pg_advisory_xact_lock(hashtextextended('organisation', 0))"
 LOCK_POOL: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pool:' || $1, 0))"
 LOCK_QUEUES: Final = "SELECT key FROM queues WHERE key = ANY($1) ORDER BY key FOR UPDATE"
@@ -128,7 +133,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     numbers = {n.number: {"region": n.region, "queue": n.queue, "voice": n.voice.model_dump()} for n in org.numbers}
     skills = {s.key: {"name": s.name} for s in org.skills}
     dispositions = {
-        d.key: {"name": d.name, "digit": d.digit, "queue": d.queue, "position": i}
+        d.key: {"name": d.name, "digit": d.digit, "queue": d.queue, "position": i, "resolves_ticket": d.resolves_ticket}
         for i, d in enumerate(org.dispositions)
     }
     old_queues = {row["key"]: _rest(row, "key") for row in await conn.fetch(QUEUES)}
@@ -140,7 +145,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     old_skills = {r["key"]: _rest(r, "key") for r in await conn.fetch("SELECT key, name FROM skills")}
     old_dispositions = {
         r["key"]: _rest(r, "key")
-        for r in await conn.fetch("SELECT key, name, digit, queue, position FROM dispositions")
+        for r in await conn.fetch("SELECT key, name, digit, queue, position, resolves_ticket FROM dispositions")
     }
     published = await conn.fetchrow(routing_sql.PUBLISHED_RULES)
     time_zone = await conn.fetchval(TIME_ZONE)
@@ -177,11 +182,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         [(key, v["region"], v["queue"], v["voice"]) for key, v in numbers.items()],
     )
     await conn.execute("DELETE FROM dispositions WHERE NOT key = ANY($1)", list(dispositions))
-    await conn.executemany(
-        "INSERT INTO dispositions (key, name, digit, queue, position) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) "
-        "DO UPDATE SET name = excluded.name, digit = excluded.digit, queue = excluded.queue, position = excluded.position",
-        [(key, v["name"], v["digit"], v["queue"], v["position"]) for key, v in dispositions.items()],
-    )
+    await conn.executemany(UPSERT_DISPOSITION, [(key, *v.values()) for key, v in dispositions.items()])
     if rules_change:
         version = await routing.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
         await routing.publish_rule_set(tx, version)

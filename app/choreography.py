@@ -65,6 +65,7 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         effect("realtime.push_wrap_up", WrapUpStarted, push.to_agent),
         inline("cti.wrap_up_ended", WrapUpEnded, cti.on_wrap_up_ended),
         inline("realtime.keep_note", WrapUpEnded, notes.on_wrap_up_ended),
+        inline("ticketing.after_call", WrapUpEnded, ticketing.on_wrap_up_ended),
         inline("realtime.log", WrapUpEnded, desk_log.on_wrap_up),
         effect("realtime.push_wrapped", WrapUpEnded, push.to_agent),
         wake("routing.dispatch", AgentFreed),

@@ -123,6 +123,8 @@ class DispositionIn(Part):
     name: Text
     digit: int | None = Field(default=None, ge=1, le=9)
     queue: Slug | None = None
+    resolves_ticket: bool = False
+    """After a call with this result nothing is left to do."""
 
 
 @dataclass(frozen=True, slots=True)

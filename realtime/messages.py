@@ -94,6 +94,8 @@ class Disposition(Message):
     name: Text
     digit: int | None
     queue: str | None
+    resolves_ticket: bool
+    """After a call with this result its ticket is resolved."""
 
 
 class Desk(Message):

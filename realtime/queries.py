@@ -54,7 +54,7 @@ SELECT id FROM offers WHERE call_id = $1 AND agent_id = $2 AND state IN ('pendin
 OPEN_OFFER_OF_CALL: Final = """
 SELECT id FROM offers WHERE call_id = $1 AND agent_id = $2 AND state IN ('pending', 'accepted', 'wrapping') ORDER BY id DESC LIMIT 1
 """
-DISPOSITIONS: Final = "SELECT key, name, digit, queue FROM dispositions ORDER BY position, key"
+DISPOSITIONS: Final = "SELECT key, name, digit, queue, resolves_ticket FROM dispositions ORDER BY position, key"
 DISPOSITION: Final = "SELECT key FROM dispositions WHERE key = $1"
 MY_TICKETS: Final = """
 SELECT id FROM tickets WHERE assignee_id = $1 AND state NOT IN ('resolved', 'closed', 'merged') ORDER BY updated_at DESC LIMIT 20

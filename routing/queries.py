@@ -219,7 +219,7 @@ WHERE id = $1 AND state = 'accepted' RETURNING version
 """
 COMPLETE_OFFER: Final = """
 UPDATE offers SET state = 'completed', disposition = coalesce($2, disposition), ended_at = $3, version = version + 1
-WHERE id = $1 AND state = 'wrapping' RETURNING version
+WHERE id = $1 AND state = 'wrapping' RETURNING version, disposition
 """
 SAVE_DISPOSITION: Final = "UPDATE offers SET disposition = $2 WHERE id = $1"
 FREE_AGENTS: Final = """

@@ -462,9 +462,12 @@ async def _complete(tx: Tx, offer_id: OfferId, *, disposition: str | None, by: s
     offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
     if offer is None:
         return
-    await _lock(tx, [offer])
-    version = await tx.conn.fetchval(sql.COMPLETE_OFFER, offer.id, disposition, tx.now)
-    if version is None:
+    await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id])
+    if offer.call_id is not None:
+        await tickets.lock_of_call(tx, offer.call_id)  # the note and the result go there; it comes before the item
+    await tx.conn.execute(sql.LOCK_ITEM, offer.work_item_id)
+    completed = await tx.conn.fetchrow(sql.COMPLETE_OFFER, offer.id, disposition, tx.now)
+    if completed is None:
         return
     await cancel_timer(tx, WRAP_TIMER, offer.id)
     await tx.conn.execute(sql.FREE_AGENTS, [offer.agent_id], [offer.units], [True], tx.now)
@@ -478,8 +481,8 @@ async def _complete(tx: Tx, offer_id: OfferId, *, disposition: str | None, by: s
         WrapUpEnded(
             offer_id=offer.id,
             agent_id=offer.agent_id,
-            version=version,
-            disposition=disposition,
+            version=completed["version"],
+            disposition=completed["disposition"],
             by=by,
             call_id=offer.call_id,
         ),

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from accounts.audit import audit
 from core.errors import Conflict, Invalid, NotFound
-from core.events import CallAttached, CallEnded, CallQueued, TicketBound, TicketChanged
+from core.events import CallAttached, CallEnded, CallQueued, TicketBound, TicketChanged, WrapUpEnded
 from core.ids import CallId, CustomerId, TicketId
 from core.phone import Number, NumberKind
 from core.principal import SYSTEM, Actor
@@ -258,6 +258,42 @@ async def _settle(tx: Tx, event: CallEnded, ticket: TicketRow, *, short_abandon_
         "version": version,
     }
     await audit(tx, SYSTEM, "ticket.call_ended", "ticket", ticket.id, before={"state": ticket.state}, after=after)
+
+
+async def lock_of_call(tx: Tx, call_id: CallId) -> TicketRow | None:
+    """The call's ticket, held until the transaction ends. Raises CallIsMoving."""
+    for _ in range(3):
+        ticket_id = await tx.conn.fetchval(writes.TICKET_ID_OF_CALL, call_id)
+        if ticket_id is None:
+            return None
+        ticket = (await writes.lock_tickets(tx.conn, ids=[ticket_id]))[ticket_id]
+        if await tx.conn.fetchval(writes.TICKET_ID_OF_CALL, call_id) == ticket_id:
+            return ticket
+    raise CallIsMoving
+
+
+async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
+    """Inline: who spoke with the customer keeps the ticket if nobody has it, and it is resolved when the result says that
+    nothing is left to do. Without this an answered call would leave a ticket that is nobody's."""
+    ticket = None if event.call_id is None else await lock_of_call(tx, event.call_id)
+    if ticket is None or ticket.state not in OPEN_STATES:
+        return
+    found = await tx.conn.fetchrow(writes.AGENT_AND_RESULT, event.agent_id, event.disposition)
+    assert found is not None
+    changes: dict[str, Any] = {}
+    if found["resolves_ticket"]:
+        changes = model.enter_state(ticket.state, TicketState.RESOLVED, now=tx.now, due_at=None)
+    elif ticket.state is TicketState.NEW:
+        changes = model.enter_state(ticket.state, TicketState.OPEN, now=tx.now, due_at=None)
+    if ticket.assignee_id is None:
+        changes["assignee_id"] = event.agent_id
+    if not changes:
+        return
+    actor = Actor("user", event.agent_id, found["name"])
+    version = await _save(tx, ticket, changes, actor=actor, call_id=event.call_id)
+    before = {"state": ticket.state, "assignee_id": ticket.assignee_id}
+    after = {**before, **{name: changes[name] for name in before if name in changes}, "version": version}
+    await audit(tx, actor, "ticket.after_call", "ticket", ticket.id, before=before, after=after)
 
 
 # --- people (and rules) ------------------------------------------------------------------------------------------

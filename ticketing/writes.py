@@ -18,6 +18,10 @@ from ticketing.model import FIELD_OF_KIND, OPEN_STATES, BoundCall, Priority, Tic
 IS_OPEN: Final = "state IN ({})".format(", ".join(f"'{state}'" for state in TicketState if state in OPEN_STATES))
 """As in the partial indexes of migration 0005: the planner uses those only where it reads the same condition."""
 
+AGENT_AND_RESULT: Final = """
+SELECT u.name, coalesce((SELECT d.resolves_ticket FROM dispositions d WHERE d.key = $2), false) AS resolves_ticket
+FROM users u WHERE u.id = $1
+"""
 ROW: Final = """id, number, subject, state, priority, queue, assignee_id, customer_id, close_reason, tags, version,
     opened_at, updated_at, resolved_at, closed_at, due_at"""
 

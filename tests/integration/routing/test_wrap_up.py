@@ -3,8 +3,12 @@
 import pytest
 
 from core.errors import NotFound
+from core.ids import TicketId
+from core.principal import Actor
 from routing import service
-from tests.integration.routing.floor import DE_POOL, POOL, Floor, Waiting
+from tests.integration.routing.floor import DE_POOL, ORG, POOL, Floor, Waiting
+from ticketing import service as tickets
+from ticketing.model import TicketState
 
 
 async def wrapping(floor: Floor, queue: str = "support", name: str = "ava", pool: str = POOL) -> Waiting:
@@ -126,3 +130,78 @@ async def test_facts_of_a_whole_call_are_complete(floor: Floor) -> None:
     assert stint["connected_at"] == offer["connected_at"] == stint["left_at"]
     rows = await floor.fetch("SELECT kind, ended_at IS NOT NULL AS ended FROM segments ORDER BY id")
     assert rows == [{"kind": "talk", "ended": True}, {"kind": "wrap", "ended": True}]
+
+
+# --- the ticket after the call ------------------------------------------------------------------------------------------
+
+RESULTS = """
+dispositions:
+  - {key: resolved, digit: 1, name: {en: Resolved}, resolves_ticket: true}
+  - {key: callback, digit: 2, name: {en: Call back}}
+"""
+
+
+async def ticket(floor: Floor, call: Waiting) -> tuple[str, int | None]:
+    row = await floor.row("SELECT state, assignee_id FROM tickets WHERE id = $1", call.ticket_id)
+    return row["state"], row["assignee_id"]
+
+
+async def test_who_spoke_with_the_customer_keeps_the_ticket(floor: Floor) -> None:
+    """Otherwise a call back that was promised would be nobody's."""
+    await floor.open(ORG + RESULTS)
+    call = await wrapping(floor)
+    await floor.finish(call, "ava", "callback")
+    ava = floor.agent("ava").user_id
+    assert await ticket(floor, call) == ("open", ava)
+    history = await floor.fetch(
+        "SELECT kind, actor_kind, actor_id FROM ticket_history WHERE ticket_id = $1 AND kind = 'assigned'",
+        call.ticket_id,
+    )
+    assert history == [{"kind": "assigned", "actor_kind": "user", "actor_id": ava}]
+    audited = await floor.row("SELECT actor_id, before, after FROM audit_log WHERE action = 'ticket.after_call'")
+    assert (audited["actor_id"], audited["before"]["assignee_id"], audited["after"]["assignee_id"]) == (ava, None, ava)
+    await floor.settle()
+    assert await ticket(floor, call) == ("open", ava)
+
+
+async def test_a_result_that_says_so_resolves_the_ticket(floor: Floor) -> None:
+    await floor.open(ORG + RESULTS)
+    call = await wrapping(floor)
+    await floor.finish(call, "ava", "resolved")
+    assert await ticket(floor, call) == ("resolved", floor.agent("ava").user_id)
+    await floor.settle()  # what follows from the end of the call does not open it again
+    assert await ticket(floor, call) == ("resolved", floor.agent("ava").user_id)
+
+
+async def test_the_result_chosen_during_the_call_counts_also_when_wrap_up_runs_out(floor: Floor) -> None:
+    await floor.open(ORG + RESULTS)
+    await floor.arrive("ava")
+    call = await floor.ring()
+    await floor.dispatch()
+    await floor.talk(call, "ava")
+    await floor.finish(call, "ava", "resolved")
+    await floor.hang_up(call)
+    assert (await ticket(floor, call))[1] is None
+    assert await floor.run_timer(service.WRAP_TIMER, await floor.offer_of("ava"))
+    assert await ticket(floor, call) == ("resolved", floor.agent("ava").user_id)
+
+
+async def test_a_ticket_that_somebody_has_stays_theirs(floor: Floor) -> None:
+    await floor.open(ORG + RESULTS)
+    call = await wrapping(floor)
+    ben = floor.agent("ben").user_id
+    await floor.execute("UPDATE tickets SET assignee_id = $2 WHERE id = $1", call.ticket_id, ben)
+    await floor.finish(call, "ava", "callback")
+    assert await ticket(floor, call) == ("open", ben)
+
+
+async def test_a_ticket_closed_meanwhile_stays_closed(floor: Floor) -> None:
+    await floor.open(ORG + RESULTS)
+    call = await wrapping(floor)
+    by = Actor("user", floor.agent("sam").user_id, "Sam")
+    await floor.settle()
+    version = await floor.value("SELECT version FROM tickets WHERE id = $1", call.ticket_id)
+    closed = {"state": TicketState.CLOSED}
+    await floor.transact(lambda tx: tickets.change(tx, TicketId(call.ticket_id), closed, version=version, actor=by))
+    await floor.finish(call, "ava", "callback")
+    assert await ticket(floor, call) == ("closed", None)

@@ -1010,6 +1010,8 @@ export interface components {
             };
             /** Queue */
             queue: string | null;
+            /** Resolves Ticket */
+            resolves_ticket: boolean;
         };
         /**
          * DryRun

@@ -149,9 +149,9 @@ export function aDesk(change: Partial<Desk> = {}): Desk {
     tickets: [],
     queues: [aQueue()],
     dispositions: [
-      { key: "resolved", name: { en: "Resolved", "zh-CN": "已解决" }, digit: 1, queue: null },
-      { key: "callback", name: { en: "Call back", "zh-CN": "需回电" }, digit: 3, queue: null },
-      { key: "refund", name: { en: "Refund", "zh-CN": "退款" }, digit: 6, queue: "billing" },
+      { key: "resolved", name: { en: "Resolved", "zh-CN": "已解决" }, digit: 1, queue: null, resolves_ticket: true },
+      { key: "callback", name: { en: "Call back", "zh-CN": "需回电" }, digit: 3, queue: null, resolves_ticket: false },
+      { key: "refund", name: { en: "Refund", "zh-CN": "退款" }, digit: 6, queue: "billing", resolves_ticket: false },
     ],
     seq: 10,
     server_time: AT,

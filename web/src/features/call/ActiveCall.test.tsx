@@ -52,6 +52,24 @@ test("only the results of this queue are offered", async () => {
   expect(screen.getByTestId("disposition-resolved")).toBeTruthy();
 });
 
+test("what becomes of the ticket is said as soon as a result is chosen", async () => {
+  await show();
+  const after = () => screen.getByTestId("after-call").textContent;
+  expect(after()).toBe("");
+  await userEvent.click(screen.getByTestId("disposition-resolved"));
+  expect(after()).toBe("The ticket will be resolved.");
+  await userEvent.click(screen.getByTestId("disposition-callback"));
+  expect(after()).toBe("The ticket stays open and is yours.");
+});
+
+test("a ticket of somebody else stays theirs", async () => {
+  const call = aCall();
+  const ticket = { ...call.pop.ticket, assignee: { id: 7, name: "Ben Fischer" } };
+  await show({ ...call, pop: { ...call.pop, ticket } });
+  await userEvent.click(screen.getByTestId("disposition-callback"));
+  expect(screen.getByTestId("after-call").textContent).toBe("The ticket stays open and is Ben Fischer's.");
+});
+
 test("in wrap-up Ctrl+Enter saves note and result and finishes", async () => {
   await show(wrapping);
   await userEvent.keyboard("call back at four{Alt>}3{/Alt}{Control>}{Enter}{/Control}");

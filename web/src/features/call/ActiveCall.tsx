@@ -56,6 +56,8 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
       <Dispositions
         dispositions={fitting}
         chosen={disposition}
+        ticket={pop.ticket}
+        agentId={agentId}
         onChoose={setDisposition}
         hasKeys={hasKeys && !isAmbiguous}
       />
