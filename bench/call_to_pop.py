@@ -7,7 +7,8 @@ open loop and counts a call's time from the moment it was due. Each round forget
 and product take turns within a repetition, so that a disturbance meets both.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +17,7 @@ from app.embedded.children import free_port
 from bench import floor
 from bench.kit import centre, product
 from bench.kit.centre import Person
-from bench.kit.process import Helper, helper, pss_mb
+from bench.kit.process import Helper, cpu_s, helper, pss_mb
 from bench.kit.product import Service
 from bench.kit.report import Options, Report, latencies, options, quantile, run, say
 from bench.kit.servers import Servers, servers
@@ -25,6 +26,11 @@ RATES: Final = (1, 20, 50, 100, 200)
 WHOLE_LIMIT_MS: Final = 50.0
 BUSY: Final = 0.85
 """A load generator with less than this much of a core to spare measures itself."""
+
+
+AT_REST: Final = 0.4
+"""Of a core. 1,700 idle desks cost a quarter of one."""
+AT_REST_WITHIN_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,16 @@ class Size:
 
 FULL: Final = Size(RATES, 30, 8, 1700, 100_000, 8, 10)
 QUICK: Final = Size((10,), 10, 1, 20, 500, 4, 1)
+
+
+async def at_rest(pids: Sequence[int]) -> None:
+    """Until the processes need little: desks that have just come are still being told what they need."""
+    async with asyncio.timeout(AT_REST_WITHIN_S):
+        while True:
+            before = sum(map(cpu_s, pids))
+            await asyncio.sleep(1)
+            if sum(map(cpu_s, pids)) - before < AT_REST:
+                return
 
 
 @dataclass
@@ -117,6 +133,7 @@ class Bench:
         answer = await load.ask(
             600, do="connect", public_url=service.public_url, hooks=service.urls, urls=service.urls, people=wanted
         )
+        await at_rest([program.pid for program in service.programs])
         self.report.say(f"{name}: {answer['connected']} desks connected in {answer['seconds']} s")
 
         async def forget() -> None:

@@ -1,5 +1,6 @@
 """Builds what an agent sees, for that agent's rights and as things are now: pops, active calls, the whole desk."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -130,14 +131,23 @@ async def _customer(conn: Connection, row: Any, chosen: int | None, viewer: Prin
     return PopCustomer(match=match.value, candidates=list(found.candidates), profile=profile, chosen_id=chosen)
 
 
-async def desk(
-    conn: Connection, *, me: Me, principal: Principal, now: datetime, queues: list[QueueStats] | None = None
-) -> Desk:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`seq`: the last number given out. `queues`: figures of the queues this person may see, read a moment ago."""
+
+    is_agent: bool
+    seq: int
+    queues: list[QueueStats] | None
+
+
+async def desk(conn: Connection, *, me: Me, principal: Principal, now: datetime, seen: Seen | None = None) -> Desk:
     """A fresh snapshot. Its `seq` is read first: what happens meanwhile has a higher number and comes again.
 
-    `queues`: the figures of the queues that this person may see, where they were read a moment ago."""
-    is_agent = bool(await conn.fetchval(sql.IS_AGENT, principal.user_id))
-    last, _ = await sql.head(conn, agent_id=principal.user_id)
+    `seen`: what the caller has just read, so that it is not read again."""
+    if seen is None:
+        last, _ = await sql.head(conn, agent_id=principal.user_id)
+        seen = Seen(bool(await conn.fetchval(sql.IS_AGENT, principal.user_id)), last, None)
+    queues = seen.queues
     offers: list[ScreenPop] = []
     calls: list[ActiveCall] = []
     for row in await conn.fetch(sql.OPEN_OFFERS, principal.user_id):
@@ -150,7 +160,7 @@ async def desk(
     ticket_ids = [row["id"] for row in await conn.fetch(sql.MY_TICKETS, principal.user_id)]
     return Desk(
         me=me,
-        presence=await presence_of(conn, principal.user_id) if is_agent else None,
+        presence=await presence_of(conn, principal.user_id) if seen.is_agent else None,
         offers=offers,
         calls=calls,
         tickets=await tickets.ticket_summaries(conn, ids=ticket_ids, principal=principal) if ticket_ids else [],
@@ -158,7 +168,7 @@ async def desk(
         if queues is not None
         else await board(conn, now=now, agent_id=None if principal.is_lead else principal.user_id),
         dispositions=[Disposition(**dict(row)) for row in await conn.fetch(sql.DISPOSITIONS)],
-        seq=last,
+        seq=seen.seq,
         server_time=now,
     )
 

@@ -160,12 +160,12 @@ class Push:
         """First what is missing, then the agent's room, then what came in between: in order, and nothing falls through."""
         agent_id = desk.principal.user_id
         async with self._database.acquire() as conn:
-            missed = await self._missed(conn, desk, last_seq)
+            last, _ = await sql.head(conn, agent_id=agent_id)
+            missed = await self._missed(conn, desk, last_seq, last)
             if missed is None:
                 me, now = await me_of(conn, agent_id), self._database.clock.now()
-                snapshot = await pop.desk(
-                    conn, me=me, principal=desk.principal, now=now, queues=self._fresh_stats(desk)
-                )
+                seen = pop.Seen(desk.is_agent, last, self._fresh_stats(desk))
+                snapshot = await pop.desk(conn, me=me, principal=desk.principal, now=now, seen=seen)
                 missed, told = [envelope(None, "snapshot", snapshot.server_time, snapshot)], snapshot.seq
             else:
                 told = missed[-1]["seq"] if missed else last_seq or 0
@@ -185,9 +185,10 @@ class Push:
             return None
         return [queue for queue in stats if desk.queues is None or queue.key in desk.queues]
 
-    async def _missed(self, conn: Connection, desk: DeskSocket, last_seq: int | None) -> list[dict[str, Any]] | None:
+    async def _missed(
+        self, conn: Connection, desk: DeskSocket, last_seq: int | None, last: int
+    ) -> list[dict[str, Any]] | None:
         """The rows since `last_seq`, without a gap; None when only a snapshot will do."""
-        last, _ = await sql.head(conn, agent_id=desk.principal.user_id)
         if last_seq is None or not desk.is_agent or last_seq > last or last - last_seq > MAX_REPLAY:
             return None
         messages = await self._messages(conn, desk.principal.user_id, last_seq)
