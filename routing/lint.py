@@ -4,7 +4,7 @@ Whether a condition can be true is decided by trying: it is taken apart into set
 field in such a set the values that could make a difference are tried on the very closures that decide calls. For numbers, times, yes/no
 and plain texts these few values are enough to be sure; for parts of texts and for lists they are not, and then the benefit of the
 doubt is given. So what is reported is certain, and not everything odd is found. The work for each question
-is bounded (`MAX_TERMS`, `MAX_TRIES`).
+is bounded (`MAX_TERMS`, `MAX_TRIES`), and so is all of it.
 """
 
 import json
@@ -22,6 +22,8 @@ Literals = tuple[tuple[str, bool], ...]
 MAX_TERMS: Final = 256
 MAX_TRIES: Final = 20_000
 """Comparisons of a value for one question about a rule."""
+MAX_TRIES_IN_ALL: Final = 500_000
+"""About a second."""
 DAY: Final = 1440
 WEEKDAYS: Final = tuple(range(1, 8))
 ALWAYS_KNOWN: Final = frozenset({"call.queue", "customer.match", "ticket.is_new", "time.clock", "time.weekday"})
@@ -73,6 +75,7 @@ class _Prover:
 
     def __init__(self) -> None:
         self._left = 0
+        self._left_in_all = MAX_TRIES_IN_ALL
         self._leaves: dict[str, _Leaf] = {}
         self._known: dict[frozenset[tuple[str, bool]], bool] = {}
 
@@ -136,8 +139,10 @@ class _Prover:
 
     def _can_field(self, name: str, leaves: Sequence[tuple[_Leaf, bool]]) -> bool:
         values, is_sure = _values(name, [leaf.leaf for leaf, _ in leaves])
-        self._left -= len(values) * len(leaves)
-        if self._left < 0:
+        cost = len(values) * len(leaves)
+        self._left -= cost
+        self._left_in_all -= cost
+        if self._left < 0 or self._left_in_all < 0:
             raise _TooMuch
         return (
             any(all(leaf.test({name: value}) is wanted for leaf, wanted in leaves) for value in values) or not is_sure

@@ -166,3 +166,15 @@ def test_no_call_ever_takes_a_rule_that_was_reported(
     reported = {rule for code, rule in found(rules) if code in ("never_matches", "unreachable", "default_not_needed")}
     compiled = compile_rules(1, rules)
     assert not reported & {compiled.first_match(facts).name for facts in calls}
+
+
+def test_rules_made_to_be_slow_are_read_in_seconds() -> None:
+    """Each pair of these has thousands of ways to hold; whoever writes them gets less advice, not a service that hangs."""
+    fields = ("customer.tier", "customer.company", "customer.language", "call.language", "call.to", "ticket.state")
+    rules = ruled(
+        *(
+            {"all": [{"any": [is_(field, f"{n}.{m}.{field}", "!=") for m in range(4)]} for field in fields]}
+            for n in range(150)
+        )
+    )
+    assert found(rules) == []  # the time-out of every test holds for it too
