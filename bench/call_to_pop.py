@@ -24,6 +24,7 @@ from bench.kit.servers import Servers, servers
 
 RATES: Final = (1, 20, 50, 100, 200)
 WHOLE_LIMIT_MS: Final = 50.0
+LEAST_WHOLE: Final = 0.5
 BUSY: Final = 0.85
 """A load generator with less than this much of a core to spare measures itself."""
 
@@ -230,17 +231,24 @@ class Bench:
             )
 
     async def _climb(self, part: str, side: Side) -> float:
-        """Half as much again until it does not hold, then back in tenths between the last two."""
+        """Half as much again until it does not hold, then back in tenths between the last two. Where the first rate is too much
+        already, half of it, and half of that."""
         rate, best = self.size.whole_from, 0.0
+        if not await self._holds(part, side, rate):
+            if self.options.quick:
+                return best
+            while rate > LEAST_WHOLE:
+                rate /= 2
+                if await self._holds(part, side, rate):
+                    return rate
+            return best
         while True:
-            if not await self._holds(part, side, rate):
-                break
             best = rate
             if self.options.quick:
                 return best
             rate *= 1.5
-        if self.options.quick or not best:
-            return best
+            if not await self._holds(part, side, rate):
+                break
         step = best * 0.1
         for _n in range(1, 5):
             if not await self._holds(part, side, best + step):
