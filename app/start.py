@@ -51,7 +51,8 @@ def uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def hidden(*packages: str) -> Iterator[None]:
-    """As if these were not installed. python-socketio imports every back end that it finds, whether or not one is used."""
+    """As if these were not installed: python-socketio imports every back end that it finds, structlog what makes tracebacks pretty,
+    whether or not it is used."""
     hiding = [name for name in packages if name not in sys.modules]
     for name in hiding:
         sys.modules[name] = None  # type: ignore[assignment]  # documented: its import then raises ModuleNotFoundError

@@ -102,8 +102,9 @@ async def stack_later(stack: AsyncExitStack, manager: contextlib.AbstractAsyncCo
 
 def _import_service() -> ModuleType:
     with uncollected():
-        with hidden("aio_pika", "requests", "websocket"):  # 0.2 s
+        with hidden("aio_pika", "requests", "rich", "websocket"):  # 0.2 s
             importlib.import_module("socketio")
+            importlib.import_module("structlog")
         return importlib.import_module("app.all_in_one")
 
 
