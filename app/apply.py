@@ -13,7 +13,7 @@ from accounts import service as accounts
 from accounts.audit import audit
 from app.org import OrgFile, pools_of
 from core.errors import Conflict
-from core.events import ConfigApplied, RulesetPublished
+from core.events import ConfigApplied
 from core.principal import Actor
 from infra.outbox import Tx, publish
 from routing import queries as routing_sql
@@ -186,7 +186,6 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     if rules_change:
         version = await routing.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
         await routing.publish_rule_set(tx, version)
-        await publish(tx, RulesetPublished(version=version))
     digest = hashlib.sha256(json.dumps(org.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
     lines = [str(change) for change in changes]
     change_id = await conn.fetchval(

@@ -390,15 +390,12 @@ def publish_rules(version: int, *, data_dir: DataDir = Path(".data")) -> int:
     """Put a version in force; an older one rolls back. Calls in line keep the rules they came with."""
     from accounts.audit import audit
     from app.one_off import one_off
-    from core.events import RulesetPublished
     from core.principal import Actor
-    from infra.outbox import publish
     from routing import service
 
     async def main() -> int:
         async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
             await service.publish_rule_set(tx, version)
-            await publish(tx, RulesetPublished(version=version))
             actor = Actor("cli", name=_who())
             await audit(tx, actor, "ruleset.publish", "ruleset", version, after={"version": version})
         out(f"version {version} is in force")

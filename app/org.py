@@ -196,14 +196,14 @@ def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
         raise OrgFileInvalid(name, faults) from None
     if faults := _cross_check(org, document):
         raise OrgFileInvalid(name, faults)
-    findings = lint_of(org)
+    findings = _findings(org)
     if errors := [_of_finding(document, found) for found in findings if found.severity == "error"]:
         raise OrgFileInvalid(name, errors)
     org.warnings.extend(_of_finding(document, found) for found in findings)
     return org
 
 
-def lint_of(org: OrgFile) -> list[Finding]:
+def _findings(org: OrgFile) -> list[Finding]:
     """What is odd about the rules of a file that is well formed."""
     return lint(
         org.rules,

@@ -77,9 +77,8 @@ class TwilioApi:
 
     @contextlib.asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
-        if (
-            not self._clients
-        ):  # a third of a second to import: not at the start, and not on the loop, where all would wait
+        if not self._clients:
+            # A third of a second to import: not at the start, and not on the loop, where all would wait.
             await asyncio.to_thread(_import_library)
         from aiohttp import ClientError
         from twilio.base.exceptions import TwilioException, TwilioRestException

@@ -51,6 +51,10 @@ class _LocalStorage(MemoryStorage):
         self.events[key] = []
 
 
+def _refused(limit: RateLimitItem) -> RateLimited:
+    return RateLimited(max(1, limit.get_expiry() // limit.amount))
+
+
 class RateLimiter:
     def __init__(self, redis_url: str | None) -> None:
         self._local = MovingWindowRateLimiter(_LocalStorage())
@@ -79,20 +83,20 @@ class RateLimiter:
         if allowed and self._shared is not None:
             allowed = await self._ask(partial(self._shared.hit, limit, scope, key), otherwise=True)
         if not allowed:
-            raise RateLimited(max(1, limit.get_expiry() // limit.amount))
+            raise _refused(limit)
 
     async def hit_in_lots(self, limit: RateLimitItem, scope: str, key: str) -> None:
         """Count one of many small ones. This process counts each exactly; from the shared window it takes lots, so that not every
         request costs a trip to Redis. Of what others may do it holds back less than one lot. Raises RateLimited."""
         if not await self._local.hit(limit, scope, key):
-            raise RateLimited(max(1, limit.get_expiry() // limit.amount))
+            raise _refused(limit)
         if self._shared is None:
             return
         left, until = self._lots.get((scope, key), (0, 0.0))
         if not left or monotonic() >= until:
             lot = max(1, limit.amount // LOTS)
             if not await self._ask(partial(self._shared.hit, limit, scope, key, cost=lot), otherwise=True):
-                raise RateLimited(max(1, limit.get_expiry() // limit.amount))
+                raise _refused(limit)
             if len(self._lots) >= LOTS_KEPT:
                 self._lots.clear()
             left, until = lot, monotonic() + limit.get_expiry() / 2
@@ -110,7 +114,7 @@ class RateLimiter:
             if allowed and self._shared is not None:
                 allowed = await self._ask(partial(self._shared.test, limit, scope, key, cost=cost), otherwise=True)
             if not allowed:
-                raise RateLimited(max(1, limit.get_expiry() // limit.amount))
+                raise _refused(limit)
             try:
                 yield
             except (Unavailable, RateLimited):

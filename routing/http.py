@@ -9,12 +9,11 @@ from pydantic import BaseModel, Field
 
 from accounts.audit import audit
 from core.errors import NotFound
-from core.events import RulesetPublished
 from core.ids import conference_name
 from core.principal import ADMINS, LEADS, READERS, STAFF, actor_of
 from core.texts import Text
 from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
-from infra.outbox import Tx, publish
+from infra.outbox import Tx
 from infra.postgres import Connection
 from routing import explain, service
 from routing import queries as sql
@@ -445,6 +444,5 @@ async def publish_rule_set(tx: Tx, call: Call[Nothing]) -> RuleSetOut:
     """Put a version in force; older versions can be published again to roll back."""
     version = call.id("version")
     await service.publish_rule_set(tx, version)
-    await publish(tx, RulesetPublished(version=version))
     await audit(tx, actor_of(call.who), "ruleset.publish", "ruleset", version, after={"version": version})
     return await _rule_set(tx.conn, version)

@@ -1,4 +1,5 @@
-"""Use cases of routing. Each takes the open Tx; locks are taken in one order: call, agents by id, work item, offers.
+"""Use cases of routing. Each takes the open Tx; locks are taken in one order: call, agents by id, ticket, work item,
+offers.
 
 What decides. A work item leaves the line only through `accept`, an end of its call, or an explicit act. An offer holds its agent's
 unit from creation; the transaction that ends the offer gives it back. Accept is a compare-and-set on (pending, before the deadline by the
@@ -23,6 +24,7 @@ from core.events import (
     CallRequeued,
     OfferAccepted,
     OfferEnded,
+    RulesetPublished,
     TicketBound,
     WorkQueued,
     WorkWithdrawn,
@@ -627,3 +629,4 @@ async def publish_rule_set(tx: Tx, version: int) -> None:
     await check_rules(tx.conn, row["rules"])
     await tx.conn.execute(sql.UNPUBLISH)
     await tx.conn.execute(sql.PUBLISH, version, tx.now)
+    await publish(tx, RulesetPublished(version=version))

@@ -227,18 +227,12 @@ async def on_call_ended(tx: Tx, event: CallEnded) -> None:
     """State consumer: a caller who gave up at once leaves no work; an answered call's ticket is open. Once per call.
 
     Exactly the limit is not short (reporting counts by the same rule)."""
-    for _ in range(3):
-        ticket_id = await tx.conn.fetchval(writes.TICKET_ID_OF_CALL, event.call_id)
-        if ticket_id is None:
-            return  # gave up in the menu, before any queue
-        ticket = (await writes.lock_tickets(tx.conn, ids=[ticket_id]))[ticket_id]
-        ended = await tx.conn.fetchrow(writes.END_CALL, event.call_id, ticket_id, event.outcome, event.at)
-        if ended is not None:
-            await _settle(tx, event, ticket, short_abandon_s=ended["short_abandon_s"])
-            return
-        if await tx.conn.fetchval(writes.TICKET_ID_OF_CALL, event.call_id) == ticket_id:
-            return  # delivered again
-    raise CallIsMoving
+    ticket = await lock_of_call(tx, event.call_id)
+    if ticket is None:
+        return  # gave up in the menu, before any queue
+    ended = await tx.conn.fetchrow(writes.END_CALL, event.call_id, ticket.id, event.outcome, event.at)
+    if ended is not None:  # else it is delivered again
+        await _settle(tx, event, ticket, short_abandon_s=ended["short_abandon_s"])
 
 
 async def _settle(tx: Tx, event: CallEnded, ticket: TicketRow, *, short_abandon_s: int) -> None:

@@ -22,6 +22,7 @@ AGENT_AND_RESULT: Final = """
 SELECT u.name, coalesce((SELECT d.resolves_ticket FROM dispositions d WHERE d.key = $2), false) AS resolves_ticket
 FROM users u WHERE u.id = $1
 """
+"""Reads routing's `dispositions` on purpose: what a result means for the ticket is configured with the result."""
 ROW: Final = """id, number, subject, state, priority, queue, assignee_id, customer_id, close_reason, tags, version,
     opened_at, updated_at, resolved_at, closed_at, due_at"""
 

@@ -77,9 +77,8 @@ class Room:
                     tasks.create_task(self.sit_down(person, gate, with_ticket=order["with_ticket"]))
             seconds = time.perf_counter() - began
             await asyncio.sleep(SETTLED_S)
-            coming = [
-                person for person in self.people if self.desks[person[0]].lost
-            ]  # a page comes back when it was cut
+            # A page comes back when it was cut.
+            coming = [person for person in self.people if self.desks[person[0]].lost]
             cut += len(coming)
             if not coming or cut > len(self.people):
                 break

@@ -1,6 +1,5 @@
 """No row, no deed: every command of API and command line leaves its row in the audit log, with who and which request."""
 
-import asyncio
 import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from app import cli
 from app.web import OPERATIONS
 from core.principal import Role
 from tests import builders
+from tests.command import run
 from tests.integration.app.people import People, ask
 from tests.stack import Agent, Stack
 
@@ -188,11 +188,6 @@ WITHOUT = {
 """Serving, looking, and the schema itself; nobody's data."""
 ELSEWHERE = {"backup", "restore"}
 """Their rows are asked for in tests/e2e/test_restore_drill.py."""
-
-
-async def run(*words: str) -> int:
-    """A command in a thread, as from a shell: it brings its own event loop."""
-    return int(await asyncio.to_thread(lambda: cli.app([*words], result_action="return_value")) or 0)
 
 
 @pytest.mark.parametrize("action", CLI)

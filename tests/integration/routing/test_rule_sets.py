@@ -1,27 +1,21 @@
 """Rules before they are in force: what is odd about them, in words, and what they would have done with the calls that came."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app import cli
 from core.principal import Role
 from customers.model import Tier
 from routing.dry_run import Move, dry_run
 from tests.api import Api
 from tests.builders import a_customer
+from tests.command import run
 from tests.integration.routing.floor import ORG, Floor
 from tests.integration.routing.test_http import got
 
 VIP: dict[str, Any] = {"field": "customer.tier", "op": "==", "value": "vip"}
 SALES: dict[str, Any] = {"field": "call.queue", "op": "==", "value": "sales"}
-
-
-async def run(*words: str) -> int:
-    """A command in a thread, as from a shell: it brings its own event loop."""
-    return int(await asyncio.to_thread(lambda: cli.app([*words], result_action="return_value")) or 0)
 
 
 async def test_what_is_odd_comes_back_and_what_is_wrong_is_refused(api: Api, floor: Floor) -> None:
