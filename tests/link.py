@@ -70,7 +70,7 @@ class Link:
         self.unreachable = 0
         """Connections taken while no server was behind."""
         self.held = 0
-        """Pieces that did not pass while a direction was closed."""
+        """Pieces, and new connections, that did not pass while a direction was closed."""
         self.delayed = 0
         self.cuts = 0
         """Connections broken after their pattern."""
@@ -162,7 +162,9 @@ class Link:
             writer.close()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._passing[Side.SERVER].wait()
+        if not self._passing[Side.SERVER].is_set():
+            self.held += 1  # whoever has just connected waits as those do whose bytes are held
+            await self._passing[Side.SERVER].wait()
         try:
             if self._upstream is None:
                 raise ConnectionRefusedError

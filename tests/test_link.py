@@ -101,6 +101,18 @@ async def test_a_black_hole_keeps_everything_and_gives_it_back(link: Link, echo:
             assert await streams[0].read(1000) == b"2"
 
 
+async def test_who_connects_to_a_black_hole_is_counted_and_gets_through_when_it_ends(link: Link) -> None:
+    await link.set(Mode.SWALLOW)
+    async with client(link) as streams:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SOON_S):
+                await says(streams, b"1")
+        assert link.held == 1
+        await link.set(Mode.PASS)
+        async with asyncio.timeout(5):
+            assert await streams[0].read(1000) == b"1"
+
+
 async def test_one_direction_only(link: Link, echo: Echo) -> None:
     async with client(link) as streams:
         assert await says(streams, b"1") == b"1"
