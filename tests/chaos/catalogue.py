@@ -80,8 +80,8 @@ FAULTS: Final = (
     Fault("F45 newer version", "a message of a later release", "planted row", "parked, replayed, done", servers.newer_version),
     Fault("F46 tickets locked", "what a consumer needs is locked", "FOR UPDATE", SEEN,
           servers.locked("SELECT 1 FROM tickets FOR UPDATE", for_s=3)),
-    Fault("F47 backlog", "2,000 old messages before the new ones", "published", "copies taken", servers.delivered_again(100)),
-    Fault("F48 delivered twice", "done deliveries come again", "published", "copies taken", servers.delivered_again(3)),
+    Fault("F47 backlog", "2,000 old messages before the new ones", "published", "copies taken", servers.delivered_again(2000)),
+    Fault("F48 delivered twice", "done deliveries come again", "published", "copies taken", servers.delivered_again(60)),
     # D. Routing
     Fault("F50 two dispatchers", "both workers are woken again and again", "published", "wakes", processes.two_dispatchers),
     Fault("F55 caller leaves", "the caller hangs up while it rings", "the phone", "offer withdrawn", processes.caller_leaves_while_it_rings),

@@ -1,9 +1,11 @@
 """Faults of Postgres, RabbitMQ and Redis themselves."""
 
 import asyncio
+import math
 import time
 from typing import Any, Final
 
+import asyncpg
 import orjson
 import pytest
 from aiohttp import ClientSession
@@ -249,14 +251,21 @@ async def queue_deleted(scene: Scene) -> None:
     await scene.seen(is_back, "queue and consumers are back", within_s=BACK_WITHIN_S)
 
 
-def delivered_again(copies: int) -> Strike:
+def delivered_again(messages_in_all: int) -> Strike:
     """What was done long ago comes again, many times: every copy is taken and does nothing."""
 
     async def strike(scene: Scene) -> None:
-        rows = await scene.stack.fetch(
-            "SELECT e.id, e.name, e.v, e.body, e.created_at, d.attempts FROM deliveries d JOIN events e ON e.id = d.event_id "
-            "WHERE d.consumer = $1 AND d.done_at IS NOT NULL ORDER BY e.id DESC LIMIT 20", CLOSE_CALL,
-        )  # fmt: skip
+        rows: list[asyncpg.Record] = []
+
+        async def is_something_done() -> bool:
+            rows[:] = await scene.stack.fetch(
+                "SELECT e.id, e.name, e.v, e.body, e.created_at, d.attempts FROM deliveries d JOIN events e ON e.id = d.event_id "
+                "WHERE d.consumer = $1 AND d.done_at IS NOT NULL ORDER BY e.id DESC LIMIT 20", CLOSE_CALL,
+            )  # fmt: skip
+            return bool(rows)
+
+        await scene.seen(is_something_done, "a first call is over")
+        copies = math.ceil(messages_in_all / len(rows))
         messages = [Message(r["id"], r["name"], r["v"], r["body"].encode(), r["created_at"]) for r in rows]
         async with scene.channel() as channel:
             for _ in range(copies):
