@@ -83,7 +83,7 @@ class QueueIn(Part):
     short_abandon_s: int = Field(default=5, ge=0, le=120)
     offer_timeout_s: int = Field(default=20, ge=5, le=600)
     wrap_up: WrapUpIn = WrapUpIn()
-    pick: Literal["longest_idle"] = "longest_idle"
+    pick: Literal["longest_idle", "round_robin", "best_skill", "preserve_specialists"] = "longest_idle"
     time_zone: Zone | None = None
 
 

@@ -28,6 +28,7 @@ from realtime.messages import (
 from routing.explain import why_agent
 from routing.live import board, presence_of
 from routing.messages import QueueStats
+from routing.model import By
 from ticketing import queries as tickets
 from ticketing.model import OPEN_STATES, Profile, TicketOfCall, TicketSummary
 from ticketing.profile import profile as profile_of
@@ -75,7 +76,7 @@ async def _pop(conn: Connection, row: Any) -> ScreenPop:
     chosen = None if ticket.customer is None else ticket.customer.id
     customer = await _customer(conn, row, chosen, viewer)
     others, restricted = _other_tickets(ticket, customer.profile)
-    counts = row["counts"] or {}
+    counts, by = row["counts"] or {}, row["chosen_by"] or By.LONGEST_IDLE
     return ScreenPop(
         offer_id=row["offer_id"],
         work_item_id=row["work_item_id"],
@@ -98,7 +99,7 @@ async def _pop(conn: Connection, row: Any) -> ScreenPop:
         other_tickets=others,
         restricted_tickets=restricted,
         customer=customer,
-        reason=PopReason(rule=row["rule"], step=row["step"], why=why_agent(row["rule"], row["step"], None, counts)),
+        reason=PopReason(rule=row["rule"], step=row["step"], why=why_agent(row["rule"], row["step"], by, counts)),
     )
 
 

@@ -1,15 +1,15 @@
 """Who gets what: pure, explained, repeatable. Same state and `now`, same decision.
 
 Policy. Items are taken in the order of the line; for each the step in force says what is required; among the agents that may serve
-it, the one idle longest gets the offer, ties by id. An item that nobody present can serve never holds back the next one. One
-offer per agent and pass; units are re-checked under lock when the offer is written. A step with `offers: n` asks up to n agents at
-the same time, always in one pass. Source: reference/routing.md §0, §2.4, §2.10.
+it, the first in the step's order (`routing.order`) gets the offer. An item that nobody present can serve never holds back the next
+one. One offer per agent and pass; units are re-checked under lock when the offer is written. A step with `offers: n` asks up to n
+agents at the same time, always in one pass. Source: reference/routing.md §0, §2.4, §2.10.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from core.ids import AgentId
+from core.ids import AgentId, WorkItemId
 from routing.model import (
     AgentVerdict,
     AgentView,
@@ -22,6 +22,7 @@ from routing.model import (
     WaitingItem,
     step_at,
 )
+from routing.order import Supply, criteria_of, deciding, rank, supply_of
 
 _PRESENCE_VERDICTS = {
     PresenceState.OFFLINE: Verdict.OFFLINE,
@@ -37,34 +38,30 @@ def decide(state: PoolState, now: datetime) -> Decision:
     """Offers to make now, at most `state.max_offers`. Nobody free is an empty decision, not an error."""
     proposals: list[Proposal] = []
     free = free_agents(state.agents, now)
+    supply = supply_of(free) if state.supply is None else state.supply
     taken: set[AgentId] = set()
-    is_full, has_missed, is_lacking, looked_at = not free, False, False, 0
     for item in sorted(state.items, key=lambda item: item.key):
-        if is_full:
+        if len(taken) == len(free):
             break
         index = current_step(item, now)
         step = item.steps[index]
-        able = [a for a in free if a.id not in taken and _may_serve(item, step, a)]
-        group = able[: min(step.offers, state.max_offers)]
-        if len(proposals) + len(group) > state.max_offers:
-            is_full = True  # the next pass begins with this item: a group is never asked in part
-            break
-        looked_at += 1
-        has_missed |= len(group) < min(step.offers, state.max_offers)
-        is_lacking |= has_missed and bool(group)
-        asked = frozenset(agent.id for agent in group)
-        for agent in group:
-            verdicts = tuple(explain(item, state.agents, now, chosen=asked, taken=taken))
-            proposals.append(Proposal(item, agent.id, index, verdicts))
-        taken |= asked
-        is_full = len(proposals) == state.max_offers or len(taken) == len(free)
-    is_whole = looked_at == len(state.items) > 0 and not has_missed
-    return Decision(tuple(proposals), is_full, is_lacking, is_whole)
+        criteria = criteria_of(step, item.pick)
+        able = [(rank(a, step, criteria, supply), a) for a in free if a.id not in taken and _may_serve(item, step, a)]
+        able.sort(key=lambda each: each[0])
+        asked = min(step.offers, state.max_offers, len(able))
+        if asked and len(proposals) + asked > state.max_offers:
+            return Decision(
+                tuple(proposals), is_full=True
+            )  # the next pass begins with it: a group is never asked in part
+        by = str(deciding(able[asked - 1][0], able[asked][0] if asked < len(able) else None, criteria)) if asked else ""
+        proposals += [Proposal(item, agent.id, index, by) for _, agent in able[:asked]]
+        taken.update(agent.id for _, agent in able[:asked])
+    return Decision(tuple(proposals), is_full=len(proposals) == state.max_offers)
 
 
 def free_agents(agents: Iterable[AgentView], now: datetime) -> list[AgentView]:
-    """Who could take a suitable item now, idle longest first."""
-    return sorted((a for a in agents if _hindrance(a, now) is None), key=lambda a: (a.idle_since, a.id))
+    """Who could take a suitable item now."""
+    return [agent for agent in agents if _hindrance(agent, now) is None]
 
 
 def current_step(item: WaitingItem, now: datetime) -> int:
@@ -121,23 +118,45 @@ def explain(
     *,
     chosen: Collection[AgentId] = (),
     taken: Collection[AgentId] = (),
+    supply: Supply | None = None,
 ) -> list[AgentVerdict]:
-    """A verdict for every agent: the chosen, the eligible (both by idle time), the rest by reason, other queues' agents last.
+    """A verdict for every agent: the chosen, the eligible (both in the order of asking), the rest by reason, other queues' agents last.
 
-    `chosen` are those who are asked for this item, `taken` those who were given another one in the same pass."""
+    `chosen` are those who are asked for this item, `taken` those who were given another one before it in the same pass."""
+    everybody = list(agents)
     step = item.steps[current_step(item, now)]
-    suitable: list[tuple[bool, datetime, AgentId, AgentVerdict]] = []
+    criteria = criteria_of(step, item.pick)
+    counted = supply_of(free_agents(everybody, now)) if supply is None else supply
+    suitable: list[tuple[bool, tuple[float | datetime, ...], AgentVerdict]] = []
     others: list[AgentVerdict] = []
-    for agent in agents:
+    for agent in everybody:
         found = verdict_of(item, step, agent, now)
         if agent.id in chosen:
-            suitable.append((False, agent.idle_since, agent.id, AgentVerdict(agent.id, agent.name, Verdict.CHOSEN)))
+            found = AgentVerdict(agent.id, agent.name, Verdict.CHOSEN)
         elif found.verdict is not Verdict.ELIGIBLE:
             others.append(found)
+            continue
         elif agent.id in taken:
             others.append(AgentVerdict(agent.id, agent.name, Verdict.TAKEN))
-        else:
-            suitable.append((True, agent.idle_since, agent.id, found))
-    suitable.sort(key=lambda each: each[:3])
+            continue
+        suitable.append((found.verdict is Verdict.ELIGIBLE, rank(agent, step, criteria, counted), found))
+    suitable.sort(key=lambda each: each[:2])
     others.sort(key=lambda each: (each.verdict is Verdict.NOT_IN_QUEUE, each.verdict.value, each.agent_id))
-    return [each[3] for each in suitable] + others
+    return [each[2] for each in suitable] + others
+
+
+def reasons(
+    proposals: Sequence[Proposal], agents: Iterable[AgentView], now: datetime, *, supply: Supply | None = None
+) -> list[list[AgentVerdict]]:
+    """For each proposal of one pass the verdicts of all these agents, as they were when its item's turn came."""
+    everybody = list(agents)
+    asked: dict[WorkItemId, set[AgentId]] = {}
+    for proposal in proposals:
+        asked.setdefault(proposal.item.id, set()).add(proposal.agent_id)
+    taken: set[AgentId] = set()
+    found = []
+    for proposal in proposals:
+        chosen = asked[proposal.item.id]
+        found.append(explain(proposal.item, everybody, now, chosen=chosen, taken=taken - chosen, supply=supply))
+        taken |= chosen
+    return found

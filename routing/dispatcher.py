@@ -1,22 +1,19 @@
 """The active matcher: woken by the broker, guarded by an advisory lock, repeated by a sweep.
 
-A pass over a pool: take the pool's lock (or leave it to who has it), read the agents and the heads of the lines that the free
-ones serve, decide, lock calls, agents and items in id order, re-check, write offers and decisions, commit. At most 8 offers a
-transaction, then again until nothing more fits. Single active consumer gives speed and fail-over, the lock gives truth. The sweep
+A pass over a pool: take the pool's lock (or leave it to who has it), read the heads of the lines that somebody free can serve and
+who comes first for them, decide, lock calls, agents and items in id order, re-check, write offers and decisions, commit. At most 8
+offers a transaction, then again until nothing more fits. When steps have come into force, a pass of its own opens them before. Single active consumer gives speed and fail-over, the lock gives truth. The sweep
 re-derives everything every 2 s, so a lost wake costs seconds, also with the broker gone.
 
-What grows and what does not. Of the agents with room the hundred who are idle longest are read, more only when these do not fit.
-With nobody waiting or nobody free no item is read; a long line costs its heads. Only when free agents are left over and the
-heads fit none of them are more read, up to MOST_HEADS: an item nobody can serve holds back nobody.
+What a pass reads, and why that is enough, is in `routing.reading`.
 """
 
 import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from time import monotonic
 from typing import Any, Final
@@ -29,21 +26,19 @@ from core.ids import AgentId, CallId, OfferId, WorkItemId
 from infra.bus import BrokerUnavailable
 from infra.crashpoints import crashpoint
 from infra.outbox import Outbox, Tx, publish
-from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS, Connection
+from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
 from infra.telemetry import metrics
 from routing import queries as sql
 from routing import service
-from routing.decide import decide, free_agents
+from routing.decide import reasons
 from routing.explain import MORE
-from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, AgentView, Decision, PoolState, Proposal
+from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, AgentVerdict, AgentView, Proposal
+from routing.reading import Reading, read_and_decide
 
 log = structlog.get_logger()
 
-HEADS: Final = 50
-MOST_HEADS: Final = 3200
 AGENTS: Final = 100
-MOST_AGENTS: Final = 2000
-MAX_OFFERS: Final = 8
+"""Of so many a decision keeps the verdicts, at the most: who has room and is idle longest first."""
 SWEEP_S: Final = 2.0
 SWEEP_TIMEOUT_S: Final = 10
 BUSY_S: Final = 0.05
@@ -61,6 +56,7 @@ class Pass:
 
 NOTHING: Final = Pass(0, None)
 BUSY: Final = Pass(0, BUSY_S)
+STEPS_OPENED: Final = Pass(0, 0)
 
 
 class Dispatcher:
@@ -121,8 +117,10 @@ class Dispatcher:
             await asyncio.sleep(done.again_in_s)
 
     async def dispatch(self, pool: str) -> bool:
-        """One pass. True when it made offers, so that another pass may find more."""
-        return (await self._pass(pool)).made > 0
+        """One pass, with the steps open that are due. True when it made offers, so that another pass may find more."""
+        while (done := await self._pass(pool)) == STEPS_OPENED:
+            pass
+        return done.made > 0
 
     async def _pass(self, pool: str) -> Pass:
         start = monotonic()
@@ -180,50 +178,24 @@ async def _agent_is_lost(tx: Tx, agent_id: int, _: int) -> None:
 
 async def one_pass(tx: Tx, pool: str) -> Pass:
     """The pass inside its transaction."""
-    lock = await tx.conn.fetchrow(sql.TRY_POOL_LOCK, pool)
+    lock = await tx.conn.fetchrow(sql.TRY_POOL_LOCK, pool, tx.now)
     if lock is None or not lock["has_work"]:
         return NOTHING
     if not lock["is_mine"]:
         return BUSY  # its holder may have read the line before our news came
     crashpoint("dispatcher.after_lock")
-    decision = await _decide(tx.conn, pool, tx.now)
-    return await apply_decision(tx, decision) if decision.proposals else NOTHING
+    if lock["has_due_steps"] and await tx.conn.fetch(sql.OPEN_STEPS, pool, tx.now):
+        return STEPS_OPENED
+    reading = await read_and_decide(tx.conn, pool, tx.now)
+    return await apply_decision(tx, pool, reading) if reading.decision.proposals else NOTHING
 
 
-async def _decide(conn: Connection, pool: str, now: datetime) -> Decision:
-    """Among those with room who are idle longest; among more of them when these cannot give an item all it asks for.
-
-    An agent who was not read has been idle for a shorter time than all who were, so the choice is the same; and an item that
-    only they can serve is not passed over by those behind it."""
-    width = AGENTS
-    while True:
-        agents = await sql.pool_agents(conn, pool=pool, limit=width)
-        decision = await _decide_among(conn, pool, agents, now)
-        is_everybody = len(agents) < width or not all(agent.has_room for agent in agents)
-        if is_everybody or width >= MOST_AGENTS or (decision.proposals and not decision.is_lacking):
-            return replace(decision, proposals=tuple(replace(p, has_more=not is_everybody) for p in decision.proposals))
-        width = min(width * 4, MOST_AGENTS)
-
-
-async def _decide_among(conn: Connection, pool: str, agents: tuple[AgentView, ...], now: datetime) -> Decision:
-    """Over the heads of the lines; over more of them while they leave agents free whom others behind may need."""
-    free = free_agents(agents, now)
-    queues = sorted(frozenset().union(*(agent.queues for agent in free)))
-    limit = HEADS
-    while queues:
-        items = await sql.waiting_items(conn, pool=pool, queues=queues, now=now, limit=limit)
-        decision = decide(PoolState(items, agents, MAX_OFFERS), now)
-        if decision.is_full or len(items) < limit or limit >= MOST_HEADS:
-            return decision if len(items) < limit else replace(decision, is_whole=False)
-        limit *= 4
-    return Decision(())
-
-
-async def apply_decision(tx: Tx, decision: Decision) -> Pass:
+async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:
     """Lock, re-check, write. Items that somebody else holds just now are left out. An agent who is no longer free ends the list:
-    an item behind may have got whom this item needs now, so the rest is decided anew. When the whole line got what it asks for,
-    no other pass follows: what has come since has its own wake."""
-    proposals = decision.proposals
+    an item behind may have got whom this item needs now, so the rest is decided anew. When nothing was cut short, no other pass
+    follows: what has come since has its own wake."""
+    proposals = reading.decision.proposals
+    everybody = await sql.pool_agents(tx.conn, pool=pool, limit=AGENTS)
     calls = {p.item.call_id for p in proposals if p.item.call_id is not None}
     items = {p.item.id for p in proposals}
     live = {row["id"] for row in await tx.conn.fetch(sql.LOCK_LIVE_CALLS, sorted(calls))}
@@ -241,7 +213,7 @@ async def apply_decision(tx: Tx, decision: Decision) -> Pass:
     rows = await sql.make_offers(tx.conn, kept, now=tx.now)
     by_pair = {(row["work_item_id"], row["agent_id"]): row for row in rows}
     written = [(p, by_pair[(p.item.id, p.agent_id)]) for p in kept]
-    await _keep_decisions(tx, written)
+    await _keep_decisions(tx, written, reading, everybody)
     await tx.conn.execute(sql.REFRESH_INTERVALS, [p.agent_id for p, _ in written], tx.now)
     for _, row in written:
         await publish(
@@ -258,10 +230,17 @@ async def apply_decision(tx: Tx, decision: Decision) -> Pass:
         tx.on_commit.append(metrics.offers_made.inc)
         log.info("offer created", offer=row["id"], agent=row["agent_id"])
     crashpoint("dispatcher.before_commit")
-    return Pass(len(written), None if decision.is_whole and len(kept) == len(proposals) else 0)
+    is_done = len(kept) == len(proposals) and not reading.is_cut and not reading.decision.is_full
+    return Pass(len(written), None if is_done else 0)
 
 
-async def _keep_decisions(tx: Tx, written: list[tuple[Proposal, Any]]) -> None:
+async def _keep_decisions(
+    tx: Tx, written: list[tuple[Proposal, Any]], reading: Reading, looked_at: Sequence[AgentView]
+) -> None:
+    """Why, for each offer: a verdict for everybody in a pool of up to AGENTS, else for as many and for all who were in question."""
+    agents = {agent.id: agent for agent in (*looked_at, *reading.agents)}
+    has_more = len(looked_at) == AGENTS and all(agent.has_room for agent in looked_at)
+    found = reasons([p for p, _ in written], agents.values(), tx.now, supply=reading.supply)
     await tx.conn.execute(
         sql.ADD_DECISIONS,
         [p.item.id for p, _ in written],
@@ -271,21 +250,22 @@ async def _keep_decisions(tx: Tx, written: list[tuple[Proposal, Any]]) -> None:
         [p.item.rule for p, _ in written],
         [p.step for p, _ in written],
         [p.agent_id for p, _ in written],
-        [_verdicts(p) for p, _ in written],
-        [json.dumps(_counts(p)) for p, _ in written],
+        [p.by for p, _ in written],
+        [_in_full(verdicts) for verdicts in found],
+        [json.dumps(_counts(verdicts, has_more)) for verdicts in found],
     )
 
 
-def _counts(proposal: Proposal) -> dict[str, int]:
+def _counts(verdicts: Sequence[AgentVerdict], has_more: bool) -> dict[str, int]:
     """How many agents had each verdict; `more`: others with room were not looked at."""
-    return Counter(v.verdict.value for v in proposal.verdicts) | ({MORE: 1} if proposal.has_more else {})
+    return Counter(v.verdict.value for v in verdicts) | ({MORE: 1} if has_more else {})
 
 
-def _verdicts(proposal: Proposal) -> str:
+def _in_full(verdicts: Sequence[AgentVerdict]) -> str:
     """As JSON text: a list of lists would reach Postgres as an array of two dimensions."""
     return json.dumps(
         [
             {"agent_id": v.agent_id, "verdict": v.verdict.value, **({"detail": v.detail} if v.detail else {})}
-            for v in proposal.verdicts[:VERDICTS_IN_FULL]
+            for v in verdicts[:VERDICTS_IN_FULL]
         ]
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from routing.decide import current_step
-from routing.model import AgentVerdict, Step, Verdict, WaitingItem
+from routing.model import AgentVerdict, By, Step, Verdict, WaitingItem
 
 Sentence = dict[str, str]
 MORE: Final = "more"
@@ -31,23 +31,40 @@ REASONS: Final[dict[str, Sentence]] = {
 }
 
 
-def why_agent(rule: str, step: int, chosen: AgentVerdict | None, counts: Mapping[str, int]) -> Sentence:
-    """One sentence for the pop: by which rule and step, and against how many others.
+_CHOSEN_BY: Final[dict[str, Sentence]] = {
+    By.LONGEST_IDLE: {"en": "idle longest", "zh-CN": "空闲最久"},
+    By.ROUND_ROBIN: {"en": "next in turn", "zh-CN": "轮到该坐席"},
+    By.BEST_SKILL: {"en": "highest skill levels", "zh-CN": "技能等级最高"},
+    By.PRESERVE_SPECIALISTS: {"en": "whose other skills are the least rare", "zh-CN": "其他技能最不稀缺"},
+    By.PREFER: {"en": "has most of what is preferred", "zh-CN": "最符合优先条件"},
+}
 
-    Who got another call in the same pass is not counted: that agent may have been idle longer."""
+
+def _chosen_by(by: str) -> Sentence:
+    name, _, skill = by.partition(":")
+    if name == By.SKILL:
+        return {"en": f"highest level in {skill}", "zh-CN": f"{skill}等级最高"}
+    return _CHOSEN_BY.get(name, _CHOSEN_BY[By.LONGEST_IDLE])
+
+
+def why_agent(rule: str, step: int, by: str, counts: Mapping[str, int]) -> Sentence:
+    """One sentence for the pop: by which rule and step, by what criterion, and against how many others.
+
+    Who got another call in the same pass is not counted: that agent may have come first."""
     asked = max(1, counts.get(Verdict.CHOSEN, 0))
     free = asked + counts.get(Verdict.ELIGIBLE, 0)
     has_more = counts.get(MORE, 0) > 0
     least_en, least_zh = ("at least ", "至少") if has_more else ("", "")
+    first = _chosen_by(by)
     if asked > 1:
         en = f"one of {asked} asked together, out of {least_en}{free} free and able agents."
         zh = f"{least_zh}{free}位空闲且符合条件的坐席中同时询问的{asked}位之一。"
     elif free > 1:
-        en = f"idle longest of {least_en}{free} free and able agents."
-        zh = f"{least_zh}{free}位空闲且符合条件的坐席中空闲最久。"
+        en = f"{first['en']} of {least_en}{free} free and able agents."
+        zh = f"{least_zh}{free}位空闲且符合条件的坐席中{first['zh-CN']}。"
     elif has_more:
-        en = "idle longest of all free and able agents."
-        zh = "所有空闲且符合条件的坐席中空闲最久。"
+        en = f"{first['en']} of all free and able agents."
+        zh = f"所有空闲且符合条件的坐席中{first['zh-CN']}。"
     else:
         en = "the only free and able agent."
         zh = "唯一空闲且符合条件的坐席。"
@@ -129,7 +146,7 @@ def decision_sentence(row: Mapping[str, Any]) -> Sentence:
     name = row["chosen_name"] or "—"
     state = row["offer_state"] or ""
     ended = _ENDED.get(f"{state}:{row['offer_reason']}") or _ENDED.get(state, _OFFERED)
-    why = why_agent(row["rule"], row["step"], None, row["counts"])
+    why = why_agent(row["rule"], row["step"], row["chosen_by"], row["counts"])
     return {
         "en": f"Offered to {name}, who {ended['en']}. {why['en']}",
         "zh-CN": f"分配给{name}，{ended['zh-CN']}。{why['zh-CN']}",

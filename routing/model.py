@@ -1,5 +1,6 @@
 """The words of routing: queues, steps, work items, offers, and what may follow what."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -68,13 +69,49 @@ class SkillNeed:
     level: int = 1
 
 
+class By(StrEnum):
+    """Criteria of whom to ask first; what they mean is in `routing.order`."""
+
+    LONGEST_IDLE = "longest_idle"
+    ROUND_ROBIN = "round_robin"
+    BEST_SKILL = "best_skill"
+    PRESERVE_SPECIALISTS = "preserve_specialists"
+    SKILL = "skill"
+    PREFER = "prefer"
+
+
+LAST: Final = frozenset({By.LONGEST_IDLE, By.ROUND_ROBIN})
+"""These tell any two agents apart, so they come last."""
+PICKS: Final = (By.LONGEST_IDLE, By.ROUND_ROBIN, By.BEST_SKILL, By.PRESERVE_SPECIALISTS)
+"""What a queue's `pick` or a step's `order` may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    by: By
+    skill: str | None = None
+    """Only of `By.SKILL`."""
+
+    def __str__(self) -> str:
+        return f"{self.by.value}:{self.skill}" if self.skill else self.by.value
+
+
+def criterion_of(document: str | Mapping[str, Any]) -> Criterion:
+    """From checked JSON: a name, or {"skill": key}."""
+    return Criterion(By(document)) if isinstance(document, str) else Criterion(By.SKILL, document["skill"])
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Requirement in force from `after_s` seconds after queue entry. Offsets are absolute: no offer restarts them."""
+    """Requirement in force from `after_s` seconds after queue entry. Offsets are absolute: no offer restarts them.
+
+    `prefer` narrows nothing: who has it is asked first. `order` as in `routing.order`; empty: the queue's `pick`."""
 
     after_s: float
     require: tuple[SkillNeed, ...] = ()
     offers: int = 1
+    prefer: tuple[SkillNeed, ...] = ()
+    order: tuple[Criterion, ...] = ()
 
 
 def step_at(steps: tuple[Step, ...], waited_s: float) -> int:
@@ -88,15 +125,24 @@ def step_at(steps: tuple[Step, ...], waited_s: float) -> int:
 
 def steps_of(documents: list[dict[str, Any]]) -> tuple[Step, ...]:
     """From the stored JSON; an empty list is one step that requires nothing."""
-    steps = tuple(
-        Step(
-            float(d.get("after_s", 0)),
-            tuple(SkillNeed(need["skill"], int(need.get("level", 1))) for need in d.get("require", ())),
-            int(d.get("offers", 1)),
-        )
-        for d in documents
+    return tuple(map(step_of, documents)) or (Step(0.0),)
+
+
+def step_of(document: dict[str, Any] | None) -> Step:
+    """From the stored JSON; None is what requires nothing."""
+    if document is None:
+        return Step(0.0)
+    return Step(
+        float(document.get("after_s", 0)),
+        _needs_of(document.get("require", ())),
+        int(document.get("offers", 1)),
+        _needs_of(document.get("prefer", ())),
+        tuple(map(criterion_of, document.get("order", ()))),
     )
-    return steps or (Step(0.0),)
+
+
+def _needs_of(documents: Iterable[dict[str, Any]]) -> tuple[SkillNeed, ...]:
+    return tuple(SkillNeed(need["skill"], int(need.get("level", 1))) for need in documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +161,10 @@ class WaitingItem:
     ruleset_version: int
     offer_timeout_s: int
     excluded: frozenset[AgentId] = frozenset()
+    pick: str = "longest_idle"
+    """The order of the queue, for steps that say none."""
+    need: int = 0
+    """Equal for items that ask for the same in the same queue."""
 
     @property
     def key(self) -> tuple[int, datetime, datetime, int]:
@@ -134,6 +184,7 @@ class AgentView:
     work: str
     free_units: int
     idle_since: datetime
+    last_offered_at: datetime
     cooldown_until: datetime | None = None
 
     @property
@@ -172,33 +223,30 @@ class AgentVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Offer this item to this agent, and why: a verdict for every agent that was looked at."""
+    """Offer this item to this agent. `by` is the criterion that decided, as `routing.order` writes it."""
 
     item: WaitingItem
     agent_id: AgentId
     step: int
-    verdicts: tuple[AgentVerdict, ...]
-    has_more: bool = False
-    """More agents with room were there and not looked at: they have been idle for a shorter time than all who were."""
+    by: str = "longest_idle"
 
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
+    """`supply`: how many free agents have a skill; None: `agents` are all there are, count them."""
+
     items: tuple[WaitingItem, ...]
     agents: tuple[AgentView, ...]
     max_offers: int = 8
+    supply: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`is_full`: nothing more can be given away in this pass, whatever waits behind the items that were looked at.
-    `is_lacking`: an item found fewer agents than it asks for, and either got those or was passed over by one behind it.
-    `is_whole`: every item that was looked at got all it asks for."""
+    """`is_full`: the pass ended at its limit, another may find more."""
 
     proposals: tuple[Proposal, ...]
     is_full: bool = False
-    is_lacking: bool = False
-    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from core.ids import AgentId, CallId, OfferId, TicketId, WorkItemId
 from infra.postgres import Connection
 from routing.model import (
     AgentView,
+    By,
     OfferRow,
     OfferState,
     PresenceState,
@@ -16,10 +17,20 @@ from routing.model import (
     steps_of,
 )
 
-# The pool's lock, and whether anybody waits there at all: most passes end here.
+# The pool's lock, whether anybody waits there at all (most passes end here), and whether a step has come into force meanwhile.
 TRY_POOL_LOCK: Final = """
 SELECT pg_try_advisory_xact_lock(hashtextextended('pool:' || $1, 0)) AS is_mine,
-       EXISTS (SELECT 1 FROM queues q JOIN work_items i ON i.queue = q.key AND i.state = 'queued' WHERE q.pool_id = $1) AS has_work
+       EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued') AS has_work,
+       EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2) AS has_due_steps
+"""
+# Who holds an item just now moves it on, or has it moved on by the next pass. In a transaction of its own: items come last in the order of locks.
+OPEN_STEPS: Final = """
+UPDATE work_items i SET step = (
+    SELECT max(s.n) - 1 FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
+    WHERE i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2)
+FROM (SELECT id FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2
+      ORDER BY next_step_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
+WHERE i.id = due.id RETURNING i.id
 """
 POOLS: Final = "SELECT DISTINCT pool_id FROM queues WHERE is_active ORDER BY pool_id"
 
@@ -94,50 +105,110 @@ UPDATE stints SET outcome = $2, left_at = greatest($3, entered_at), connected_at
 WHERE work_item_id = $1 AND left_at IS NULL
 """
 
-# The heads of these queues in the order of the line. Others' queues cannot hold them back, however long they are.
-WAITING_ITEMS: Final = """
-SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version,
-       q.offer_timeout_s,
+LINE_KEY: Final = "tier DESC, virtual_start, entered_at, id"
+# What those in line ask for: the first of each need, found by hopping from need to need in the index.
+NEEDS: Final = f"""
+WITH RECURSIVE first_of AS (
+    (SELECT need, queue, steps -> step AS step, tier, virtual_start, entered_at, id FROM work_items
+     WHERE pool_id = $1 AND state = 'queued' ORDER BY need, {LINE_KEY} LIMIT 1)
+    UNION ALL
+    SELECT n.* FROM first_of f CROSS JOIN LATERAL (
+        SELECT need, queue, steps -> step AS step, tier, virtual_start, entered_at, id FROM work_items
+        WHERE pool_id = $1 AND state = 'queued' AND need > f.need ORDER BY need, {LINE_KEY} LIMIT 1
+    ) n
+)
+SELECT f.*, q.pick FROM first_of f JOIN queues q ON q.key = f.queue
+"""
+# The heads of the lines of these needs. Others cannot hold them back, however long their lines are.
+WAITING_ITEMS: Final = f"""
+SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version, i.need,
+       q.offer_timeout_s, q.pick,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $3) AS excluded
-FROM unnest($2::text[]) AS w (queue)
+FROM unnest($2::bigint[]) AS n (need)
 CROSS JOIN LATERAL (
-    SELECT * FROM work_items h WHERE h.queue = w.queue AND h.pool_id = $1 AND h.state = 'queued'
-    ORDER BY h.tier DESC, h.virtual_start, h.entered_at, h.id LIMIT $4
+    SELECT * FROM work_items h WHERE h.pool_id = $1 AND h.need = n.need AND h.state = 'queued' ORDER BY {LINE_KEY} LIMIT $4
 ) i
 JOIN queues q ON q.key = i.queue
-ORDER BY i.tier DESC, i.virtual_start, i.entered_at, i.id LIMIT $4
 """
-# The next moment at which this item may find somebody without anything else happening: a step opens, an exclusion ends.
+# The step in force, and the next moment at which this item may find somebody without anything else happening: a step opens, an
+# exclusion ends.
 SET_NEXT_LOOK: Final = """
+WITH item AS (
+    SELECT i.id, i.entered_at, i.steps, (
+        SELECT greatest(max(s.n) - 1, 0) FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
+        WHERE s.n = 1 OR i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2) AS step
+    FROM work_items i WHERE i.id = $1
+), moved AS (
+    UPDATE work_items i SET step = item.step FROM item WHERE i.id = item.id AND i.step <> item.step
+)
 INSERT INTO timers (kind, object_id, object_version, due_at)
-SELECT 'routing.step', i.id, 0, d.due FROM work_items i
-CROSS JOIN LATERAL (SELECT least(
-    (SELECT min(i.entered_at + make_interval(secs => (s ->> 'after_s')::float8)) FROM jsonb_array_elements(i.steps) s
-     WHERE i.entered_at + make_interval(secs => (s ->> 'after_s')::float8) > $2),
-    (SELECT min(x.until) FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $2)
+SELECT 'routing.step', item.id, 0, d.due FROM item CROSS JOIN LATERAL (SELECT least(
+    item.entered_at + make_interval(secs => (item.steps -> (item.step + 1)::integer ->> 'after_s')::float8),
+    (SELECT min(x.until) FROM exclusions x WHERE x.work_item_id = item.id AND x.until > $2)
 ) AS due) d
-WHERE i.id = $1 AND d.due IS NOT NULL
+WHERE d.due IS NOT NULL
 ON CONFLICT (kind, object_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0, last_error = NULL
 """
 WORK_OF_AGENT: Final = """
-CASE WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'wrapping') THEN 'wrapping'
+CASE WHEN a.used_units = 0 THEN 'idle'
+     WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'wrapping') THEN 'wrapping'
      WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'accepted') THEN 'in_call'
      WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'pending') THEN 'offered'
      ELSE 'idle' END
 """
 IS_CONNECTED: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
-# As in the partial indexes agents_free and agents_not_free: the planner uses those only where it reads the same condition.
-HAS_ROOM: Final = "presence = 'available' AND used_units < total_units + over_by"
-# Who has room comes first, idle longest first; of the others as many as fit. Flat, however many the pool has.
+# As in the partial indexes of agents: the planner uses those only where it reads the same condition.
+HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.used_units < a.total_units + a.over_by"
+IS_FREE: Final = f"""{HAS_ROOM} AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
+        AND (a.used_units = 0 OR NOT EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'wrapping'))"""
+AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues, a.presence, a.total_units + a.over_by - a.used_units AS free_units, a.idle_since,
+       a.last_offered_at, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work"""
+
+
+def _free_profiles(clock: str) -> str:
+    """What those who are free can do: the first of each profile by this clock, found by hopping from profile to profile."""
+    return f"""
+WITH RECURSIVE first_of AS (
+    (SELECT a.profile, a.queues, a.skills, a.{clock} AS first, a.id FROM agents a WHERE a.pool_id = $1 AND {IS_FREE}
+     ORDER BY a.profile, a.{clock}, a.id LIMIT 1)
+    UNION ALL
+    SELECT n.* FROM first_of f CROSS JOIN LATERAL (
+        SELECT a.profile, a.queues, a.skills, a.{clock} AS first, a.id FROM agents a
+        WHERE a.pool_id = $1 AND a.profile > f.profile AND {IS_FREE} ORDER BY a.profile, a.{clock}, a.id LIMIT 1
+    ) n
+)
+SELECT * FROM first_of
+"""
+
+
+def _candidates(clock: str) -> str:
+    """The first $4 free agents of each of the profiles $3."""
+    return f"""
+SELECT {AGENT_VIEW} FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL (
+    SELECT * FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {IS_FREE} ORDER BY a.{clock}, a.id LIMIT $4
+) a
+"""
+
+
+FREE_PROFILES_BY_IDLE: Final = _free_profiles("idle_since")
+FREE_PROFILES_BY_TURN: Final = _free_profiles("last_offered_at")
+FREE_PROFILES: Final = {By.LONGEST_IDLE: FREE_PROFILES_BY_IDLE, By.ROUND_ROBIN: FREE_PROFILES_BY_TURN}
+CANDIDATES_BY_IDLE: Final = _candidates("idle_since")
+CANDIDATES_BY_TURN: Final = _candidates("last_offered_at")
+CANDIDATES: Final = {By.LONGEST_IDLE: CANDIDATES_BY_IDLE, By.ROUND_ROBIN: CANDIDATES_BY_TURN}
+ROOM_COUNTED: Final = 20
+# How many of a profile are free, as far as it matters for telling the rare from the common.
+FREE_OF_PROFILES: Final = f"""
+SELECT p.profile, (SELECT count(*) FROM (SELECT 1 FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {IS_FREE} LIMIT {ROOM_COUNTED}) f) AS free
+FROM unnest($3::bigint[]) AS p (profile)
+"""
+# For explaining: who has room comes first, idle longest first; of the others as many as fit. Flat, however many the pool has.
 POOL_AGENTS: Final = f"""
-SELECT a.id, a.name, a.skills, a.presence, a.total_units + a.over_by - a.used_units AS free_units, a.idle_since, a.cooldown_until,
-       {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work,
-       ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id) AS queues
-FROM (
+SELECT {AGENT_VIEW} FROM (
     SELECT * FROM (
-        (SELECT *, 1 AS part FROM agents WHERE pool_id = $1 AND is_active AND {HAS_ROOM} ORDER BY idle_since, id LIMIT $2)
+        (SELECT *, 1 AS part FROM agents a WHERE a.pool_id = $1 AND {HAS_ROOM} ORDER BY a.idle_since, a.id LIMIT $2)
         UNION ALL
-        (SELECT *, 2 AS part FROM agents WHERE pool_id = $1 AND is_active AND NOT ({HAS_ROOM}) LIMIT $2)
+        (SELECT *, 2 AS part FROM agents a WHERE a.pool_id = $1 AND a.is_active AND NOT (a.presence = 'available' AND a.used_units < a.total_units + a.over_by) LIMIT $2)
     ) parts ORDER BY part, idle_since, id LIMIT $2
 ) a
 """
@@ -168,17 +239,17 @@ WITH chosen AS (
     FROM chosen c JOIN items i ON i.id = c.item
     RETURNING id, work_item_id, call_id, agent_id, queue, pool_id, deadline, version
 ), held AS (
-    UPDATE agents a SET used_units = a.used_units + 1, version = a.version + 1 FROM made m WHERE a.id = m.agent_id
+    UPDATE agents a SET used_units = a.used_units + 1, last_offered_at = $5, version = a.version + 1 FROM made m WHERE a.id = m.agent_id
 ), timers AS (
     INSERT INTO timers (kind, object_id, object_version, due_at) SELECT 'routing.offer', id, version, deadline FROM made
 )
 SELECT id, work_item_id, call_id, agent_id, queue, pool_id, version FROM made
 """
 ADD_DECISIONS: Final = """
-INSERT INTO decisions (work_item_id, offer_id, at, ruleset_version, rule, step, chosen_agent_id, verdicts, counts)
-SELECT item, offer, at, version, rule, step, chosen, verdicts::jsonb, counts::jsonb
+INSERT INTO decisions (work_item_id, offer_id, at, ruleset_version, rule, step, chosen_agent_id, chosen_by, verdicts, counts)
+SELECT item, offer, at, version, rule, step, chosen, chosen_by, verdicts::jsonb, counts::jsonb
 FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::text[], $6::smallint[], $7::bigint[], $8::text[],
-            $9::text[]) AS d (item, offer, at, version, rule, step, chosen, verdicts, counts)
+            $9::text[], $10::text[]) AS d (item, offer, at, version, rule, step, chosen, chosen_by, verdicts, counts)
 """
 
 OFFER_COLUMNS: Final = "id, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at"
@@ -372,14 +443,14 @@ WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
 ITEM_DETAIL: Final = """
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
-       i.ruleset_version, i.ended_at, i.end_reason, q.offer_timeout_s,
+       i.ruleset_version, i.ended_at, i.end_reason, i.need, q.offer_timeout_s, q.pick,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
   AND ($2::bigint IS NULL OR EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2))
 """
 DECISIONS_OF_ITEM: Final = """
-SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, a.name AS chosen_name, d.verdicts, d.counts,
+SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, d.chosen_by, a.name AS chosen_name, d.verdicts, d.counts,
        o.state AS offer_state, o.reason AS offer_reason
 FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
 WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
@@ -419,6 +490,8 @@ def item_of(row: Any) -> WaitingItem:
         ruleset_version=row["ruleset_version"],
         offer_timeout_s=row["offer_timeout_s"],
         excluded=frozenset(AgentId(agent_id) for agent_id in row["excluded"]),
+        pick=row["pick"],
+        need=row["need"],
     )
 
 
@@ -434,13 +507,14 @@ def agent_of(row: Any) -> AgentView:
         free_units=row["free_units"],
         idle_since=row["idle_since"],
         cooldown_until=row["cooldown_until"],
+        last_offered_at=row["last_offered_at"],
     )
 
 
 async def waiting_items(
-    conn: Connection, *, pool: str, queues: Sequence[str], now: datetime, limit: int
+    conn: Connection, *, pool: str, needs: Sequence[int], now: datetime, limit: int
 ) -> tuple[WaitingItem, ...]:
-    return tuple(item_of(row) for row in await conn.fetch(WAITING_ITEMS, pool, list(queues), now, limit))
+    return tuple(item_of(row) for row in await conn.fetch(WAITING_ITEMS, pool, list(needs), now, limit))
 
 
 async def pool_agents(conn: Connection, *, pool: str, limit: int = 2000) -> tuple[AgentView, ...]:

@@ -3,6 +3,7 @@
     node  = {"all": [node…]} | {"any": [node…]} | {"not": node} | leaf
     leaf  = {"field": "customer.tier", "op": "==", "value": "vip"}        (or "other": "<field>" instead of "value")
     rule  = {"name": …, "when": node?, "then": {"queue"?, "tier"?, "boost_s"?, "steps"?}}
+    step  = {"after_s": 0, "require": [{"skill": "billing", "level": 3}]?, "prefer": [need…]?, "order": [criterion…]?, "offers": 1?}
 
 Semantics are total and two-valued (reference/routing.md §5.4): a missing field is null; `==` with null is false, and so are order
 comparisons, membership and text tests with null or with a value of another type. `!=` and `not_in` are the negations of `==` and
@@ -17,6 +18,8 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any, Final, TypeGuard
 
+from routing.model import LAST, PICKS, By
+
 Facts = Mapping[str, Any]
 Test = Callable[[Facts], bool]
 
@@ -28,6 +31,7 @@ MAX_STEPS: Final = 20
 MAX_NAME: Final = 120
 MAX_NUMBER: Final = 10**15
 MAX_AFTER_S: Final = 86_400
+MAX_CRITERIA: Final = 5
 
 
 class Kind(StrEnum):
@@ -276,9 +280,9 @@ def _check_then(then: Any, at: tuple[str | int, ...], queues: frozenset[str], sk
     for index, step in enumerate(steps):
         where = (*at, "steps", index)
         if not isinstance(step, dict):
-            faults.append(Fault(where, "a step is a mapping with after_s, require, offers"))
+            faults.append(Fault(where, "a step is a mapping with after_s, require, prefer, order, offers"))
             continue
-        faults += _unknown_keys(step, where, ("after_s", "require", "offers"))
+        faults += _unknown_keys(step, where, ("after_s", "require", "prefer", "order", "offers"))
         after = step.get("after_s")
         if not _is_number(after) or not isfinite(after) or after <= previous or (index == 0 and after != 0):
             faults.append(Fault((*where, "after_s"), "starts at 0 and grows from step to step"))
@@ -289,6 +293,28 @@ def _check_then(then: Any, at: tuple[str | int, ...], queues: frozenset[str], sk
         if not _is_whole(step.get("offers", 1), 1, 10):
             faults.append(Fault((*where, "offers"), "must be a whole number from 1 to 10"))
         faults += _check_needs(step.get("require", []), (*where, "require"), skills)
+        faults += _check_needs(step.get("prefer", []), (*where, "prefer"), skills)
+        faults += _check_order(step, (*where, "order"), skills)
+    return faults
+
+
+def _check_order(step: dict[Any, Any], at: tuple[str | int, ...], skills: frozenset[str]) -> list[Fault]:
+    order = step.get("order", [])
+    if not isinstance(order, list) or len(order) > MAX_CRITERIA:
+        return [Fault(at, f"is a list of at most {MAX_CRITERIA} criteria")]
+    faults: list[Fault] = []
+    for n, criterion in enumerate(order):
+        if isinstance(criterion, dict) and set(criterion) == {"skill"} and isinstance(criterion["skill"], str):
+            if criterion["skill"] not in skills:
+                faults.append(Fault((*at, n, "skill"), f"there is no skill {_shown(criterion['skill'])}"))
+        elif not isinstance(criterion, str) or criterion not in PICKS:
+            faults.append(Fault((*at, n), f"must be {{skill: …}} or one of {', '.join(PICKS)}"))
+        elif criterion in LAST and n < len(order) - 1:
+            faults.append(Fault((*at, n), f"{criterion} tells any two agents apart: nothing after it would count"))
+        elif criterion == By.BEST_SKILL and not step.get("require") and not step.get("prefer"):
+            faults.append(
+                Fault((*at, n), "best_skill compares what the step requires or prefers, and it names nothing")
+            )
     return faults
 
 

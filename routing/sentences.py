@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from core.texts import LANGUAGES, in_language
+from routing.model import By
 from routing.rules import FIELDS, Kind
 
 Text = dict[str, str]
@@ -92,16 +93,41 @@ def _rule(rule: Mapping[str, Any], lang: str, queues: Names, skills: Names) -> s
     return begin + (", " if is_english else "，").join(parts) + end + (" " if is_english else "") + asked + end
 
 
+_ORDERED: Final[dict[str, Text]] = {
+    By.LONGEST_IDLE: {"en": "idle longest first", "zh-CN": "空闲最久者优先"},
+    By.ROUND_ROBIN: {"en": "in turn", "zh-CN": "轮流"},
+    By.BEST_SKILL: {"en": "highest skill levels first", "zh-CN": "技能等级高者优先"},
+    By.PRESERVE_SPECIALISTS: {"en": "those with rare other skills last", "zh-CN": "其他技能稀缺者靠后"},
+}
+
+
 def _step(step: Mapping[str, Any], lang: str, skills: Names) -> str:
-    needs = [f"{_name(need['skill'], lang, skills)} ≥ {need.get('level', 1)}" for need in step.get("require", ())]
+    needs = [_need(need, lang, skills) for need in step.get("require", ())]
+    wishes = [_need(need, lang, skills) for need in step.get("prefer", ())]
+    order = [_criterion(each, lang, skills) for each in step.get("order", ())]
     together = step.get("offers", 1)
     if lang == "en":
         when = f"After {step['after_s']:g} s" if step["after_s"] else "At once"
         who = f"those with {_AND['en'].join(needs)}" if needs else "everybody in the queue"
-        return f"{when}: {who}" + (f", {together} asked together" if together > 1 else "")
+        wish = f", preferably with {_AND['en'].join(wishes)}" if wishes else ""
+        first = f", {', then '.join(order)}" if order else ""
+        return f"{when}: {who}{wish}{first}" + (f", {together} asked together" if together > 1 else "")
     when = f"{step['after_s']:g}秒后" if step["after_s"] else "立即"
     who = f"具备{_AND['zh-CN'].join(needs)}的坐席" if needs else "队列内的所有坐席"
-    return f"{when}：{who}" + (f"，同时询问{together}位" if together > 1 else "")
+    wish = f"，优先{_AND['zh-CN'].join(wishes)}" if wishes else ""
+    first = f"，{'，其次'.join(order)}" if order else ""
+    return f"{when}：{who}{wish}{first}" + (f"，同时询问{together}位" if together > 1 else "")
+
+
+def _need(need: Mapping[str, Any], lang: str, skills: Names) -> str:
+    return f"{_name(need['skill'], lang, skills)} ≥ {need.get('level', 1)}"
+
+
+def _criterion(criterion: str | Mapping[str, str], lang: str, skills: Names) -> str:
+    if isinstance(criterion, str):
+        return _ORDERED[criterion][lang]
+    name = _name(criterion["skill"], lang, skills)
+    return f"highest level in {name} first" if lang == "en" else f"{name}等级高者优先"
 
 
 def _name(key: str, lang: str, names: Names) -> str:

@@ -17,8 +17,8 @@ def has_skills(item: str, agent: str, at: str) -> str:
         SELECT 1 FROM jsonb_array_elements((
             SELECT s -> 'require' FROM jsonb_array_elements({item}.steps) s
             WHERE {item}.entered_at + make_interval(secs => (s ->> 'after_s')::float8) <= {at}
-            ORDER BY (s ->> 'after_s')::float8 DESC LIMIT 1)) need
-        WHERE coalesce(({agent}.skills ->> (need ->> 'skill'))::integer, 0) < coalesce((need ->> 'level')::integer, 1))"""
+            ORDER BY (s ->> 'after_s')::float8 DESC LIMIT 1)) AS w (wanted)
+        WHERE coalesce(({agent}.skills ->> (w.wanted ->> 'skill'))::integer, 0) < coalesce((w.wanted ->> 'level')::integer, 1))"""
 
 
 SAFETY: Final[dict[str, str]] = {

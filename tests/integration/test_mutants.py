@@ -20,7 +20,7 @@ from infra import outbox
 from infra.outbox import Tx
 from realtime import desk_log
 from realtime import queries as realtime_sql
-from routing import dispatcher
+from routing import reading
 from routing import queries as routing_sql
 from routing import service as routing
 from routing.decide import decide
@@ -190,7 +190,7 @@ MUTANTS: Final = (
            "R2 used units are the units of open offers"),
     Mutant("who declined is asked again", routing_sql, "EXCLUDE", by("SELECT $1::bigint, $2::bigint, $3::timestamptz, $4::text"),
            one_is_not_asked_again, "R13 nobody was offered what they had just declined, or failed to be connected to"),
-    Mutant("the last come first", dispatcher, "decide", by(decide_the_last), the_first_has_waited_long,
+    Mutant("the last come first", reading, "decide", by(decide_the_last), the_first_has_waited_long,
            "R16 nobody was given an item while one before it, that they may serve, was in line"),
     Mutant("a boost is made up", routing_sql, "ADD_ITEM", instead("make_interval(secs => $5::integer)", "make_interval(secs => 60)"),
            somebody_waits, "R17 virtual start is entry less boost"),

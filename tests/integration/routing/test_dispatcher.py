@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -11,10 +10,10 @@ import pytest
 from core.errors import Unavailable
 from infra.bus import BrokerUnavailable
 from infra.outbox import Tx
-from routing import dispatcher, service
+from routing import dispatcher, reading, service
 from routing import queries as sql
 from routing.dispatcher import BUSY, NOTHING, Dispatcher, apply_decision, one_pass
-from routing.model import PresenceState
+from routing.reading import read_and_decide
 from tests.integration.routing.floor import DE_POOL, POOL, Floor
 
 GERMAN_FIRST = """
@@ -53,7 +52,7 @@ async def test_a_pool_is_left_to_who_has_its_lock(floor: Floor) -> None:
     await floor.arrive("ava")
     call = await floor.ring()
     async with floor.outbox.transaction() as holder:
-        await holder.conn.fetchrow(sql.TRY_POOL_LOCK, POOL)
+        await holder.conn.fetchrow(sql.TRY_POOL_LOCK, POOL, holder.now)
         assert await floor.transact(lambda tx: one_pass(tx, POOL)) == BUSY
         assert not await floor.dispatcher.dispatch(POOL)
         assert await floor.pending() == []
@@ -65,7 +64,7 @@ async def test_the_lock_of_one_pool_is_not_that_of_another(floor: Floor) -> None
     await floor.arrive("dana")
     call = await floor.ring("de")
     async with floor.outbox.transaction() as holder:
-        await holder.conn.fetchrow(sql.TRY_POOL_LOCK, POOL)
+        await holder.conn.fetchrow(sql.TRY_POOL_LOCK, POOL, holder.now)
         assert await floor.dispatch(DE_POOL) == [("dana", call.item_id)]
 
 
@@ -86,13 +85,10 @@ async def test_what_changed_since_it_was_read_is_decided_anew(floor: Floor) -> N
     await floor.arrive("ava", "ben")
     first, second = await floor.ring(), await floor.ring()
 
-    async def proposed(tx: Tx) -> Any:
-        return await dispatcher._decide(tx.conn, POOL, tx.now)
-
-    decision = await floor.transact(proposed)
-    assert [p.item.id for p in decision.proposals] == [first.item_id, second.item_id]
+    read = await floor.transact(lambda tx: read_and_decide(tx.conn, POOL, tx.now))
+    assert [p.item.id for p in read.decision.proposals] == [first.item_id, second.item_id]
     await floor.present("ava", "break")
-    assert await floor.transact(lambda tx: apply_decision(tx, decision)) == BUSY
+    assert await floor.transact(lambda tx: apply_decision(tx, POOL, read)) == BUSY
     assert await floor.dispatch() == [("ben", first.item_id)]
 
 
@@ -125,10 +121,10 @@ async def test_nobody_who_cannot_take_it_any_more_gets_an_offer(floor: Floor, ch
     await floor.ring()
 
     async def decided_too_early(tx: Tx) -> Any:
-        decision = await dispatcher._decide(tx.conn, POOL, tx.now)
-        assert len(decision.proposals) == 1
+        read = await read_and_decide(tx.conn, POOL, tx.now)
+        assert len(read.decision.proposals) == 1
         await floor.execute(change)
-        return await apply_decision(tx, decision)
+        return await apply_decision(tx, POOL, read)
 
     assert await floor.transact(decided_too_early) == BUSY
     assert await floor.pending() == []
@@ -172,27 +168,9 @@ async def test_a_long_line_of_another_queue_is_not_even_read(floor: Floor) -> No
     await many(floor, 200, "support", "[]", 9)
     call = await floor.ring("sales")
 
-    async def read(tx: Tx) -> int:
-        agents = await sql.pool_agents(tx.conn, pool=POOL)
-        queues = sorted({q for a in agents if a.presence is PresenceState.AVAILABLE for q in a.queues})
-        return len(await sql.waiting_items(tx.conn, pool=POOL, queues=queues, now=tx.now, limit=50))
-
-    assert await floor.transact(read) == 1
+    read = await floor.transact(lambda tx: read_and_decide(tx.conn, POOL, tx.now))
+    assert not read.is_cut
     assert await floor.dispatch() == [("ben", call.item_id)]
-
-
-async def test_heads_of_several_queues_are_merged_in_the_order_of_the_line(floor: Floor) -> None:
-    await floor.open()
-    calls = [await floor.ring("support" if n % 3 else "sales", waited_s=20 - n) for n in range(6)]
-
-    async def heads(limit: int) -> list[int]:
-        found = await floor.transact(
-            lambda tx: sql.waiting_items(tx.conn, pool=POOL, queues=["sales", "support"], now=tx.now, limit=limit)
-        )
-        return [item.id for item in found]
-
-    assert await heads(4) == [call.item_id for call in calls[:4]]
-    assert await heads(50) == [call.item_id for call in calls]
 
 
 async def test_free_agents_are_seen_however_many_busy_ones_have_been_idle_longer(floor: Floor) -> None:
@@ -203,26 +181,21 @@ async def test_free_agents_are_seen_however_many_busy_ones_have_been_idle_longer
     assert [agent.name for agent in found] == ["Chen"]
 
 
+ALIKE: Final = """
+queues: [{key: support, name: {en: Support}}]
+agents:
+  - {email: ava@example.com, name: Ava, queues: [support]}
+  - {email: ben@example.com, name: Ben, queues: [support]}
+  - {email: chen@example.com, name: Chen, queues: [support]}
+"""
 RARE: Final = "- {name: rare, then: {steps: [{after_s: 0, offers: %s, require: [{skill: billing, level: 2}]}]}}"
-
-
-async def test_who_fits_is_found_behind_any_number_who_do_not(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few agents are read at first; that must not decide who gets a call, nor whether anybody does."""
-    monkeypatch.setattr(dispatcher, "AGENTS", 1)
-    await floor.open(rules=RARE % 1)
-    await floor.arrive("ava", "ben", "chen")
-    await floor.execute("UPDATE agents SET skills = '{}' WHERE name IN ('Ava', 'Ben')")
-    await floor.execute("""UPDATE agents SET skills = '{"billing": 3}' WHERE name = 'Chen'""")
-    call = await floor.ring()
-    assert await floor.dispatch() == [("chen", call.item_id)]
 
 
 async def test_an_item_is_not_passed_over_because_few_agents_were_read(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first in line needs Chen, who is idle for the shortest time; who waits behind would do with anybody."""
-    monkeypatch.setattr(dispatcher, "AGENTS", 1)
-    monkeypatch.setattr(dispatcher, "MAX_OFFERS", 1)
+    monkeypatch.setattr(reading, "MAX_OFFERS", 1)
     rules = """
 - {name: rare, when: {field: call.from, op: starts_with, value: "+1"}, then: {steps: [{after_s: 0, require: [{skill: billing, level: 2}]}]}}
 - {name: all, then: {}}
@@ -235,10 +208,7 @@ async def test_an_item_is_not_passed_over_because_few_agents_were_read(
     assert await floor.dispatch() == [("chen", first.item_id), ("ava", second.item_id)]
 
 
-async def test_a_group_is_asked_as_a_whole_however_few_are_read_at_first(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatcher, "AGENTS", 1)
+async def test_a_group_is_asked_as_a_whole(floor: Floor) -> None:
     await floor.open(rules=RARE % 2)
     await floor.arrive("ava", "ben", "chen")
     await floor.execute("""UPDATE agents SET skills = '{"billing": 3}'""")
@@ -248,16 +218,65 @@ async def test_a_group_is_asked_as_a_whole_however_few_are_read_at_first(
     assert {item for _, item, _ in await floor.pending()} == {call.item_id}
 
 
-async def test_agents_with_room_are_not_read_when_the_first_few_fit(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A decision costs the same however many are free."""
-    monkeypatch.setattr(dispatcher, "AGENTS", 1)
-    await floor.open()
+async def test_agents_are_not_read_when_the_first_few_fit(floor: Floor) -> None:
+    """A decision costs the same however many are free: the chosen and who would have been next."""
+    await floor.open(ALIKE)
     await floor.arrive("ava", "ben", "chen")
     await floor.ring()
-    decision = await floor.transact(lambda tx: dispatcher._decide(tx.conn, POOL, tx.now))
-    assert [len(proposal.verdicts) for proposal in decision.proposals] == [1]
+    read = await floor.transact(lambda tx: read_and_decide(tx.conn, "pool_support", tx.now))
+    assert [agent.name for agent in read.agents] == ["Ava", "Ben"]
+
+
+async def test_of_a_large_pool_the_reasons_say_that_there_were_more(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "AGENTS", 1)
+    await floor.open(ALIKE)
+    await floor.arrive("ava", "ben", "chen")
+    await floor.ring()
+    await floor.dispatch("pool_support")
+    assert (await floor.row("SELECT counts FROM decisions"))["counts"] == {"chosen": 1, "eligible": 1, "more": 1}
+
+
+ORDERS: Final = """
+queues:
+  - {key: support, name: {en: Support}, pick: %s}
+skills:
+  - {key: billing, name: {en: Billing}}
+agents:
+  - {email: ava@example.com, name: Ava, queues: [support], skills: {billing: 1}}
+  - {email: ben@example.com, name: Ben, queues: [support], skills: {billing: 5}}
+"""
+
+
+async def test_in_turn_also_who_was_free_at_once_waits_until_all_others_had_one(floor: Floor) -> None:
+    await floor.open(ORDERS % "round_robin")
+    await floor.arrive("ava", "ben")
+    await floor.ring()
+    await floor.dispatch("pool_support")
+    [(first, _, offer_id)] = await floor.pending("pool_support")
+    await floor.reject(first, offer_id)
+    await floor.execute("DELETE FROM exclusions")
+    assert [who for who, _ in await floor.dispatch("pool_support")] == [{"ava": "ben", "ben": "ava"}[first]]
+    assert (await floor.row("SELECT chosen_by FROM decisions ORDER BY id DESC LIMIT 1"))["chosen_by"] == "round_robin"
+
+
+async def test_a_step_that_opens_lets_others_have_it_at_the_next_pass(floor: Floor) -> None:
+    """Also when its timer has not run: a pass opens what is due before it decides."""
+    rules = "- {name: all, then: {steps: [{after_s: 0, require: [{skill: billing, level: 9}]}, {after_s: 30, prefer: [{skill: billing, level: 4}]}]}}"
+    await floor.open(ORDERS % "longest_idle", rules=rules)
+    await floor.arrive("ava", "ben")
+    call = await floor.ring()
+    assert await floor.dispatch("pool_support") == []
+    await floor.execute(
+        "UPDATE work_items SET entered_at = entered_at - interval '31 s', virtual_start = virtual_start - interval '31 s'"
+    )
+    await floor.execute("UPDATE stints SET entered_at = entered_at - interval '31 s'")
+    assert await floor.dispatch("pool_support") == [("ben", call.item_id)]
+    row = await floor.row(
+        "SELECT d.step, d.chosen_by, i.step AS now FROM decisions d JOIN work_items i ON i.id = d.work_item_id"
+    )
+    assert tuple(row.values()) == (1, "prefer", 1)
 
 
 async def test_no_other_pass_follows_when_the_whole_line_was_served(floor: Floor) -> None:
@@ -269,7 +288,7 @@ async def test_no_other_pass_follows_when_the_whole_line_was_served(floor: Floor
     await floor.ring()
     await floor.ring()
     done = await floor.transact(lambda tx: one_pass(tx, POOL))
-    assert (done.made, done.again_in_s) == (1, 0), "one is left"
+    assert (done.made, done.again_in_s) == (1, None), "one is left, and nobody to take it"
 
 
 # --- what is written down --------------------------------------------------------------------------------------------------------
@@ -444,11 +463,8 @@ async def test_r15_r34_a_decision_can_be_replayed(floor: Floor) -> None:
         await floor.ring(language=language)
 
     async def twice(tx: Tx) -> tuple[Any, Any]:
-        agents = await sql.pool_agents(tx.conn, pool=POOL)
-        first = await dispatcher._decide_among(tx.conn, POOL, agents, tx.now)
-        renamed = tuple(replace(agent) for agent in reversed(agents))
-        return first, await dispatcher._decide_among(tx.conn, POOL, renamed, tx.now)
+        return await read_and_decide(tx.conn, POOL, tx.now), await read_and_decide(tx.conn, POOL, tx.now)
 
     first, second = await floor.transact(twice)
     assert first == second
-    assert len(first.proposals) == 2
+    assert len(first.decision.proposals) == 2

@@ -79,10 +79,17 @@ async def full(addresses: Addresses) -> AsyncIterator[Database]:
 
 
 HOT: Final[dict[str, tuple[Any, ...]]] = {
-    "TRY_POOL_LOCK": ("pool3",),
+    "TRY_POOL_LOCK": ("pool3", None),
+    "OPEN_STEPS": ("pool3", None),
+    "NEEDS": ("pool3",),
+    "FREE_PROFILES_BY_IDLE": ("pool3", None),
+    "FREE_PROFILES_BY_TURN": ("pool3", None),
+    "CANDIDATES_BY_IDLE": ("pool3", None, [1, 2], 9),
+    "CANDIDATES_BY_TURN": ("pool3", None, [1, 2], 9),
+    "FREE_OF_PROFILES": ("pool3", None, [1, 2]),
     "RULES_IN_FORCE": ("queue3", None),
     "LOCK_QUEUE": ("queue3",),
-    "WAITING_ITEMS": ("pool3", ["queue6", "queue7"], None, 50),
+    "WAITING_ITEMS": ("pool3", [1, 2], None, 16),
     "POOL_AGENTS": ("pool3", 2000),
     "LOCK_LIVE_CALLS": ([1, 2, 3],),
     "LOCK_FREE_AGENTS": ([5, 6, 7, 8],),
@@ -123,6 +130,13 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 async def plan_of(conn: Connection, name: str, mode: str) -> list[dict[str, Any]]:
     now = await conn.fetchval("SELECT now()")
     timed = {
+        "TRY_POOL_LOCK",
+        "OPEN_STEPS",
+        "FREE_PROFILES_BY_IDLE",
+        "FREE_PROFILES_BY_TURN",
+        "CANDIDATES_BY_IDLE",
+        "CANDIDATES_BY_TURN",
+        "FREE_OF_PROFILES",
         "RULES_IN_FORCE",
         "WAITING_ITEMS",
         "MAKE_OFFERS",
@@ -158,7 +172,12 @@ async def test_no_sequential_scan_over_what_grows(full: Database, name: str, mod
 @pytest.mark.parametrize(
     ("name", "index"),
     [
-        ("POOL_AGENTS", "agents_free"),
+        ("NEEDS", "work_items_needs"),
+        ("WAITING_ITEMS", "work_items_needs"),
+        ("FREE_PROFILES_BY_IDLE", "agents_free_idle"),
+        ("FREE_PROFILES_BY_TURN", "agents_free_turn"),
+        ("CANDIDATES_BY_IDLE", "agents_free_idle"),
+        ("CANDIDATES_BY_TURN", "agents_free_turn"),
         ("POOL_AGENTS", "agents_not_free"),
         ("OPEN_OFFERS_OF_ITEM", "offers_item"),
         ("LIVE_OFFERS_OF_AGENT", "offers_open"),
@@ -183,6 +202,7 @@ async def test_of_a_large_pool_only_as_many_agents_are_read_as_are_asked_for(ful
     read = [node["Actual Rows"] for node in nodes(found[0]["Plan"]) if node.get("Relation Name") == "agents"]
     assert read
     assert max(read) <= 40
+    assert "agents_free" in {node.get("Index Name") for node in nodes(found[0]["Plan"])}
 
 
 async def test_heads_are_read_in_the_order_of_the_index(full: Database) -> None:
@@ -195,8 +215,9 @@ async def test_heads_are_read_in_the_order_of_the_index(full: Database) -> None:
             "SELECT n, 'queue6', 'pool3', 'queued', now(), now() - make_interval(secs => n), '[]', 'r', 1 FROM generate_series(1, 20000) n"
         )
         await conn.execute("ANALYZE work_items")
+        needs = [row["need"] for row in await conn.fetch(sql.NEEDS, "pool3")]
         plan = await conn.fetchval(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {sql.WAITING_ITEMS}", "pool3", ["queue6", "queue7"], full.clock.now(), 50
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {sql.WAITING_ITEMS}", "pool3", needs, full.clock.now(), 50
         )
         await transaction.rollback()
         await conn.execute("ANALYZE work_items")
@@ -204,4 +225,4 @@ async def test_heads_are_read_in_the_order_of_the_index(full: Database) -> None:
     read = [node["Actual Rows"] for node in nodes(found[0]["Plan"]) if node.get("Relation Name") == "work_items"]
     assert read
     assert max(read) <= 50
-    assert "work_items_waiting" in {node.get("Index Name") for node in nodes(found[0]["Plan"])}
+    assert "work_items_needs" in {node.get("Index Name") for node in nodes(found[0]["Plan"])}

@@ -14,10 +14,11 @@ from cti import service as telephony
 from cti.model import AgentJoined, CallerJoined, CallerLeft
 from infra.outbox import Tx
 from infra.timers import TAKE_TIMER
-from routing import dispatcher, service
 from routing import queries as sql
+from routing import service
 from routing.dispatcher import apply_decision, one_pass
 from routing.model import OfferExpired, OfferRow
+from routing.reading import read_and_decide
 from tests.integration.routing.floor import POOL, Floor, Waiting
 from tests.integration.routing.racing import Act, race, retries
 from tests.invariants import broken
@@ -249,9 +250,9 @@ async def test_capacity_holds_even_without_the_pools_lock(floor: Floor) -> None:
     barrier = asyncio.Barrier(8)
 
     async def decided_alone(tx: Tx) -> int:
-        decision = await dispatcher._decide(tx.conn, "pool_support", tx.now)
+        read = await read_and_decide(tx.conn, "pool_support", tx.now)
         await barrier.wait()
-        return (await apply_decision(tx, decision)).made
+        return (await apply_decision(tx, "pool_support", read)).made
 
     made = await asyncio.gather(*(floor.transact(decided_alone) for _ in range(8)))
     assert sorted(made) == [0] * 7 + [8]

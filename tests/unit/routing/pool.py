@@ -24,6 +24,7 @@ def an_item(
     steps: tuple[Step, ...] = (Step(0.0),),
     excluded: tuple[int, ...] = (),
     rule: str = "everybody",
+    pick: str = "longest_idle",
 ) -> WaitingItem:
     entered_at = ago(waited_s)
     return WaitingItem(
@@ -39,6 +40,7 @@ def an_item(
         ruleset_version=1,
         offer_timeout_s=20,
         excluded=frozenset(AgentId(agent) for agent in excluded),
+        pick=pick,
     )
 
 
@@ -53,6 +55,7 @@ def an_agent(ident: int = 1, *, idle_s: float = 60, **fields: Any) -> AgentView:
         "work": "idle",
         "free_units": 1,
         "idle_since": ago(idle_s),
+        "last_offered_at": ago(idle_s),
     }
     return AgentView(**(values | fields))
 

@@ -10,8 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.ids import AgentId
-from routing.decide import current_step, decide, explain, free_agents, verdict_of
-from routing.model import AgentView, Decision, PoolState, PresenceState, Step, Verdict, WaitingItem, step_at, steps_of
+from routing.decide import current_step, decide, explain, free_agents, reasons, verdict_of
+from routing.model import (
+    PICKS,
+    AgentView,
+    By,
+    Criterion,
+    Decision,
+    PoolState,
+    PresenceState,
+    Step,
+    Verdict,
+    WaitingItem,
+    step_at,
+    steps_of,
+)
 from tests.unit.routing.pool import NOW, ago, an_agent, an_item, busy, need
 
 
@@ -80,9 +93,12 @@ def test_stored_steps_are_read_back() -> None:
     assert steps_of([]) == (Step(0.0),)
     stored: list[dict[str, Any]] = [
         {"after_s": 0, "require": [{"skill": "billing", "level": 3}, {"skill": "german"}], "offers": 2},
-        {"after_s": 9},
+        {"after_s": 9, "prefer": [{"skill": "german", "level": 2}], "order": [{"skill": "german"}, "round_robin"]},
     ]
-    assert steps_of(stored) == (Step(0.0, (need("billing", 3), need("german")), 2), Step(9.0))
+    assert steps_of(stored) == (
+        Step(0.0, (need("billing", 3), need("german")), 2),
+        Step(9.0, (), 1, (need("german", 2),), (Criterion(By.SKILL, "german"), Criterion(By.ROUND_ROBIN))),
+    )
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------------------------
@@ -150,18 +166,17 @@ def test_the_longest_idle_gets_it_and_ties_go_by_id() -> None:
 
 
 def test_nobody_free_is_an_empty_decision() -> None:
-    assert decide(PoolState((an_item(),), ()), NOW) == Decision((), is_full=True)
+    assert decide(PoolState((an_item(),), ()), NOW) == Decision(())
     assert decide(PoolState((), (an_agent(),)), NOW) == Decision(())
 
 
-def test_a_decision_says_whether_more_items_could_change_it() -> None:
+def test_a_decision_says_whether_another_pass_may_find_more() -> None:
     def is_full(items: list[WaitingItem], agents: list[AgentView], **more: Any) -> bool:
         return decide(PoolState(tuple(items), tuple(agents), **more), NOW).is_full
 
-    assert is_full([an_item()], [an_agent(**busy("in_call"))])
-    assert is_full([an_item()], [an_agent()])
     assert is_full([an_item(1), an_item(2)], [an_agent(1), an_agent(2), an_agent(3)], max_offers=2)
     assert is_full([an_item(1), an_item(2, steps=(Step(0.0, (), 2),))], [an_agent(n) for n in (1, 2, 3)], max_offers=2)
+    assert not is_full([an_item()], [an_agent(**busy("in_call"))])
     assert not is_full([an_item()], [an_agent(1), an_agent(2)])
     assert not is_full([an_item(queue="sales")], [an_agent()])
 
@@ -201,11 +216,6 @@ def test_a_group_larger_than_a_pass_is_cut_to_it() -> None:
     assert len(pairs([ring], [an_agent(n) for n in range(1, 11)])) == 8
 
 
-def test_the_free_come_in_the_order_of_their_idle_time() -> None:
-    agents = [an_agent(1, idle_s=5), an_agent(2, **busy("in_call")), an_agent(3, idle_s=9), an_agent(4, idle_s=5)]
-    assert [agent.id for agent in free_agents(agents, NOW)] == [3, 1, 4]
-
-
 # --- the explanation ------------------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +229,7 @@ def test_every_agent_of_the_pool_gets_a_verdict() -> None:
         an_agent(6, presence=PresenceState.BREAK),
     ]
     decision = decide(PoolState((an_item(1), an_item(2)), tuple(agents)), NOW)
-    first, second = ([(v.agent_id, v.verdict) for v in proposal.verdicts] for proposal in decision.proposals)
+    first, second = ([(v.agent_id, v.verdict) for v in each] for each in reasons(decision.proposals, agents, NOW))
     assert first == [
         (1, Verdict.CHOSEN), (2, Verdict.ELIGIBLE), (5, Verdict.ELIGIBLE), (4, Verdict.IN_CALL), (6, Verdict.ON_BREAK),
         (3, Verdict.NOT_IN_QUEUE),
@@ -232,9 +242,10 @@ def test_every_agent_of_the_pool_gets_a_verdict() -> None:
 
 def test_all_who_are_asked_together_are_chosen() -> None:
     ring = an_item(1, steps=(Step(0.0, (), 2),))
-    decision = decide(PoolState((ring,), tuple(an_agent(n, idle_s=60 - n) for n in (1, 2, 3))), NOW)
-    for proposal in decision.proposals:
-        assert [(v.agent_id, v.verdict) for v in proposal.verdicts] == [
+    agents = [an_agent(n, idle_s=60 - n) for n in (1, 2, 3)]
+    decision = decide(PoolState((ring,), tuple(agents)), NOW)
+    for verdicts in reasons(decision.proposals, agents, NOW):
+        assert [(v.agent_id, v.verdict) for v in verdicts] == [
             (1, Verdict.CHOSEN), (2, Verdict.CHOSEN), (3, Verdict.ELIGIBLE)
         ]  # fmt: skip
 
@@ -248,13 +259,20 @@ def test_explaining_a_waiting_item_chooses_nobody() -> None:
 
 QUEUES = ("support", "sales", "de")
 SKILLS = ("billing", "german")
+SHARED = st.sampled_from(
+    [Criterion(By.BEST_SKILL), Criterion(By.PRESERVE_SPECIALISTS), *(Criterion(By.SKILL, skill) for skill in SKILLS)]
+)
+LASTS = st.sampled_from([(), (Criterion(By.LONGEST_IDLE),), (Criterion(By.ROUND_ROBIN),)])
+ORDERS = st.builds(lambda shared, last: (*shared, *last), st.lists(SHARED, max_size=2), LASTS)
 NEEDS = st.lists(st.builds(need, st.sampled_from(SKILLS), st.integers(0, 3)), max_size=2).map(tuple)
 
 
 @st.composite
 def step_lists(draw: st.DrawFn) -> tuple[Step, ...]:
     offsets = [0, *sorted(draw(st.sets(st.integers(1, 40), max_size=2)))]
-    return tuple(Step(float(after), draw(NEEDS), draw(st.integers(1, 4))) for after in offsets)
+    return tuple(
+        Step(float(after), draw(NEEDS), draw(st.integers(1, 4)), draw(NEEDS), draw(ORDERS)) for after in offsets
+    )
 
 
 @st.composite
@@ -268,6 +286,7 @@ def item_lists(draw: st.DrawFn) -> list[WaitingItem]:
             boost_s=draw(st.sampled_from([0, 0, 10, 60])),
             steps=draw(step_lists()),
             excluded=tuple(draw(st.sets(st.integers(1, 8), max_size=2))),
+            pick=draw(st.sampled_from([pick.value for pick in PICKS])),
         )
         for ident in draw(st.lists(st.integers(1, 40), unique=True, max_size=12))
     ]
@@ -279,6 +298,7 @@ def agent_lists(draw: st.DrawFn) -> list[AgentView]:
         an_agent(
             ident,
             idle_s=draw(st.integers(0, 5)),
+            last_offered_at=ago(draw(st.integers(0, 5))),
             skills=draw(st.dictionaries(st.sampled_from(SKILLS), st.integers(0, 3))),
             queues=frozenset(draw(st.sets(st.sampled_from(QUEUES)))),
             presence=draw(st.sampled_from([PresenceState.AVAILABLE] * 6 + list(PresenceState))),
@@ -351,15 +371,58 @@ def test_r16_nobody_is_given_a_later_item_while_an_earlier_one_they_may_serve_wa
             assert earlier.id in served or not may_serve(earlier, agents[proposal.agent_id])
 
 
+def comes_first(item: WaitingItem, one: AgentView, other: AgentView, free: list[AgentView]) -> tuple[bool, str]:
+    """Is `one` asked before `other`, and by what? Spelt out from the words of `routing.order`, without sharing code."""
+    step = [step for step in item.steps if step.after_s <= (NOW - item.entered_at).total_seconds()][-1]
+
+    def levels(agent: AgentView) -> int:
+        return sum(agent.skills.get(skill, 0) for skill in {n.skill for n in step.require + step.prefer})
+
+    def rarest(agent: AgentView) -> float:
+        needless = {s for s, level in agent.skills.items() if level >= 1} - {n.skill for n in step.require}
+        return min((sum(a.skills.get(s, 0) >= 1 for a in free) for s in needless), default=float("inf"))
+
+    def wishes(agent: AgentView) -> int:
+        return [agent.skills.get(n.skill, 0) >= n.level for n in step.prefer].count(True)
+
+    if wishes(one) != wishes(other):
+        return wishes(one) > wishes(other), "prefer"
+    mine: float
+    theirs: float
+    for criterion in step.order or (Criterion(By(item.pick)),):
+        match criterion.by:
+            case By.BEST_SKILL:
+                mine, theirs = levels(one), levels(other)
+            case By.SKILL:
+                assert criterion.skill
+                mine, theirs = one.skills.get(criterion.skill, 0), other.skills.get(criterion.skill, 0)
+            case By.PRESERVE_SPECIALISTS:
+                mine, theirs = rarest(one), rarest(other)
+            case By.ROUND_ROBIN:
+                return (one.last_offered_at, one.id) < (other.last_offered_at, other.id), "round_robin"
+            case _:
+                break
+        if mine != theirs:
+            return mine > theirs, str(criterion)
+    return (one.idle_since, one.id) < (other.idle_since, other.id), "longest_idle"
+
+
 @settings(deadline=None)
 @given(POOLS)
-def test_the_longest_idle_of_those_left_gets_it(state: PoolState) -> None:
+def test_of_those_left_who_comes_first_in_the_order_of_the_step_gets_it_and_the_reason_is_named(
+    state: PoolState,
+) -> None:
     taken: set[AgentId] = set()
-    agents = {agent.id: agent for agent in state.agents}
-    for proposal in decide(state, NOW).proposals:
-        left = [a for a in state.agents if a.id not in taken and may_serve(proposal.item, a)]
-        assert agents[proposal.agent_id] == min(left, key=lambda a: (a.idle_since, a.id))
-        taken.add(proposal.agent_id)
+    agents, free = {agent.id: agent for agent in state.agents}, free_agents(state.agents, NOW)
+    proposals = decide(state, NOW).proposals
+    for n, proposal in enumerate(proposals):
+        item, chosen = proposal.item, agents[proposal.agent_id]
+        left = [a for a in state.agents if a.id not in taken | {chosen.id} and may_serve(item, a)]
+        assert all(comes_first(item, chosen, other, free)[0] for other in left)
+        taken.add(chosen.id)
+        if left and (n + 1 == len(proposals) or proposals[n + 1].item != item):  # the last of those asked for it
+            second = next(a for a in left if all(a is b or comes_first(item, a, b, free)[0] for b in left))
+            assert proposal.by == comes_first(item, chosen, second, free)[1]
 
 
 @settings(deadline=None)
@@ -392,9 +455,9 @@ def test_r23_r34_the_same_pool_in_any_order_gives_the_same_decision(state: PoolS
 def test_r15_every_decision_can_be_read_from_its_verdicts(state: PoolState) -> None:
     """All agents stand there once; the chosen are those asked for the item; replaying gives the same."""
     decision = decide(state, NOW)
-    for proposal in decision.proposals:
-        assert sorted(v.agent_id for v in proposal.verdicts) == sorted(a.id for a in state.agents)
-        chosen = {v.agent_id for v in proposal.verdicts if v.verdict is Verdict.CHOSEN}
+    for proposal, verdicts in zip(decision.proposals, reasons(decision.proposals, state.agents, NOW), strict=True):
+        assert sorted(v.agent_id for v in verdicts) == sorted(a.id for a in state.agents)
+        chosen = {v.agent_id for v in verdicts if v.verdict is Verdict.CHOSEN}
         assert chosen == {p.agent_id for p in decision.proposals if p.item == proposal.item}
         assert proposal.agent_id in chosen
     assert decide(state, NOW) == decision
@@ -426,3 +489,79 @@ def test_time_moves_only_the_step() -> None:
         now = NOW + timedelta(seconds=later)
         agents = tuple(an_agent(n, skills={"billing": 3}) for n in range(1, 9))
         assert [p.item for p in decide(PoolState(tuple(items), agents), now).proposals] == before
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------------------
+
+
+def first_asked(agents: list[AgentView], **step: Any) -> tuple[int, str]:
+    [proposal] = decide(PoolState((an_item(steps=(Step(0.0, **step),)),), tuple(agents)), NOW).proposals
+    return proposal.agent_id, proposal.by
+
+
+def by(*names: Any) -> tuple[Criterion, ...]:
+    return tuple(each if isinstance(each, Criterion) else Criterion(By(each)) for each in names)
+
+
+def test_preferences_narrow_nothing() -> None:
+    agents = [an_agent(1, idle_s=90), an_agent(2, skills={"german": 2}, idle_s=5)]
+    assert first_asked(agents, prefer=(need("german", 2),)) == (2, "prefer")
+    assert first_asked(agents, prefer=(need("german", 3),)) == (1, "longest_idle")
+    assert first_asked(agents[:1], prefer=(need("german", 2),)) == (1, "longest_idle")
+
+
+def test_the_best_skilled_first_and_among_equals_the_longest_idle() -> None:
+    agents = [an_agent(1, skills={"billing": 3}, idle_s=90), an_agent(2, skills={"billing": 5}, idle_s=5)]
+    assert first_asked(agents, require=(need("billing", 3),), order=by("best_skill")) == (2, "best_skill")
+    equals = [*agents, an_agent(3, skills={"billing": 5}, idle_s=6)]
+    assert first_asked(equals, require=(need("billing", 3),), order=by("best_skill")) == (3, "longest_idle")
+
+
+def test_the_only_speaker_of_a_language_is_kept_for_those_who_need_it() -> None:
+    agents = [an_agent(1, skills={"billing": 1, "basque": 4}, idle_s=900)]
+    agents += [an_agent(n, skills={"billing": 1, "german": 2}, idle_s=n) for n in (2, 3)]
+    order = by("preserve_specialists")
+    assert first_asked(agents, require=(need("billing"),), order=order) == (3, "longest_idle")
+    assert first_asked(agents[:2], require=(need("billing"),), order=order) == (1, "longest_idle")  # as rare, here
+    assert first_asked(agents, require=(need("basque"),), order=order) == (1, "longest_idle")
+    assert first_asked([*agents, an_agent(4, skills={"billing": 9})], require=(need("billing"),), order=order) == (
+        4,
+        "preserve_specialists",
+    )
+
+
+def test_criteria_count_one_after_the_other() -> None:
+    agents = [
+        an_agent(1, skills={"german": 3, "billing": 1}),
+        an_agent(2, skills={"german": 3, "billing": 2}, idle_s=1),
+        an_agent(3, skills={"german": 2, "billing": 9}),
+    ]
+    order = by(Criterion(By.SKILL, "german"), Criterion(By.SKILL, "billing"))
+    assert first_asked(agents, order=order) == (2, "skill:billing")
+
+
+def test_a_queues_pick_is_for_steps_that_say_nothing() -> None:
+    agents = [an_agent(1, idle_s=9, last_offered_at=ago(1)), an_agent(2, idle_s=1, last_offered_at=ago(9))]
+    for steps, expected in (((Step(0.0),), 2), ((Step(0.0, order=by("longest_idle")),), 1)):
+        state = PoolState((an_item(steps=steps, pick="round_robin"),), tuple(agents))
+        assert [p.agent_id for p in decide(state, NOW).proposals] == [expected]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sets(st.integers(1, 5), min_size=1), min_size=1, max_size=60))
+def test_r21_r22_in_turn_nobody_is_asked_twice_before_everybody_else_and_who_returns_gets_no_burst(
+    rounds: list[set[int]],
+) -> None:
+    """Each round asks one of those who are there; the others keep their turn."""
+    last = {ident: ago(100 - ident) for ident in range(1, 6)}
+    asked: list[int] = []
+    for n, present in enumerate(rounds):
+        agents = tuple(an_agent(ident, last_offered_at=last[ident], idle_s=ident * 7 % 5) for ident in sorted(present))
+        [proposal] = decide(PoolState((an_item(pick="round_robin"),), agents), NOW).proposals
+        asked.append(proposal.agent_id)
+        last[proposal.agent_id] = NOW + timedelta(seconds=n)
+    for n, ident in enumerate(asked):
+        before = [m for m in range(n) if asked[m] == ident]
+        if before:
+            constant = set.intersection(*rounds[before[-1] : n + 1]) - {ident}
+            assert constant <= set(asked[before[-1] + 1 : n])

@@ -6,7 +6,7 @@ import pytest
 
 from routing.decide import explain
 from routing.explain import REASONS, decision_sentence, why_agent, why_waiting
-from routing.model import AgentView, OfferState, PresenceState, Step, Verdict, WaitingItem
+from routing.model import AgentView, By, OfferState, PresenceState, Step, Verdict, WaitingItem
 from tests.unit.routing.pool import NOW, an_agent, an_item, busy, need
 
 
@@ -42,10 +42,31 @@ def test_every_verdict_has_its_words_in_both_languages() -> None:
     ],
 )
 def test_why_this_agent(counts: dict[str, int], en: str, zh: str) -> None:
-    assert why_agent("VIP first", 1, None, counts) == {
+    assert why_agent("VIP first", 1, "longest_idle", counts) == {
         "en": f"Rule “VIP first”, step 2: {en}",
         "zh-CN": f"规则“VIP first”，第2步：{zh}",
     }
+
+
+@pytest.mark.parametrize(
+    ("by", "en", "zh"),
+    [
+        ("round_robin", "next in turn", "轮到该坐席"),
+        ("best_skill", "highest skill levels", "技能等级最高"),
+        ("skill:german", "highest level in german", "german等级最高"),
+        ("preserve_specialists", "whose other skills are the least rare", "其他技能最不稀缺"),
+        ("prefer", "has most of what is preferred", "最符合优先条件"),
+    ],
+)
+def test_the_criterion_that_decided_is_named(by: str, en: str, zh: str) -> None:
+    sentence = why_agent("all", 0, by, {"chosen": 1, "eligible": 2})
+    assert sentence["en"] == f"Rule “all”, step 1: {en} of 3 free and able agents."
+    assert sentence["zh-CN"] == f"规则“all”，第1步：3位空闲且符合条件的坐席中{zh}。"
+
+
+def test_every_criterion_has_its_words() -> None:
+    said = {why_agent("all", 0, by.value, {"eligible": 1})["en"] for by in By}
+    assert len(said) == len(By)
 
 
 def sentences(item: WaitingItem, agents: list[AgentView], *, ahead: int = 0) -> list[tuple[str, str]]:
@@ -103,6 +124,7 @@ def a_row(**fields: Any) -> dict[str, Any]:
         "offer_reason": None,
         "rule": "all",
         "step": 0,
+        "chosen_by": "longest_idle",
         "counts": {},
     }
     return row | fields

@@ -1,0 +1,159 @@
+"""What a pass reads is enough: its decision is the one over everybody and everything, whatever the pool looks like.
+
+Random pools in a real database; the whole pool is also handed to `decide` at once, and both must say the same.
+"""
+
+import json
+import random
+from typing import Any, Final
+
+import pytest
+
+from infra.outbox import Tx
+from infra.postgres import Connection
+from routing import queries as sql
+from routing import reading
+from routing.decide import decide, free_agents
+from routing.model import AgentView, PoolState, WaitingItem
+from routing.order import supply_of
+from routing.reading import Reading, read_and_decide
+from tests.integration.routing.floor import Floor
+
+POOL: Final = "pool_random"
+QUEUES: Final = ("q1", "q2", "q3")
+SKILLS: Final = ("billing", "german", "basque")
+PICKS: Final = ("longest_idle", "round_robin", "best_skill", "preserve_specialists")
+
+
+class RolledBack(Exception):
+    pass
+
+
+@pytest.fixture
+async def empty(floor: Floor) -> Floor:
+    await floor.open()
+    return floor
+
+
+def some_needs(rng: random.Random) -> list[dict[str, Any]]:
+    chosen = rng.sample(SKILLS, rng.choice((0, 0, 1, 1, 2)))
+    return [{"skill": skill, "level": rng.randint(1, 3)} for skill in chosen]
+
+
+def some_steps(rng: random.Random) -> list[dict[str, Any]]:
+    steps = []
+    for after in [0, *sorted(rng.sample(range(5, 40), rng.randint(0, 2)))]:
+        step: dict[str, Any] = {"after_s": after, "require": some_needs(rng), "prefer": some_needs(rng)}
+        order: list[Any] = rng.sample([{"skill": "german"}, "preserve_specialists"], rng.randint(0, 2))
+        step["order"] = order + rng.choice(([], ["longest_idle"], ["round_robin"]))
+        steps.append(step | {"offers": rng.choice((1, 1, 1, 2, 3))})
+    return rng.choice(([], steps, steps))
+
+
+async def fill(conn: Connection, rng: random.Random) -> None:
+    for key in QUEUES:
+        await conn.execute(
+            "INSERT INTO queues (key, name, pool_id, pick) VALUES ($1, '{}', $2, $3)", key, POOL, rng.choice(PICKS)
+        )
+    clocks = "now() - make_interval(secs => $%d)"
+    for n in range(rng.choice((0, 1, 3, 10, 25))):
+        ident = 900_000 + n
+        await conn.execute(
+            f"""INSERT INTO agents (id, name, pool_id, presence, idle_since, last_offered_at, skills, total_units, used_units, cooldown_until)
+                VALUES ($1, 'Agent', $2, $3, {clocks % 4}, {clocks % 5}, $6, $7, $8, {clocks % 9})""",
+            ident, POOL, rng.choice(("available", "available", "available", "break")), rng.randint(0, 9), rng.randint(0, 9),
+            {s: rng.randint(0, 4) for s in rng.sample(SKILLS, rng.randint(0, 2))}, rng.choice((1, 1, 2)),
+            rng.choice((0, 0, 0, 1)), rng.choice((60, 60, -60)),
+        )  # fmt: skip
+        await conn.executemany(
+            "INSERT INTO agent_queues (agent_id, queue_key) VALUES ($1, $2)",
+            [(ident, key) for key in rng.sample(QUEUES, rng.randint(0, 3))],
+        )
+        if rng.random() < 0.9:
+            await conn.execute(
+                "INSERT INTO desk_connections (replica, sid, agent_id, lease_until) VALUES ('r', $1, $2, now() + interval '1 hour')",
+                f"s{ident}", ident,
+            )  # fmt: skip
+    for _ in range(rng.choice((0, 1, 5, 30))):
+        waited_s = rng.randint(0, 50)
+        item = await conn.fetchval(
+            f"""INSERT INTO work_items (ticket_id, queue, pool_id, state, tier, entered_at, virtual_start, steps, rule, ruleset_version)
+                VALUES (1, $1, $2, 'queued', $3, {clocks % 4}, {clocks % 5}, $6, 'r', 1) RETURNING id""",
+            rng.choice(QUEUES), POOL, rng.choice((0, 0, 1)), waited_s, waited_s + rng.choice((0, 0, 30)), some_steps(rng),
+        )  # fmt: skip
+        for agent in rng.sample(range(900_000, 900_025), rng.choice((0, 0, 0, 2, 12))):
+            await conn.execute(
+                "INSERT INTO exclusions (work_item_id, agent_id, until, reason) VALUES ($1, $2, now() + interval '30 s', 'rejected')",
+                item, agent,
+            )  # fmt: skip
+
+
+async def everything(conn: Connection, now: Any) -> tuple[list[WaitingItem], list[AgentView]]:
+    """All of it, by plain statements."""
+    items = await conn.fetch(
+        """SELECT i.*, q.offer_timeout_s, q.pick,
+                  ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $2) AS excluded
+           FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.pool_id = $1 AND i.state = 'queued'""",
+        POOL, now,
+    )  # fmt: skip
+    agents = await conn.fetch(f"SELECT {sql.AGENT_VIEW} FROM agents a WHERE a.pool_id = $1 AND a.is_active", POOL)
+    return [sql.item_of(row) for row in items], [sql.agent_of(row) for row in agents]
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_r16_r25_a_pass_decides_as_if_it_had_read_everything(
+    empty: Floor, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(reading, "MAX_OFFERS", rng.choice((1, 2, 8)))
+    monkeypatch.setattr(reading, "HEADS", rng.choice((1, 2, 16)))
+    kept: list[tuple[Reading, list[WaitingItem], list[AgentView], Any]] = []
+
+    async def in_a_pool_of_its_own(tx: Tx) -> None:
+        await fill(tx.conn, rng)
+        now = await tx.conn.fetchval("SELECT now()")
+        while await tx.conn.fetch(sql.OPEN_STEPS, POOL, now):
+            pass
+        kept.append((await read_and_decide(tx.conn, POOL, now), *await everything(tx.conn, now), now))
+        raise RolledBack
+
+    with pytest.raises(RolledBack):
+        await empty.transact(in_a_pool_of_its_own)
+    [(found, items, agents, now)] = kept
+    whole = decide(PoolState(tuple(items), tuple(agents), reading.MAX_OFFERS), now)
+    proposals = found.decision.proposals
+    assert [(p.item.id, p.agent_id, p.step) for p in proposals] == [
+        (p.item.id, p.agent_id, p.step) for p in whole.proposals[: len(proposals)]
+    ]
+    assert [p.by for p in proposals] == [p.by for p in whole.proposals[: len(proposals)]]
+    if found.is_cut:
+        assert proposals, (
+            "a pass that was cut short has given something away, or it would begin at the same place for ever"
+        )
+    else:
+        assert len(proposals) == len(whole.proposals)
+    if found.supply:
+        assert found.supply == supply_of(free_agents(agents, now))
+
+
+async def test_the_database_keeps_profiles_and_needs_true(empty: Floor) -> None:
+    """Whoever writes: what an agent can do and what an item asks for are grouped by what they are."""
+    agents = await empty.fetch(
+        "SELECT a.queues, ARRAY(SELECT m.queue_key FROM agent_queues m WHERE m.agent_id = a.id ORDER BY 1) AS real FROM agents a"
+    )
+    assert any(row["queues"] for row in agents)
+    assert all(row["queues"] == row["real"] for row in agents)
+    await empty.execute("DELETE FROM agent_queues WHERE queue_key = 'sales'")
+    assert await empty.value("SELECT count(*) FROM agents WHERE queues ? 'sales'") == 0
+    one, two = await empty.ring(), await empty.ring()
+    same = "SELECT count(DISTINCT need) FROM work_items WHERE id = ANY($1)"
+    assert await empty.value(same, [one.item_id, two.item_id]) == 1
+    await empty.execute(
+        "UPDATE work_items SET steps = $2::text::jsonb WHERE id = $1",
+        two.item_id,
+        json.dumps([{"after_s": 0, "require": [{"skill": "german", "level": 1}]}, {"after_s": 30}]),
+    )
+    assert await empty.value(same, [one.item_id, two.item_id]) == 2
+    assert await empty.value(
+        "SELECT next_step_at - entered_at = interval '30 s' FROM work_items WHERE id = $1", two.item_id
+    )
