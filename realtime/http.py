@@ -241,8 +241,15 @@ async def list_calls(conn: Connection, call: Call[CallFilter]) -> CallPage:
     """The call log, newest first. Agents see the calls of their queues and their own."""
     f = call.data
     viewer = call.who.user_id if call.who.role == "agent" else None
-    statement = sql.UNCLOSED_CALL_LIST if f.state and "closed" not in f.state else sql.CALL_LIST
-    rows = await conn.fetch(statement, f.sid, f.from_, f.state or None, f.cursor, viewer, f.limit + 1)
+    rows = await sql.calls_listed(
+        conn,
+        sid=f.sid,
+        from_value=f.from_,
+        states=f.state or None,
+        before_id=f.cursor,
+        viewer=viewer,
+        limit=f.limit + 1,
+    )
     items = [_call_out(row) for row in rows[: f.limit]]
     return CallPage(items=items, next_cursor=str(items[-1].id) if len(rows) > f.limit else None)
 

@@ -103,15 +103,38 @@ SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw
 FROM calls c
 LEFT JOIN ticket_calls tc ON tc.call_id = c.id LEFT JOIN tickets t ON t.id = tc.ticket_id
 LEFT JOIN work_items i ON i.call_id = c.id
-WHERE true AND ($1::text IS NULL OR c.sid = $1) AND ($2::text IS NULL OR c.from_value = $2)
-  AND ($3::text[] IS NULL OR {SHOWN_STATE} = ANY($3))
-  AND ($4::bigint IS NULL OR c.id < $4)
-  AND ($5::bigint IS NULL OR c.agent_id = $5 OR EXISTS (SELECT 1 FROM offers o WHERE o.call_id = c.id AND o.agent_id = $5)
-       OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.agent_id = $5 AND m.queue_key = c.queue))
-ORDER BY c.id DESC LIMIT $6
 """
-UNCLOSED_CALL_LIST: Final = CALL_LIST.replace("WHERE true", "WHERE c.state <> 'closed'")
-"""The same for states before `closed`: few among very many, found by an index of their own."""
+_MAY_SEE: Final = """(c.agent_id = ${n} OR EXISTS (SELECT 1 FROM offers o WHERE o.call_id = c.id AND o.agent_id = ${n})
+    OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.agent_id = ${n} AND m.queue_key = c.queue))"""
+
+
+async def calls_listed(
+    conn: Connection,
+    *,
+    sid: str | None,
+    from_value: str | None,
+    states: Sequence[str] | None,
+    before_id: int | None,
+    viewer: int | None,
+    limit: int,
+) -> Sequence[Any]:
+    """Newest first. Conditions that are not asked for are left out, so that each question has a plan of its own; those of states
+    before `closed` are few among very many and have an index."""
+    conditions, args = ["true"], list[Any]()
+    for condition, value in (
+        ("c.sid = ${n}", sid),
+        ("c.from_value = ${n}", from_value),
+        (SHOWN_STATE + " = ANY(${n}::text[])", states),
+        ("c.id < ${n}", before_id),
+        (_MAY_SEE, viewer),
+    ):
+        if value is not None:
+            args.append(value)
+            conditions.append(condition.format(n=len(args)))
+    if states is not None and "closed" not in states:
+        conditions.append("c.state <> 'closed'")
+    statement = f"{CALL_LIST}WHERE {' AND '.join(conditions)} ORDER BY c.id DESC LIMIT ${len(args) + 1}"
+    return await conn.fetch(statement, *args, limit)
 
 
 async def rows_after(conn: Connection, *, agent_id: int, seq: int, limit: int) -> Sequence[Any]:

@@ -149,18 +149,20 @@ SELECT 'routing.step', item.id, 0, d.due FROM item CROSS JOIN LATERAL (SELECT le
 WHERE d.due IS NOT NULL
 ON CONFLICT (kind, object_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0, last_error = NULL
 """
+# Both as subqueries with one row, which are looked up for each agent: an EXISTS may be hashed, which reads all there are.
 WORK_OF_AGENT: Final = """
-CASE WHEN a.used_units = 0 THEN 'idle'
-     WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'wrapping') THEN 'wrapping'
-     WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'accepted') THEN 'in_call'
-     WHEN EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'pending') THEN 'offered'
-     ELSE 'idle' END
+CASE WHEN a.used_units = 0 THEN 'idle' ELSE coalesce((
+    SELECT CASE min(CASE o.state WHEN 'wrapping' THEN 1 WHEN 'accepted' THEN 2 ELSE 3 END)
+           WHEN 1 THEN 'wrapping' WHEN 2 THEN 'in_call' WHEN 3 THEN 'offered' END
+    FROM offers o WHERE o.agent_id = a.id AND o.state IN ('pending', 'accepted', 'wrapping')), 'idle') END
 """
-IS_CONNECTED: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
+IS_CONNECTED: Final = (
+    "coalesce((SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false)"
+)
 # As in the partial indexes of agents: the planner uses those only where it reads the same condition.
 HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.used_units < a.total_units + a.over_by"
 IS_FREE: Final = f"""{HAS_ROOM} AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
-        AND (a.used_units = 0 OR NOT EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state = 'wrapping'))"""
+        AND {WORK_OF_AGENT} <> 'wrapping'"""
 AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues, a.presence, a.total_units + a.over_by - a.used_units AS free_units, a.idle_since,
        a.last_offered_at, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work"""
 
@@ -169,11 +171,11 @@ def _free_profiles(clock: str) -> str:
     """What those who are free can do: the first of each profile by this clock, found by hopping from profile to profile."""
     return f"""
 WITH RECURSIVE first_of AS (
-    (SELECT a.profile, a.queues, a.skills, a.{clock} AS first, a.id FROM agents a WHERE a.pool_id = $1 AND {IS_FREE}
+    (SELECT a.profile, a.{clock} AS first, a.id FROM agents a WHERE a.pool_id = $1 AND {IS_FREE}
      ORDER BY a.profile, a.{clock}, a.id LIMIT 1)
     UNION ALL
     SELECT n.* FROM first_of f CROSS JOIN LATERAL (
-        SELECT a.profile, a.queues, a.skills, a.{clock} AS first, a.id FROM agents a
+        SELECT a.profile, a.{clock} AS first, a.id FROM agents a
         WHERE a.pool_id = $1 AND a.profile > f.profile AND {IS_FREE} ORDER BY a.profile, a.{clock}, a.id LIMIT 1
     ) n
 )
@@ -196,6 +198,7 @@ FREE_PROFILES: Final = {By.LONGEST_IDLE: FREE_PROFILES_BY_IDLE, By.ROUND_ROBIN: 
 CANDIDATES_BY_IDLE: Final = _candidates("idle_since")
 CANDIDATES_BY_TURN: Final = _candidates("last_offered_at")
 CANDIDATES: Final = {By.LONGEST_IDLE: CANDIDATES_BY_IDLE, By.ROUND_ROBIN: CANDIDATES_BY_TURN}
+ABILITIES: Final = "SELECT profile, queues, skills FROM agents WHERE id = ANY($1)"
 ROOM_COUNTED: Final = 20
 # How many of a profile are free, as far as it matters for telling the rare from the common.
 FREE_OF_PROFILES: Final = f"""
@@ -447,7 +450,7 @@ SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virt
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
-  AND ($2::bigint IS NULL OR EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2))
+  AND ($2::bigint IS NULL OR coalesce((SELECT true FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2 LIMIT 1), false))
 """
 DECISIONS_OF_ITEM: Final = """
 SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, d.chosen_by, a.name AS chosen_name, d.verdicts, d.counts,

@@ -21,6 +21,9 @@ from routing.order import Supply, criteria_of, profile_rank
 
 MAX_OFFERS: Final = 8
 HEADS: Final = 2 * MAX_OFFERS
+MAX_KNOWN: Final = 20_000
+_abilities: dict[int, tuple[frozenset[str], Mapping[str, int]]] = {}
+"""What a profile can do; its id is the hash of that, so it never changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,22 @@ def _need(row: Any) -> Need:
 
 
 async def _free_profiles(conn: Connection, pool: str, now: datetime, clocks: Sequence[By]) -> list[Profile]:
-    found: dict[int, Profile] = {}
+    first: dict[int, dict[By, tuple[datetime, AgentId]]] = {}
     for by in clocks:
         for row in await conn.fetch(sql.FREE_PROFILES[by], pool, now):
-            known = found.get(row["profile"])
-            first = {**(known.first if known else {}), by: (row["first"], AgentId(row["id"]))}
-            found[row["profile"]] = Profile(row["profile"], frozenset(row["queues"]), row["skills"], first)
-    return list(found.values())
+            first.setdefault(row["profile"], {})[by] = (row["first"], AgentId(row["id"]))
+    unknown = [agent for profile, clock in first.items() if profile not in _abilities for _, agent in clock.values()]
+    if unknown:
+        if len(_abilities) > MAX_KNOWN:
+            _abilities.clear()
+        for row in await conn.fetch(sql.ABILITIES, unknown):
+            _abilities[row["profile"]] = (frozenset(row["queues"]), row["skills"])
+    return [
+        Profile(profile, *_abilities[profile], clock)
+        for profile, clock in first.items()
+        if profile in _abilities
+        and len(clock) == len(clocks)  # else that agent is just changing: the next pass sees who it is
+    ]
 
 
 async def _supply(

@@ -20,8 +20,8 @@ from infra import outbox
 from infra.outbox import Tx
 from realtime import desk_log
 from realtime import queries as realtime_sql
-from routing import reading
 from routing import queries as routing_sql
+from routing import reading
 from routing import service as routing
 from routing.decide import decide
 from routing.model import Decision, PoolState

@@ -2,8 +2,9 @@
 
 import importlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -46,6 +47,46 @@ def statements(module: str) -> dict[str, str]:
 @pytest.mark.parametrize(("module", "name"), [(m, name) for m in MODULES for name in statements(m)])
 async def test_statement_fits_the_schema(conn: Connection, module: str, name: str) -> None:
     await conn.prepare(statements(module)[name].replace("public.{}", "public.customers"))  # of each table in turn
+
+
+GROWING: Final = frozenset(
+    {
+        "agent_intervals", "audit_log", "call_notes", "calls", "customer_identities", "customers", "decisions", "deliveries", "desk_log",
+        "events", "exclusions", "idempotency_keys", "legs", "offers", "painted", "provider_commands", "provider_events", "segments",
+        "stints", "ticket_calls", "ticket_history", "ticket_notes", "ticket_search", "tickets", "timers", "work_items",
+    }
+)  # fmt: skip
+"""Reading all of one of these is a fault, or the purpose of the statement."""
+READS_ALL: Final = frozenset({("infra.backup", "CHECKSUM")})
+PLAN: Final = """
+CREATE OR REPLACE FUNCTION pg_temp.plan(statement text) RETURNS json LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+    SET LOCAL enable_seqscan = off;
+    EXECUTE 'EXPLAIN (GENERIC_PLAN, FORMAT JSON) ' || statement INTO plan;
+    RETURN plan;
+END $$
+"""
+
+
+def relations(plan: dict[str, Any], kind: str) -> Iterator[str]:
+    """The tables of all nodes of this kind."""
+    if plan["Node Type"] == kind:
+        yield plan["Relation Name"]
+    for child in plan.get("Plans", ()):
+        yield from relations(child, kind)
+
+
+@pytest.mark.parametrize(("module", "name"), [(m, name) for m in MODULES for name in statements(m)])
+async def test_statement_can_use_an_index_whatever_its_values_are(conn: Connection, module: str, name: str) -> None:
+    """Sequential scans are forbidden here: one that is still in the plan is there because nothing else would do."""
+    if await conn.fetchval("SELECT current_setting('server_version_num')::integer") < 160_000:
+        pytest.skip("EXPLAIN (GENERIC_PLAN) came with PostgreSQL 16")
+    await conn.execute(PLAN)
+    statement = statements(module)[name].replace("public.{}", "public.customers")
+    found = await conn.fetchval("SELECT pg_temp.plan($1)", statement)
+    read = set(relations(found[0]["Plan"], "Seq Scan")) & GROWING
+    assert not read or (module, name) in READS_ALL
 
 
 def test_statements_are_found() -> None:

@@ -87,6 +87,7 @@ HOT: Final[dict[str, tuple[Any, ...]]] = {
     "CANDIDATES_BY_IDLE": ("pool3", None, [1, 2], 9),
     "CANDIDATES_BY_TURN": ("pool3", None, [1, 2], 9),
     "FREE_OF_PROFILES": ("pool3", None, [1, 2]),
+    "ABILITIES": ([1, 2],),
     "RULES_IN_FORCE": ("queue3", None),
     "LOCK_QUEUE": ("queue3",),
     "WAITING_ITEMS": ("pool3", [1, 2], None, 16),
