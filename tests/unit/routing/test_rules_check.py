@@ -348,3 +348,48 @@ def test_whatever_comes_is_answered_with_faults_or_runs(document: Any) -> None:
     for rules in (document, [document], [document, DEFAULT], [{"name": "x", "when": document}, DEFAULT]):
         if not check(rules, queues=QUEUES, skills=SKILLS):
             compile_rules(1, rules).first_match({"customer.tier": "vip"})
+
+
+# --- whom to ask first -------------------------------------------------------------------------------------------------------------
+
+
+def of_first_step(**step: Any) -> list[tuple[str, str]]:
+    rules = [{"name": "all", "then": {"steps": [{"after_s": 0} | step]}}]
+    return [(place(fault).removeprefix("rules.0.then.steps.0."), fault.message) for fault in faults_of(rules)]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"order": []},
+        {"order": ["longest_idle"]},
+        {"order": [{"skill": "billing"}, "preserve_specialists", "round_robin"]},
+        {"order": ["best_skill"], "require": [{"skill": "billing"}]},
+        {"order": ["best_skill"], "prefer": [{"skill": "billing", "level": 2}]},
+        {"prefer": [{"skill": "billing"}]},
+    ],
+)
+def test_a_good_order_passes(step: dict[str, Any]) -> None:
+    assert of_first_step(**step) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "at", "message"),
+    [
+        ({"order": "longest_idle"}, "order", "is a list of at most 5 criteria"),
+        ({"order": [{"skill": "billing"}] * 6}, "order", "is a list of at most 5 criteria"),
+        ({"order": ["fastest"]}, "order.0",
+         "must be {skill: …} or one of longest_idle, round_robin, best_skill, preserve_specialists"),
+        ({"order": ["prefer"]}, "order.0",
+         "must be {skill: …} or one of longest_idle, round_robin, best_skill, preserve_specialists"),
+        ({"order": [{"skill": "billing", "level": 2}]}, "order.0",
+         "must be {skill: …} or one of longest_idle, round_robin, best_skill, preserve_specialists"),
+        ({"order": [{"skill": "cooking"}]}, "order.0.skill", "there is no skill 'cooking'"),
+        ({"order": ["round_robin", {"skill": "billing"}]}, "order.0",
+         "round_robin tells any two agents apart: nothing after it would count"),
+        ({"order": ["best_skill"]}, "order.0", "best_skill compares what the step requires or prefers, and it names nothing"),
+        ({"prefer": [{"skill": "cooking"}]}, "prefer.0", "needs a known skill; known are: billing, german"),
+    ],
+)  # fmt: skip
+def test_an_order_that_cannot_be_meant_is_refused(step: dict[str, Any], at: str, message: str) -> None:
+    assert of_first_step(**step) == [(at, message)]
