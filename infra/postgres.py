@@ -95,11 +95,7 @@ async def _set_codecs(conn: Connection) -> None:
 
 
 def server_settings(application: str, statement_timeout_s: int = 5) -> dict[str, str]:
-    """Time-outs of every session of ours (reliability reference §5.8). Postgres' own defaults wait for ever.
-
-    Statements are planned once per connection and not for each set of values: planning took longer than executing (a pass of the
-    dispatcher spent a third of its time on it). So a statement must have a good plan whatever its values are; conditions that may
-    be left out are left out of its text (`realtime.queries.calls_listed`). test_sql looks for statements that cannot use an index."""
+    """Time-outs of every session of ours (reliability reference §5.8). Postgres' own defaults wait for ever."""
     return {
         "application_name": application,
         "statement_timeout": f"{statement_timeout_s}s",
@@ -107,7 +103,6 @@ def server_settings(application: str, statement_timeout_s: int = 5) -> dict[str,
         "idle_in_transaction_session_timeout": "10s",
         "timezone": "UTC",
         "jit": "off",
-        "plan_cache_mode": "force_generic_plan",
     }
 
 

@@ -17,9 +17,12 @@ from routing.model import (
     steps_of,
 )
 
-# The pool's lock, whether anybody waits there at all (most passes end here), and whether a step has come into force meanwhile.
+# The pool's lock, whether anybody waits there at all (most passes end here), and whether a step has come into force meanwhile. The
+# statements of a pass are planned once per connection, not for each set of values: planning took a third of its time. They read by
+# index only, whatever the values are; elsewhere a plan made while a table was small could be kept too long.
 TRY_POOL_LOCK: Final = """
-SELECT pg_try_advisory_xact_lock(hashtextextended('pool:' || $1, 0)) AS is_mine,
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+       pg_try_advisory_xact_lock(hashtextextended('pool:' || $1, 0)) AS is_mine,
        EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued') AS has_work,
        EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2) AS has_due_steps
 """
@@ -159,6 +162,8 @@ CASE WHEN a.used_units = 0 THEN 'idle' ELSE coalesce((
 IS_CONNECTED: Final = (
     "coalesce((SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false)"
 )
+# For statements that look at all agents at once: there the hash is what is wanted.
+HAS_DESK: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
 # As in the partial indexes of agents: the planner uses those only where it reads the same condition.
 HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.used_units < a.total_units + a.over_by"
 IS_FREE: Final = f"""{HAS_ROOM} AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
@@ -401,7 +406,7 @@ CROSS JOIN LATERAL (
            count(*) FILTER (WHERE live AND a.presence = 'available' AND a.used_units = 0) AS available,
            count(*) FILTER (WHERE a.used_units > 0) AS busy
     FROM agent_queues m JOIN agents a ON a.id = m.agent_id
-    CROSS JOIN LATERAL (SELECT {IS_CONNECTED} AS live) l
+    CROSS JOIN LATERAL (SELECT {HAS_DESK} AS live) l
     WHERE m.queue_key = q.key AND a.is_active
 ) p
 CROSS JOIN LATERAL (
@@ -433,7 +438,7 @@ FROM (SELECT DISTINCT pool_id FROM queues WHERE is_active) p
 """
 AGENTS_LIVE: Final = f"""
 SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.skills, a.used_units, a.total_units, a.misses, a.version,
-       {IS_CONNECTED} AS connected, {WORK_OF_AGENT} AS work,
+       {HAS_DESK} AS connected, {WORK_OF_AGENT} AS work,
        ARRAY(SELECT queue_key FROM agent_queues m WHERE m.agent_id = a.id ORDER BY queue_key) AS queues,
        i.state AS interval_state, i.started_at AS since, c.call_id, c.queue AS call_queue, c.call_since
 FROM agents a JOIN users u ON u.id = a.id
