@@ -59,10 +59,14 @@ def test_whom_to_ask_first() -> None:
         "order": ["best_skill", {"skill": "billing"}, "round_robin"],
     }
     assert words({"name": "all", "then": {"steps": [step, {"after_s": 9, "order": ["preserve_specialists"]}]}}) == (
-        "Otherwise: the dialled queue. At once: those with “Billing” ≥ 2, preferably with “german” ≥ 3, highest skill levels first, "
-        "then highest level in “Billing” first, then in turn; After 9 s: everybody in the queue, those with rare other skills last.",
-        "其他情况：进入拨入的队列。立即：具备“账单” ≥ 2的坐席，优先“german” ≥ 3，技能等级高者优先，其次“账单”等级高者优先，其次轮流；"
-        "9秒后：队列内的所有坐席，其他技能稀缺者靠后。",
+        (
+            "Otherwise: the dialled queue. At once: those with “Billing” ≥ 2, preferably with “german” ≥ 3, highest skill levels first, "
+            "then highest level in “Billing” first, then in turn; After 9 s: everybody in the queue, those with rare other skills last."
+        ),
+        (
+            "其他情况：进入拨入的队列。立即：具备“账单” ≥ 2的坐席，优先“german” ≥ 3，技能等级高者优先，其次“账单”等级高者优先，其次轮流；"
+            "9秒后：队列内的所有坐席，其他技能稀缺者靠后。"
+        ),
     )
 
 
