@@ -113,7 +113,7 @@ class Pool:
     async def erase(self) -> None:
         await self.admin.execute(
             "TRUNCATE queues, agents, agent_queues, desk_connections, agent_intervals, work_items, offers, timers, decisions, events, "
-            "deliveries, exclusions CASCADE",
+            "deliveries, exclusions, profiles CASCADE",
         )
         await self.admin.execute(ADD_QUEUES, POOL, QUEUES)
 
@@ -234,10 +234,10 @@ async def rate(report: Report, pool: Pool, agents: int, items: int) -> None:
 
 
 async def plans(report: Report, pool: Pool) -> None:
-    """How the two hops are executed in the largest line: by index only."""
+    """How needs and idle agents are found beside the longest line: by index only."""
     for name, statement, args in (
         ("NEEDS", sql.NEEDS, (POOL,)),
-        ("FREE_PROFILES_BY_IDLE", sql.FREE_PROFILES_BY_IDLE, (POOL, await pool.admin.fetchval("SELECT now()"))),
+        ("LONGEST_IDLE", sql.LONGEST_IDLE, (POOL, await pool.admin.fetchval("SELECT now()"), 16)),
     ):
         found = await pool.admin.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {statement}", *args)
         report.add(f"plan of {name}", plan=[row[0] for row in found])

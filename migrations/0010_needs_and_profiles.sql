@@ -25,6 +25,24 @@ CREATE TRIGGER agent_queues_added AFTER INSERT ON agent_queues REFERENCING NEW T
     FOR EACH STATEMENT EXECUTE FUNCTION agents_take_queues();
 CREATE TRIGGER agent_queues_removed AFTER DELETE ON agent_queues REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION agents_take_queues();
+
+-- Every profile that some agent of the pool has, or had: few, and what a profile is never changes, so nothing is taken away.
+CREATE TABLE profiles (
+    pool_id text NOT NULL,
+    profile bigint NOT NULL,
+    queues  jsonb NOT NULL,
+    skills  jsonb NOT NULL,
+    PRIMARY KEY (pool_id, profile)
+);
+CREATE FUNCTION agents_keep_profile() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.pool_id IS NOT NULL THEN
+        INSERT INTO profiles (pool_id, profile, queues, skills) VALUES (NEW.pool_id, NEW.profile, NEW.queues, NEW.skills) ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER agents_keep_profile AFTER INSERT OR UPDATE OF pool_id, queues, skills ON agents
+    FOR EACH ROW EXECUTE FUNCTION agents_keep_profile();
 UPDATE agents a SET queues = (SELECT coalesce(jsonb_agg(m.queue_key ORDER BY m.queue_key), '[]') FROM agent_queues m WHERE m.agent_id = a.id);
 
 -- squawk-ignore require-concurrent-index-creation -- short, as above
@@ -64,4 +82,7 @@ ALTER TABLE work_items DROP COLUMN step, DROP COLUMN need, DROP COLUMN next_step
 DROP TRIGGER agent_queues_added ON agent_queues;
 DROP TRIGGER agent_queues_removed ON agent_queues;
 DROP FUNCTION agents_take_queues();
+DROP TRIGGER agents_keep_profile ON agents;
+DROP FUNCTION agents_keep_profile();
+DROP TABLE profiles;
 ALTER TABLE agents DROP COLUMN profile, DROP COLUMN queues, DROP COLUMN last_offered_at;

@@ -173,18 +173,12 @@ AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues, a.presence, a.total_un
 
 
 def _free_profiles(clock: str) -> str:
-    """What those who are free can do: the first of each profile by this clock, found by hopping from profile to profile."""
+    """Of these profiles those that somebody free has, with the first of them by this clock."""
     return f"""
-WITH RECURSIVE first_of AS (
-    (SELECT a.profile, a.{clock} AS first, a.id FROM agents a WHERE a.pool_id = $1 AND {IS_FREE}
-     ORDER BY a.profile, a.{clock}, a.id LIMIT 1)
-    UNION ALL
-    SELECT n.* FROM first_of f CROSS JOIN LATERAL (
-        SELECT a.profile, a.{clock} AS first, a.id FROM agents a
-        WHERE a.pool_id = $1 AND a.profile > f.profile AND {IS_FREE} ORDER BY a.profile, a.{clock}, a.id LIMIT 1
-    ) n
-)
-SELECT * FROM first_of
+SELECT p.profile, f.first, f.id FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL (
+    SELECT a.{clock} AS first, a.id FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {IS_FREE}
+    ORDER BY a.{clock}, a.id LIMIT 1
+) f
 """
 
 
@@ -203,7 +197,12 @@ FREE_PROFILES: Final = {By.LONGEST_IDLE: FREE_PROFILES_BY_IDLE, By.ROUND_ROBIN: 
 CANDIDATES_BY_IDLE: Final = _candidates("idle_since")
 CANDIDATES_BY_TURN: Final = _candidates("last_offered_at")
 CANDIDATES: Final = {By.LONGEST_IDLE: CANDIDATES_BY_IDLE, By.ROUND_ROBIN: CANDIDATES_BY_TURN}
-ABILITIES: Final = "SELECT profile, queues, skills FROM agents WHERE id = ANY($1)"
+PROFILES: Final = "SELECT profile FROM profiles WHERE pool_id = $1"
+ABILITIES: Final = "SELECT profile, queues, skills FROM profiles WHERE pool_id = $1 AND profile = ANY($2)"
+# Who is free and has been idle longest, whatever they can do.
+LONGEST_IDLE: Final = f"""
+SELECT {AGENT_VIEW} FROM (SELECT * FROM agents a WHERE a.pool_id = $1 AND {IS_FREE} ORDER BY a.idle_since, a.id LIMIT $3) a
+"""
 ROOM_COUNTED: Final = 20
 # How many of a profile are free, as far as it matters for telling the rare from the common.
 FREE_OF_PROFILES: Final = f"""

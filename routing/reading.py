@@ -3,9 +3,11 @@
 Those in line are grouped by need (queue and requirement), those who are free by profile (queues and skills). Matching the two
 groups says who can serve whom at all; of the items that somebody can serve the heads are read, and for each need the first few
 agents of the profiles whose first agent comes first in that need's order. Everything not read comes later in the order of the line
-or later in the order of asking, so the decision over what was read is the decision over everything.
+or later in the order of asking, so the decision over what was read is the decision over everything. Where only idle time counts and
+those who are idle longest can serve what is first in line, nothing else is looked at.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,14 +17,17 @@ from typing import Any, Final
 from core.ids import AgentId
 from infra.postgres import Connection
 from routing import queries as sql
-from routing.decide import decide
-from routing.model import AgentView, By, Decision, PoolState, Step, WaitingItem, step_of
+from routing.decide import current_step, decide
+from routing.model import AgentView, By, Criterion, Decision, PoolState, Step, WaitingItem, step_of
 from routing.order import Supply, criteria_of, profile_rank
 
 MAX_OFFERS: Final = 8
 HEADS: Final = 2 * MAX_OFFERS
+IDLEST: Final = 2 * MAX_OFFERS
+BY_IDLE: Final = (Criterion(By.LONGEST_IDLE),)
 MAX_KNOWN: Final = 20_000
-_abilities: dict[int, tuple[frozenset[str], Mapping[str, int]]] = {}
+Abilities = tuple[frozenset[str], Mapping[str, int]]
+_known: dict[int, Abilities] = {}
 """What a profile can do; its id is the hash of that, so it never changes."""
 
 
@@ -39,15 +44,15 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What some of those who are free can do. `first` is the clock of the first of them, by each criterion that was asked for."""
+    """What some of those who are free can do. `first` is the clock of the first of them."""
 
     id: int
-    queues: frozenset[str]
     skills: Mapping[str, int]
-    first: Mapping[By, tuple[datetime, AgentId]]
+    first: tuple[datetime, AgentId]
 
-    def fits(self, need: Need) -> bool:
-        return need.queue in self.queues and all(self.skills.get(n.skill, 0) >= n.level for n in need.step.require)
+
+def _fits(need: Need, queues: frozenset[str], skills: Mapping[str, int]) -> bool:
+    return need.queue in queues and all(skills.get(n.skill, 0) >= n.level for n in need.step.require)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +66,43 @@ class Reading:
 
 
 async def read_and_decide(conn: Connection, pool: str, now: datetime) -> Reading:
-    needs = [_need(row) for row in await conn.fetch(sql.NEEDS, pool)]
-    clocks = sorted({criteria_of(need.step, need.pick)[-1].by for need in needs})
-    profiles = await _free_profiles(conn, pool, now, clocks)
-    fitting = {need.id: [p for p in profiles if p.fits(need)] for need in needs}
-    served = sorted((need for need in needs if fitting[need.id]), key=lambda need: need.first)
+    needs = sorted((_need(row) for row in await conn.fetch(sql.NEEDS, pool)), key=lambda need: need.first)
+    idlest = [sql.agent_of(row) for row in await conn.fetch(sql.LONGEST_IDLE, pool, now, IDLEST)]
+    if not needs or not idlest:
+        return Reading(Decision(()))
+    return await _among_the_idlest(conn, pool, now, needs, idlest) or await _among_all(conn, pool, now, needs)
+
+
+async def _among_the_idlest(
+    conn: Connection, pool: str, now: datetime, needs: Sequence[Need], idlest: Sequence[AgentView]
+) -> Reading | None:
+    """As a rule those who are idle longest are who is chosen. None when that cannot be known from them alone: somebody is chosen by
+    something else, or an item found fewer of them than it asks for while there are more agents."""
+    if any(criteria_of(need.step, need.pick) != BY_IDLE for need in needs):
+        return None
+    is_everybody = len(idlest) < IDLEST
+    served = [need for need in needs if any(_fits(need, agent.queues, agent.skills) for agent in idlest)]
+    can = {need.id for need in served}
+    others = [need.first for need in needs if need.id not in can and not is_everybody]  # somebody else may serve those
+    items, horizon = await _heads(conn, pool, now, served, HEADS)
+    horizon = min((end for end in (horizon, *others[:1]) if end is not None), default=None)
+    looked_at = [item for item in items if horizon is None or item.key < horizon]
+    decision = decide(PoolState(tuple(looked_at), tuple(idlest), MAX_OFFERS), now)
+    if not decision.proposals and (horizon is not None or not is_everybody):
+        return None
+    given = Counter(proposal.item.id for proposal in decision.proposals)
+    lacking = [i for i in looked_at if given[i.id] < min(MAX_OFFERS, i.steps[current_step(i, now)].offers)]
+    if not is_everybody and any(item.key <= decision.proposals[-1].item.key for item in lacking):
+        return None
+    return Reading(decision, idlest, is_cut=horizon is not None or (bool(lacking) and not is_everybody))
+
+
+async def _among_all(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> Reading:
+    fitting = await _fitting(conn, pool, now, needs)
+    served = [need for need in needs if fitting[need.id]]
     if not served:
         return Reading(Decision(()))
-    supply = await _supply(conn, pool, now, served, profiles)
+    supply = await _supply(conn, pool, now, served)
     width = HEADS
     while True:
         read, horizon = await _heads(conn, pool, now, served, width)
@@ -85,38 +119,45 @@ def _need(row: Any) -> Need:
     return Need(row["need"], row["queue"], step_of(row["step"]), row["pick"], first)
 
 
-async def _free_profiles(conn: Connection, pool: str, now: datetime, clocks: Sequence[By]) -> list[Profile]:
-    first: dict[int, dict[By, tuple[datetime, AgentId]]] = {}
-    for by in clocks:
-        for row in await conn.fetch(sql.FREE_PROFILES[by], pool, now):
-            first.setdefault(row["profile"], {})[by] = (row["first"], AgentId(row["id"]))
-    unknown = [agent for profile, clock in first.items() if profile not in _abilities for _, agent in clock.values()]
-    if unknown:
-        if len(_abilities) > MAX_KNOWN:
-            _abilities.clear()
-        for row in await conn.fetch(sql.ABILITIES, unknown):
-            _abilities[row["profile"]] = (frozenset(row["queues"]), row["skills"])
-    return [
-        Profile(profile, *_abilities[profile], clock)
-        for profile, clock in first.items()
-        if profile in _abilities
-        and len(clock) == len(clocks)  # else that agent is just changing: the next pass sees who it is
-    ]
+async def _abilities_of(conn: Connection, pool: str) -> dict[int, Abilities]:
+    """Of every profile in the pool, also of those that nobody has just now."""
+    profiles = [row["profile"] for row in await conn.fetch(sql.PROFILES, pool)]
+    if unknown := [profile for profile in profiles if profile not in _known]:
+        if len(_known) > MAX_KNOWN:
+            _known.clear()
+            unknown = profiles
+        for row in await conn.fetch(sql.ABILITIES, pool, unknown):
+            _known[row["profile"]] = (frozenset(row["queues"]), row["skills"])
+    return {profile: _known[profile] for profile in profiles}
 
 
-async def _supply(
-    conn: Connection, pool: str, now: datetime, needs: Sequence[Need], profiles: Sequence[Profile]
-) -> Supply:
-    """Counted only where somebody asks for it."""
+async def _fitting(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> dict[int, list[Profile]]:
+    """For each need the profiles that can serve it and that somebody free has."""
+    abilities = await _abilities_of(conn, pool)
+    able = {need.id: [p for p, (queues, skills) in abilities.items() if _fits(need, queues, skills)] for need in needs}
+    first: dict[By, dict[int, tuple[datetime, AgentId]]] = {}
+    for by in sorted({criteria_of(need.step, need.pick)[-1].by for need in needs}):
+        wanted = {p for need in needs if criteria_of(need.step, need.pick)[-1].by is by for p in able[need.id]}
+        rows = await conn.fetch(sql.FREE_PROFILES[by], pool, now, sorted(wanted)) if wanted else []
+        first[by] = {row["profile"]: (row["first"], AgentId(row["id"])) for row in rows}
+    found: dict[int, list[Profile]] = {}
+    for need in needs:
+        free = first[criteria_of(need.step, need.pick)[-1].by]
+        found[need.id] = [Profile(p, abilities[p][1], free[p]) for p in able[need.id] if p in free]
+    return found
+
+
+async def _supply(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> Supply:
+    """Counted over the whole pool, and only where somebody asks for it."""
     if not any(c.by is By.PRESERVE_SPECIALISTS for need in needs for c in criteria_of(need.step, need.pick)):
         return {}
-    rows = await conn.fetch(sql.FREE_OF_PROFILES, pool, now, [profile.id for profile in profiles])
-    free = {row["profile"]: row["free"] for row in rows}
+    abilities = await _abilities_of(conn, pool)
+    rows = await conn.fetch(sql.FREE_OF_PROFILES, pool, now, list(abilities))
     supply: dict[str, int] = {}
-    for profile in profiles:
-        for skill, level in profile.skills.items():
-            if level > 0:
-                supply[skill] = supply.get(skill, 0) + free.get(profile.id, 0)
+    for row in rows:
+        for skill, level in abilities[row["profile"]][1].items():
+            if level > 0 and row["free"]:
+                supply[skill] = supply.get(skill, 0) + row["free"]
     return supply
 
 
@@ -154,7 +195,7 @@ async def _candidates(
             continue
         *shared, last = criteria_of(need.step, need.pick)
         places: list[tuple[Any, ...]] = [
-            (*(profile_rank(p.skills, need.step, criterion, supply) for criterion in shared), *p.first[last.by], p.id)
+            (*(profile_rank(p.skills, need.step, criterion, supply) for criterion in shared), *p.first, p.id)
             for p in fitting[need.id]
         ]
         wanted.setdefault(last.by, set()).update(int(place[-1]) for place in nsmallest(depth, places))

@@ -20,6 +20,7 @@ GO_WITH_ANOTHER: Final = {
     "ticket_search": "with their ticket",
     "customer_identities": "with their customer",
     "agent_queues": "with their agent",
+    "profiles": "as many as there are sets of queues and skills",
     "desk_connections": "by the dispatcher's sweep, a minute after they end",
     "sessions": "accounts/retention.py",
     "realtime_tickets": "accounts/retention.py",

@@ -218,8 +218,9 @@ async def test_a_group_is_asked_as_a_whole(floor: Floor) -> None:
     assert {item for _, item, _ in await floor.pending()} == {call.item_id}
 
 
-async def test_agents_are_not_read_when_the_first_few_fit(floor: Floor) -> None:
+async def test_agents_are_not_read_when_the_first_few_fit(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decision costs the same however many are free: the chosen and who would have been next."""
+    monkeypatch.setattr(reading, "IDLEST", 2)
     await floor.open(ALIKE)
     await floor.arrive("ava", "ben", "chen")
     await floor.ring()
@@ -231,6 +232,7 @@ async def test_of_a_large_pool_the_reasons_say_that_there_were_more(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "AGENTS", 1)
+    monkeypatch.setattr(reading, "IDLEST", 2)
     await floor.open(ALIKE)
     await floor.arrive("ava", "ben", "chen")
     await floor.ring()

@@ -22,7 +22,8 @@ from tests.integration.routing.floor import Floor
 POOL: Final = "pool_random"
 QUEUES: Final = ("q1", "q2", "q3")
 SKILLS: Final = ("billing", "german", "basque")
-PICKS: Final = ("longest_idle", "round_robin", "best_skill", "preserve_specialists")
+PICKS: Final = (("longest_idle",), ("longest_idle", "round_robin", "best_skill", "preserve_specialists"))
+"""Only by idle time, or anything."""
 
 
 class RolledBack(Exception):
@@ -40,10 +41,14 @@ def some_needs(rng: random.Random) -> list[dict[str, Any]]:
     return [{"skill": skill, "level": rng.randint(1, 3)} for skill in chosen]
 
 
-def some_steps(rng: random.Random) -> list[dict[str, Any]]:
+def some_steps(rng: random.Random, *, is_plain: bool) -> list[dict[str, Any]]:
     steps = []
     for after in [0, *sorted(rng.sample(range(5, 40), rng.randint(0, 2)))]:
-        step: dict[str, Any] = {"after_s": after, "require": some_needs(rng), "prefer": some_needs(rng)}
+        step: dict[str, Any] = {"after_s": after, "require": some_needs(rng)}
+        if is_plain:
+            steps.append(step | {"offers": rng.choice((1, 1, 1, 2, 3))})
+            continue
+        step["prefer"] = some_needs(rng)
         order: list[Any] = rng.sample([{"skill": "german"}, "preserve_specialists"], rng.randint(0, 2))
         step["order"] = order + rng.choice(([], ["longest_idle"], ["round_robin"]))
         steps.append(step | {"offers": rng.choice((1, 1, 1, 2, 3))})
@@ -51,9 +56,10 @@ def some_steps(rng: random.Random) -> list[dict[str, Any]]:
 
 
 async def fill(conn: Connection, rng: random.Random) -> None:
+    picks = rng.choice(PICKS)
     for key in QUEUES:
         await conn.execute(
-            "INSERT INTO queues (key, name, pool_id, pick) VALUES ($1, '{}', $2, $3)", key, POOL, rng.choice(PICKS)
+            "INSERT INTO queues (key, name, pool_id, pick) VALUES ($1, '{}', $2, $3)", key, POOL, rng.choice(picks)
         )
     clocks = "now() - make_interval(secs => $%d)"
     for n in range(rng.choice((0, 1, 3, 10, 25))):
@@ -79,7 +85,7 @@ async def fill(conn: Connection, rng: random.Random) -> None:
         item = await conn.fetchval(
             f"""INSERT INTO work_items (ticket_id, queue, pool_id, state, tier, entered_at, virtual_start, steps, rule, ruleset_version)
                 VALUES (1, $1, $2, 'queued', $3, {clocks % 4}, {clocks % 5}, $6, 'r', 1) RETURNING id""",
-            rng.choice(QUEUES), POOL, rng.choice((0, 0, 1)), waited_s, waited_s + rng.choice((0, 0, 30)), some_steps(rng),
+            rng.choice(QUEUES), POOL, rng.choice((0, 0, 1)), waited_s, waited_s + rng.choice((0, 0, 30)), some_steps(rng, is_plain=len(picks) == 1),
         )  # fmt: skip
         for agent in rng.sample(range(900_000, 900_025), rng.choice((0, 0, 0, 2, 12))):
             await conn.execute(
@@ -100,13 +106,14 @@ async def everything(conn: Connection, now: Any) -> tuple[list[WaitingItem], lis
     return [sql.item_of(row) for row in items], [sql.agent_of(row) for row in agents]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(120))
 async def test_r16_r25_a_pass_decides_as_if_it_had_read_everything(
     empty: Floor, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(reading, "MAX_OFFERS", rng.choice((1, 2, 8)))
     monkeypatch.setattr(reading, "HEADS", rng.choice((1, 2, 16)))
+    monkeypatch.setattr(reading, "IDLEST", rng.choice((1, 2, 5, 16)))
     kept: list[tuple[Reading, list[WaitingItem], list[AgentView], Any]] = []
 
     async def in_a_pool_of_its_own(tx: Tx) -> None:
