@@ -11,7 +11,7 @@ from infra.outbox import Tx
 
 WRITE_AUDIT: Final = """
 INSERT INTO audit_log (at, actor_kind, actor_id, actor_name, action, object_kind, object_id, before, after, purpose, request_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
 """
 
 
@@ -25,9 +25,9 @@ async def audit(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
     purpose: str | None = None,
-) -> None:
-    """Write one row. `action` is `object.verb`, such as `customer.update`; `purpose` says why, where somebody must say so."""
-    await tx.conn.execute(
+) -> int:
+    """Write one row and return its id. `action` is `object.verb`, such as `customer.update`; `purpose` says why, where somebody must say so."""
+    row_id: int = await tx.conn.fetchval(
         WRITE_AUDIT,
         tx.now,
         actor.kind,
@@ -41,6 +41,7 @@ async def audit(
         purpose,
         tx.request_id,
     )
+    return row_id
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

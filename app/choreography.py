@@ -18,6 +18,7 @@ from core.events import (
     OfferCreated,
     OfferEnded,
     ProviderCommandIntended,
+    QueueHoldChanged,
     TicketBound,
     TicketChanged,
     WorkQueued,
@@ -69,6 +70,7 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         inline("realtime.log", WrapUpEnded, desk_log.on_wrap_up),
         effect("realtime.push_wrapped", WrapUpEnded, push.to_agent),
         wake("routing.dispatch", AgentFreed),
+        wake("routing.dispatch", QueueHoldChanged),
         # people and things
         inline("realtime.log", AgentPresenceChanged, desk_log.on_presence_changed),
         effect("realtime.push_presence", AgentPresenceChanged, push.to_agent),

@@ -250,6 +250,15 @@ class AgentPresenceChanged(Event):
     by: By | None = None
 
 
+class QueueHoldChanged(Event):
+    """A supervisor holds a queue, or releases it: its items wait meanwhile."""
+
+    name = "queue.hold_changed"
+    queue: Key
+    pool: Key
+    is_held: bool
+
+
 class AgentFreed(Event):
     """An agent can take work again."""
 

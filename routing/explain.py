@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from core.texts import in_language
 from routing.decide import current_step
 from routing.model import AgentVerdict, By, Step, Verdict, WaitingItem
 
@@ -123,6 +124,15 @@ def why_waiting(item: WaitingItem, verdicts: Iterable[AgentVerdict], now: dateti
             }
         )
     return sentences
+
+
+def held(queue: Sentence, by: str) -> Sentence:
+    """Nobody is asked, whoever is free."""
+    english = in_language(queue, "en")
+    return {
+        "en": f"{by} holds the queue {english}: nobody is asked until it is released.",
+        "zh-CN": f"{by}已暂停队列{in_language(queue, 'zh-CN')}：恢复前不会分配给任何人。",
+    }
 
 
 _ACCEPTED: Final = {"en": "accepted", "zh-CN": "已接听"}

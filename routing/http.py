@@ -15,7 +15,7 @@ from core.texts import Text
 from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
-from routing import explain, service
+from routing import acts, explain, service
 from routing import queries as sql
 from routing.decide import current_step
 from routing.decide import explain as verdicts_of
@@ -227,6 +227,9 @@ class ItemOut(BaseModel):
     id: int
     state: str
     queue: str
+    tier: int
+    boost_s: int
+    version: int
     rule: str
     step: int
     entered_at: datetime
@@ -284,6 +287,8 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             waiting = await conn.fetchrow(sql.WAIT_STATE, row["call_id"])
             ahead = 0 if waiting is None else waiting["position"] - 1
         sentences = explain.why_waiting(item, current, now, ahead=ahead)
+        if row["held_since"] is not None:
+            sentences.insert(0, explain.held(row["queue_name"], row["held_by"]))
     elif decisions:
         sentences = [explain.decision_sentence(dict(decisions[-1]))]
     waited = ((row["connected_at"] or row["ended_at"] or now) - item.entered_at).total_seconds()
@@ -292,13 +297,17 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             id=item.id,
             state=row["state"],
             queue=item.queue,
+            tier=item.tier,
+            boost_s=row["boost_s"],
+            version=row["version"],
             rule=item.rule,
             step=decisions[-1]["step"] if decisions and not is_waiting else current_step(item, row["ended_at"] or now),
             entered_at=item.entered_at,
             waited_s=round(waited, 1),
         ),
         sentences=sentences,
-        decisions=[_decision(d, names) for d in decisions] + ([_now(item, current, now)] if is_waiting else []),
+        decisions=[_decision(d, names) for d in decisions]
+        + ([_now(item, current, now, is_held=row["held_since"] is not None)] if is_waiting else []),
     )
 
 
@@ -327,9 +336,9 @@ NOBODY_NOW: Final = {"en": "Nobody can take it at this moment.", "zh-CN": "目�
 OFFER_IS_DUE: Final = {"en": "Somebody is free for it and is about to be asked.", "zh-CN": "已有空闲坐席，即将分配。"}
 
 
-def _now(item: WaitingItem, verdicts: list[AgentVerdict], now: datetime) -> DecisionOut:
+def _now(item: WaitingItem, verdicts: list[AgentVerdict], now: datetime, *, is_held: bool) -> DecisionOut:
     """What a decision at this moment would say: as a rule, that nobody can have it."""
-    is_due = any(verdict.verdict is Verdict.ELIGIBLE for verdict in verdicts)
+    is_due = not is_held and any(verdict.verdict is Verdict.ELIGIBLE for verdict in verdicts)
     return DecisionOut(
         at=now,
         ruleset_version=item.ruleset_version,
@@ -340,6 +349,77 @@ def _now(item: WaitingItem, verdicts: list[AgentVerdict], now: datetime) -> Deci
         verdicts=[_verdict(v.agent_id, v.name, v.verdict.value) for v in verdicts[:20]],
         counts=dict(Counter(v.verdict.value for v in verdicts)),
     )
+
+
+class Undo(BaseModel):
+    """Until then `POST /api/v1/acts/{id}/undo` puts it back."""
+
+    id: int
+    until: datetime
+
+
+def _undo(act: acts.Act) -> Undo:
+    return Undo(id=act.id, until=act.undo_until)
+
+
+class RankIn(ApiModel):
+    tier: int | None = Field(default=None, ge=0, le=9, description="higher goes first, strictly")
+    boost_s: int | None = Field(default=None, ge=0, le=86_400, description="head start in the line, in seconds")
+    version: int = Field(ge=1, description="the item's version that was looked at")
+
+
+class RankedItem(BaseModel):
+    id: int
+    state: str
+    queue: str
+    tier: int
+    boost_s: int
+    version: int
+    undo: Undo
+
+
+@ROUTES.command("PATCH", "/api/v1/work-items/{id}", roles=LEADS, body=RankIn, returns=RankedItem)
+async def rank_work_item(tx: Tx, call: Call[RankIn]) -> RankedItem:
+    """Give an item in line another tier or head start; it takes its new place at once. 409 not_waiting when somebody has it."""
+    data = call.data
+    item, act = await acts.prioritise(
+        tx, item_id=call.id(), tier=data.tier, boost_s=data.boost_s, version=data.version, who=call.who
+    )
+    fields = {name: item[name] for name in ("id", "state", "queue", "tier", "boost_s", "version")}
+    return RankedItem(**fields, undo=_undo(act))
+
+
+class HoldIn(ApiModel):
+    is_held: bool
+    reason: str | None = Field(default=None, max_length=200)
+
+
+class HeldQueue(BaseModel):
+    key: str
+    held_since: datetime | None
+    held_by: str | None
+    undo: Undo
+
+
+@ROUTES.command("PUT", "/api/v1/queues/{key}/hold", roles=LEADS, body=HoldIn, returns=HeldQueue)
+async def hold_queue(tx: Tx, call: Call[HoldIn]) -> HeldQueue:
+    """Hold a queue or release it. Held, it takes callers, who keep their places, and offers them to nobody; what rings goes on ringing."""
+    queue, act = await acts.hold(
+        tx, queue=call.request.match_info["key"], is_held=call.data.is_held, who=call.who, purpose=call.data.reason
+    )
+    return HeldQueue(key=queue["key"], held_since=queue["held_since"], held_by=queue["held_by"], undo=_undo(act))
+
+
+class Undone(BaseModel):
+    object_kind: str
+    object_id: str
+
+
+@ROUTES.command("POST", "/api/v1/acts/{id}/undo", roles=LEADS, returns=Undone)
+async def undo_act(tx: Tx, call: Call[Nothing]) -> Undone:
+    """Put back what one's own act changed, within 10 s and as long as nothing has changed it since (409 too_late_to_undo)."""
+    kind, object_id = await acts.undo(tx, act_id=call.id(), who=call.who)
+    return Undone(object_kind=kind, object_id=object_id)
 
 
 class RuleSetBrief(BaseModel):

@@ -27,6 +27,7 @@ async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> lis
         QueueStats(
             key=row["key"],
             name=row["name"],
+            held_since=row["held_since"],
             waiting=row["waiting"],
             longest_wait_s=None
             if row["first_entered"] is None

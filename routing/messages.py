@@ -30,6 +30,8 @@ class ServiceLevel(BaseModel):
 class QueueStats(BaseModel):
     key: str
     name: Text
+    held_since: datetime | None
+    """A supervisor holds it: nobody is asked."""
     waiting: int
     longest_wait_s: float | None
     agents_signed_in: int

@@ -120,7 +120,7 @@ WITH RECURSIVE first_of AS (
         WHERE pool_id = $1 AND state = 'queued' AND need > f.need ORDER BY need, {LINE_KEY} LIMIT 1
     ) n
 )
-SELECT f.*, q.pick FROM first_of f JOIN queues q ON q.key = f.queue
+SELECT f.*, q.pick FROM first_of f JOIN queues q ON q.key = f.queue WHERE q.held_since IS NULL
 """
 # The heads of the lines of these needs. Others cannot hold them back, however long their lines are.
 WAITING_ITEMS: Final = f"""
@@ -259,6 +259,24 @@ FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::te
             $9::text[], $10::text[]) AS d (item, offer, at, version, rule, step, chosen, chosen_by, verdicts, counts)
 """
 
+LOCK_RANKED_ITEM: Final = (
+    "SELECT id, call_id, state, queue, pool_id, tier, boost_s, version FROM work_items WHERE id = $1 FOR UPDATE"
+)
+RANK_ITEM: Final = """
+UPDATE work_items SET tier = $2, boost_s = $3, virtual_start = entered_at - make_interval(secs => $3::integer), version = version + 1
+WHERE id = $1 RETURNING id, call_id, state, queue, pool_id, tier, boost_s, version
+"""
+LOCK_HELD_QUEUE: Final = (
+    "SELECT key, pool_id, held_since, held_by FROM queues WHERE key = $1 AND is_active FOR NO KEY UPDATE"
+)
+HOLD_QUEUE: Final = (
+    "UPDATE queues SET held_since = $2, held_by = $3 WHERE key = $1 RETURNING key, pool_id, held_since, held_by"
+)
+ACT: Final = """
+SELECT at, action, object_kind, object_id, before, after FROM audit_log
+WHERE id = $1 AND actor_kind = 'user' AND actor_id = $2 AND action = ANY($3)
+"""
+
 OFFER_COLUMNS: Final = "id, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at"
 OFFER: Final = f"SELECT {OFFER_COLUMNS} FROM offers WHERE id = $1"
 OPEN_OFFERS_OF_ITEM: Final = f"""
@@ -391,7 +409,7 @@ FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 """
 
 BOARD: Final = f"""
-SELECT q.key, q.name, q.within_s, q.target, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
+SELECT q.key, q.name, q.within_s, q.target, q.held_since, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
        s.answered, s.abandoned, s.within, s.decided
 FROM queues q
 CROSS JOIN LATERAL (
@@ -450,7 +468,7 @@ WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
 ITEM_DETAIL: Final = """
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
-       i.ruleset_version, i.ended_at, i.end_reason, i.need, q.offer_timeout_s, q.pick,
+       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1

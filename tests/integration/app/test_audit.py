@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from app import cli
 from app.web import OPERATIONS
@@ -43,6 +44,8 @@ class World:
         async with self.stack.parts.resources.outbox.transaction() as tx:
             return (await builders.a_customer(tx)).id
 
+    lead: ClientSession | None = None
+    """Who commands, where the arrangement needed the same person."""
     _count = 0
 
     def _next(self) -> int:
@@ -97,6 +100,21 @@ async def _offer(w: World, act: str) -> Given:
     return f"/offers/{await w.offer()}/{act}", {}
 
 
+async def _rank(w: World) -> Given:
+    offer_id = await w.offer()
+    row = await w.stack.rows(
+        "SELECT i.id, i.version FROM work_items i JOIN offers o ON o.work_item_id = i.id WHERE o.id = $1", offer_id
+    )
+    return f"/work-items/{row[0]['id']}", {"tier": 1, "version": row[0]["version"]}
+
+
+async def _undo(w: World) -> Given:
+    w.lead = await w.people.browser(Role.ADMIN)
+    status, held, _ = await ask(w.lead, "PUT", "/api/v1/queues/support/hold", body={"is_held": True})
+    assert status == 200, held
+    return f"/acts/{held['undo']['id']}/undo", {}
+
+
 EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "log_in": _log_in,
     "log_out": lambda w: _fixed("/session", None),
@@ -111,6 +129,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "reject_offer": lambda w: _offer(w, "reject"),
     "set_own_presence": lambda w: _fixed("/presence", {"state": "break", "reason": "tea"}),
     "force_presence": lambda w: _fixed(f"/agents/{w.ava.id}/presence", {"state": "offline"}),
+    "rank_work_item": _rank,
+    "hold_queue": lambda w: _fixed("/queues/support/hold", {"is_held": False}),
+    "undo_act": _undo,
     "add_rule_set": lambda w: _fixed("/rulesets", {"rules": [{"name": "all"}]}),
     "publish_rule_set": lambda w: _fixed("/rulesets/1/publish", {}),
     "create_ticket": lambda w: _fixed("/tickets", {"subject": "x", "queue": "support"}),
@@ -134,7 +155,7 @@ async def test_command_leaves_its_row(stack: Stack, people: People, name: str) -
     path, body = await EXAMPLES[name](world)
     browser = world.ava.browser
     if Role.AGENT not in operation.roles and name != "log_in":
-        browser = await people.browser(Role.ADMIN)
+        browser = world.lead or await people.browser(Role.ADMIN)
     if name == "log_in":
         browser = people.nobody
     request_id = f"request-{name}"

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/acts/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put back what one's own act changed, within 10 s and as long as nothing has changed it since (409 too_late_to_undo). */
+        post: operations["undo_act"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents": {
         parameters: {
             query?: never;
@@ -295,6 +312,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/queues/{key}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Hold a queue or release it. Held, it takes callers, who keep their places, and offers them to nobody; what rings goes on ringing. */
+        put: operations["hold_queue"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/realtime-ticket": {
         parameters: {
             query?: never;
@@ -519,6 +553,23 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/work-items/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Give an item in line another tier or head start; it takes its new place at once. 409 not_waiting when somebody has it. */
+        patch: operations["rank_work_item"];
         trace?: never;
     };
     "/api/v1/work-items/{id}/explain": {
@@ -1124,6 +1175,16 @@ export interface components {
              */
             state: string;
         };
+        /** HeldQueue */
+        HeldQueue: {
+            /** Held By */
+            held_by: string | null;
+            /** Held Since */
+            held_since: string | null;
+            /** Key */
+            key: string;
+            undo: components["schemas"]["Undo"];
+        };
         /**
          * HistoryEntry
          * @description `kind`: opened, bound, call_moved_here, call_moved_away, call_ended, closed, and of KIND_OF_FIELD, whose data are `from` and
@@ -1142,6 +1203,16 @@ export interface components {
             };
             /** Kind */
             kind: string;
+        };
+        /** HoldIn */
+        HoldIn: {
+            /** Is Held */
+            is_held: boolean;
+            /**
+             * Reason
+             * @default null
+             */
+            reason?: string | null;
         };
         /**
          * Identity
@@ -1184,6 +1255,8 @@ export interface components {
         };
         /** ItemOut */
         ItemOut: {
+            /** Boost S */
+            boost_s: number;
             /**
              * Entered At
              * Format: date-time
@@ -1199,6 +1272,10 @@ export interface components {
             state: string;
             /** Step */
             step: number;
+            /** Tier */
+            tier: number;
+            /** Version */
+            version: number;
             /** Waited S */
             waited_s: number;
         };
@@ -1604,6 +1681,8 @@ export interface components {
             agents_signed_in: number;
             /** Answered Today */
             answered_today: number;
+            /** Held Since */
+            held_since: string | null;
             /** In Call */
             in_call: number;
             /** Key */
@@ -1624,6 +1703,42 @@ export interface components {
         QueueStatsData: {
             /** Queues */
             queues: components["schemas"]["QueueStats"][];
+        };
+        /** RankIn */
+        RankIn: {
+            /**
+             * Boost S
+             * @description head start in the line, in seconds
+             * @default null
+             */
+            boost_s?: number | null;
+            /**
+             * Tier
+             * @description higher goes first, strictly
+             * @default null
+             */
+            tier?: number | null;
+            /**
+             * Version
+             * @description the item's version that was looked at
+             */
+            version: number;
+        };
+        /** RankedItem */
+        RankedItem: {
+            /** Boost S */
+            boost_s: number;
+            /** Id */
+            id: number;
+            /** Queue */
+            queue: string;
+            /** State */
+            state: string;
+            /** Tier */
+            tier: number;
+            undo: components["schemas"]["Undo"];
+            /** Version */
+            version: number;
         };
         /** RealtimeTicket */
         RealtimeTicket: {
@@ -2066,6 +2181,26 @@ export interface components {
              */
             limit?: number;
         };
+        /**
+         * Undo
+         * @description Until then `POST /api/v1/acts/{id}/undo` puts it back.
+         */
+        Undo: {
+            /** Id */
+            id: number;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
+        };
+        /** Undone */
+        Undone: {
+            /** Object Id */
+            object_id: string;
+            /** Object Kind */
+            object_kind: string;
+        };
         /** UserFilter */
         UserFilter: {
             /**
@@ -2157,6 +2292,112 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    undo_act: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Undone"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_agents: {
         parameters: {
             query?: never;
@@ -3966,6 +4207,116 @@ export interface operations {
             };
         };
     };
+    hold_queue: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldQueue"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     realtime_ticket: {
         parameters: {
             query?: never;
@@ -5559,6 +5910,116 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VoiceTokenOut"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rank_work_item: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RankIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RankedItem"];
                 };
             };
             /** @description Not logged in */

@@ -126,6 +126,7 @@ export function aQueue(change: Partial<QueueStats> = {}): QueueStats {
   return {
     key: "support",
     name: { en: "Support", "zh-CN": "客服" },
+    held_since: null,
     waiting: 0,
     longest_wait_s: null,
     agents_signed_in: 4,

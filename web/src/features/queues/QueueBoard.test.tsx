@@ -30,3 +30,12 @@ test("a queue without a decided call has no service level, not zero", async () =
   await draw(<QueueBoard queues={[empty]} asOf={secondsAgo(0)} />, aDesk());
   expect(screen.getByTestId("queue-row-support").lastElementChild?.textContent).toBe("—");
 });
+
+test("a queue that a supervisor holds says so", async () => {
+  new Service();
+  const queues = [aQueue({ held_since: secondsAgo(60) }), aQueue({ key: "sales", name: { en: "Sales" } })];
+  const { container } = await draw(<QueueBoard queues={queues} asOf={secondsAgo(0)} />, aDesk());
+  expect(screen.getByTestId("queue-row-support").textContent).toMatch(/on hold/);
+  expect(screen.getByTestId("queue-row-sales").textContent).not.toMatch(/on hold/);
+  await expectAccessible(container);
+});

@@ -49,7 +49,14 @@ export function QueueBoard({ queues, asOf, isDense = false }: Props) {
         <tbody>
           {queues.map((queue) => (
             <tr key={queue.key} data-testid={`queue-row-${queue.key}`}>
-              <th scope="row">{text(queue.name)}</th>
+              <th scope="row">
+                {text(queue.name)}
+                {queue.held_since && (
+                  <span className={classes.held} title={t("queue.heldWhy")}>
+                    {t("queue.held")}
+                  </span>
+                )}
+              </th>
               <td className={classes.waiting} data-some={queue.waiting > 0 || undefined}>
                 {queue.waiting}
               </td>

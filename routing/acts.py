@@ -1,0 +1,149 @@
+"""What supervisors do to the line by hand: rank a waiting item anew, hold a queue. Undone within UNDO_WITHIN_S, from the audit log.
+
+An act is one row of the audit log, with the values before and after; undoing it is another act, which puts the values before back as long
+as nothing has touched the object since.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from accounts.audit import audit
+from core.errors import Conflict, Invalid, NotFound, VersionConflict
+from core.events import QueueHoldChanged, WorkQueued
+from core.ids import CallId, WorkItemId
+from core.principal import Principal, actor_of
+from infra.outbox import Tx, publish
+from routing import queries as sql
+from routing.model import ItemState
+
+UNDO_WITHIN_S: Final = 10
+PRIORITISE: Final = "work_item.prioritise"
+HOLD: Final = "queue.hold"
+
+
+class NotWaiting(Conflict):
+    code, title = "not_waiting", "This is not in line any more"
+
+
+class TooLateToUndo(Conflict):
+    code, title = "too_late_to_undo", "This can no longer be undone"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """`id` undoes it, until `undo_until`."""
+
+    id: int
+    undo_until: datetime
+
+
+async def prioritise(
+    tx: Tx, *, item_id: int, tier: int | None, boost_s: int | None, version: int, who: Principal
+) -> tuple[Mapping[str, Any], Act]:
+    """Another tier or head start for an item in line; it takes its new place at once. What is None stays. Returns the item as it is now."""
+    if tier is None and boost_s is None:
+        raise Invalid("Say a new tier or boost_s.", errors=[{"field": "tier", "message": "missing"}])
+    before = await _waiting(tx, item_id)
+    if before["version"] != version:
+        raise VersionConflict(f"The item has version {before['version']} now.")
+    wanted = {
+        "tier": before["tier"] if tier is None else tier,
+        "boost_s": before["boost_s"] if boost_s is None else boost_s,
+    }
+    return await _rank(tx, before, wanted, who)
+
+
+async def _waiting(tx: Tx, item_id: int) -> Mapping[str, Any]:
+    """Locked. Raises NotFound, NotWaiting."""
+    item = await tx.conn.fetchrow(sql.LOCK_RANKED_ITEM, item_id)
+    if item is None:
+        raise NotFound("There is no such work item.")
+    if item["state"] not in (ItemState.QUEUED, ItemState.OFFERING):
+        raise NotWaiting(f"It is {item['state']}.")
+    return dict(item)
+
+
+async def _rank(
+    tx: Tx, before: Mapping[str, Any], wanted: Mapping[str, int], who: Principal, *, purpose: str | None = None
+) -> tuple[Mapping[str, Any], Act]:
+    row = await tx.conn.fetchrow(sql.RANK_ITEM, before["id"], wanted["tier"], wanted["boost_s"])
+    assert row is not None
+    after = dict(row)
+    if after["state"] == ItemState.QUEUED:
+        call_id = None if after["call_id"] is None else CallId(after["call_id"])
+        item_id = WorkItemId(after["id"])
+        await publish(
+            tx,
+            WorkQueued(
+                work_item_id=item_id,
+                version=after["version"],
+                pool=after["pool_id"],
+                queue=after["queue"],
+                call_id=call_id,
+            ),
+        )
+    facts = ("tier", "boost_s", "version")
+    act = await _kept(
+        tx, who, PRIORITISE, "work_item", before["id"],
+        before={name: before[name] for name in facts}, after={name: after[name] for name in facts}, purpose=purpose,
+    )  # fmt: skip
+    return after, act
+
+
+async def hold(
+    tx: Tx, *, queue: str, is_held: bool, who: Principal, purpose: str | None = None
+) -> tuple[Mapping[str, Any], Act]:
+    """Offer nobody's call of this queue to anybody, until it is released. Callers are still taken and keep their places; what rings
+    goes on ringing. Doing it twice changes nothing. Returns the queue as it is now."""
+    before = await tx.conn.fetchrow(sql.LOCK_HELD_QUEUE, queue) if queue.isprintable() else None
+    if before is None:
+        raise NotFound("There is no such queue.")
+    after: Any = before
+    if (before["held_since"] is not None) != is_held:
+        after = await tx.conn.fetchrow(
+            sql.HOLD_QUEUE, queue, tx.now if is_held else None, who.name if is_held else None
+        )
+        await publish(tx, QueueHoldChanged(queue=queue, pool=before["pool_id"], is_held=is_held))
+    act = await _kept(
+        tx, who, HOLD, "queue", queue,
+        before={"is_held": before["held_since"] is not None}, after={"is_held": is_held}, purpose=purpose,
+    )  # fmt: skip
+    return dict(after), act
+
+
+async def _kept(
+    tx: Tx,
+    who: Principal,
+    action: str,
+    kind: str,
+    object_id: int | str,
+    *,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    purpose: str | None,
+) -> Act:
+    act_id = await audit(tx, actor_of(who), action, kind, object_id, before=before, after=after, purpose=purpose)
+    return Act(act_id, tx.now + timedelta(seconds=UNDO_WITHIN_S))
+
+
+async def undo(tx: Tx, *, act_id: int, who: Principal) -> tuple[str, str]:
+    """Put back what one's own last act changed. Returns kind and id of the object. Raises NotFound, TooLateToUndo, NotWaiting."""
+    act = await tx.conn.fetchrow(sql.ACT, act_id, who.user_id, [PRIORITISE, HOLD])
+    if act is None:
+        raise NotFound("There is no such act of yours.")
+    if tx.now - act["at"] > timedelta(seconds=UNDO_WITHIN_S):
+        raise TooLateToUndo(f"An act can be undone for {UNDO_WITHIN_S} s.")
+    purpose = f"undo of {act_id}"
+    if act["action"] == PRIORITISE:
+        item = await _waiting(tx, int(act["object_id"]))
+        if (item["tier"], item["boost_s"]) != (act["after"]["tier"], act["after"]["boost_s"]):
+            raise TooLateToUndo("It has been ranked again since.")
+        await _rank(tx, item, act["before"], who, purpose=purpose)
+    else:
+        queue = await tx.conn.fetchrow(sql.LOCK_HELD_QUEUE, act["object_id"])
+        if queue is None or (queue["held_since"] is not None) != act["after"]["is_held"]:
+            raise TooLateToUndo("The queue has been held or released since.")
+        await hold(tx, queue=act["object_id"], is_held=act["before"]["is_held"], who=who, purpose=purpose)
+    return act["object_kind"], act["object_id"]
