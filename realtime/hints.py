@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from socketio.async_pubsub_manager import AsyncPubSubManager
@@ -23,6 +24,7 @@ from infra.broker_outcome import heed_cancellation
 log = structlog.get_logger()
 
 CHANNEL: Final = "ringdesk.desk"
+"""And the number of the database: a channel belongs to the whole server, also where two deployments have a database of it each."""
 SEND_TIMEOUT_S: Final = 0.3
 OPEN_S: Final = 2.0
 LISTEN_AGAIN_S: Final = 1.0
@@ -36,7 +38,8 @@ class Hints(AsyncPubSubManager):  # type: ignore[misc]
     name = "ringdesk"
 
     def __init__(self, redis_url: str) -> None:
-        super().__init__(channel=CHANNEL)
+        database = parse_url(redis_url).get("db") or 0
+        super().__init__(channel=f"{CHANNEL}.{database}")
         limits = {"socket_timeout": SEND_TIMEOUT_S, "socket_connect_timeout": SEND_TIMEOUT_S}
         self._sender = Redis(
             connection_pool=BlockingConnectionPool.from_url(
@@ -59,10 +62,10 @@ class Hints(AsyncPubSubManager):  # type: ignore[misc]
 
     async def _send(self, body: bytes) -> None:
         try:
-            await self._sender.publish(CHANNEL, body)
+            await self._sender.publish(self.channel, body)
         except RedisConnectionError:  # kept connections die with a restart of Redis, and are noticed only now
             await self._sender.connection_pool.disconnect(inuse_connections=False)
-            await self._sender.publish(CHANNEL, body)
+            await self._sender.publish(self.channel, body)
 
     async def _listen(self) -> AsyncIterator[bytes]:
         structlog.contextvars.clear_contextvars()  # started by the first request, but not a part of it
@@ -70,7 +73,7 @@ class Hints(AsyncPubSubManager):  # type: ignore[misc]
             heed_cancellation()
             try:
                 async with self._receiver.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(CHANNEL)
+                    await channel.subscribe(self.channel)
                     async for message in _messages(channel):
                         yield message
             except AWAY as error:
