@@ -4,8 +4,6 @@ SET lock_timeout = '5s';
 -- A held queue takes callers and offers them to nobody until it is released.
 ALTER TABLE queues ADD COLUMN held_since timestamptz;
 ALTER TABLE queues ADD COLUMN held_by text;
-ALTER TABLE queues ADD CONSTRAINT queues_held_by CHECK ((held_since IS NULL) = (held_by IS NULL)) NOT VALID;
-ALTER TABLE queues VALIDATE CONSTRAINT queues_held_by;
 
 -- migrate:down
 ALTER TABLE queues DROP COLUMN held_since, DROP COLUMN held_by;

@@ -316,6 +316,15 @@ class Load:
         self.measured[name] = max(value, self.measured.get(name, 0))
 
 
+def _ports_of_this_worker(count: int) -> list[int]:
+    """Free ones that the stack of the other test process does not choose between now and their use: one takes even ones, the other odd ones."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    tried: list[int] = []
+    while sum(port % 2 == worker % 2 for port in tried) < count:
+        tried.append(free_port(avoid=tried))
+    return [port for port in tried if port % 2 == worker % 2]
+
+
 class Stack:
     def __init__(self, folder: Path, scripts: Path) -> None:
         self.folder = folder
@@ -332,9 +341,7 @@ class Stack:
             "provider": Link(),
         }
         """`webhooks`: the provider → replica A. `desks`: the agents → replica B. `provider`: our commands → the provider."""
-        ports: list[int] = []
-        for _ in range(11):
-            ports.append(free_port(avoid=ports))
+        ports = _ports_of_this_worker(11)
         self._link_ports = dict(zip(self.links, ports[:6], strict=True))
         self._ports, self._worker_ports = ports[6:9], ports[9:]
         self.public_url, self.url, provider_url = (

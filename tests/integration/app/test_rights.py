@@ -13,7 +13,7 @@ from tests.integration.app.people import People, ask
 from tests.integration.realtime.desks import PATH, Wire
 from tests.stack import Stack
 
-PATHS = {"{id}": "999999", "{version}": "999999"}
+PATHS = {"{key}": "support", "{id}": "999999", "{version}": "999999"}
 
 
 def path_of(operation: Operation) -> str:
