@@ -17,9 +17,10 @@ import pytest
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.loads import GERMAN, nothing_lost
 from tests.chaos.scene import Fault, Scene
-from tests.chaos.stack import IS_FULL, ROOT, SEED, Load, Stack, crowd
+from tests.chaos.stack import IS_FULL, ROOT, SEED, Load, Stack, crowd, until
 
 SHORT: Final = 5
+CROWD: Final = 12
 LEAST: Final = 45
 RECOVERED_WITHIN_S: Final = 30.0
 """The longest of the recovery goals is 15 s; a caller must come and an agent be free on top of it."""
@@ -56,10 +57,17 @@ class Seen:
 async def house(_stack: Stack) -> AsyncIterator[tuple[Load, list[Seen]]]:
     seen: list[Seen] = []
     await _stack.heal()
+    since = await _stack.now()
     async with nothing_lost(_stack, "the catalogue of faults", seed=SEED) as load:
         await load.answered()
         yield load, seen
         await _stack.heal()
+
+        async def is_a_crowd() -> bool:
+            called = "SELECT 1 FROM calls WHERE created_at >= $1 AND NOT sid = ANY($2)"
+            return len(await _stack.fetch(called, since, load.probes)) >= CROWD
+
+        await until(is_a_crowd, within_s=120, what="a crowd has called, however quickly the faults were over")
     _tell(seen)
 
 
