@@ -24,6 +24,7 @@ from core.principal import Role
 from core.texts import Text
 from infra.phone import parse_number
 from routing.lint import Finding, RosterAgent, lint
+from routing.model import Pick
 from routing.rules import check
 
 MAX_DEPTH = 80
@@ -83,7 +84,7 @@ class QueueIn(Part):
     short_abandon_s: int = Field(default=5, ge=0, le=120)
     offer_timeout_s: int = Field(default=20, ge=5, le=600)
     wrap_up: WrapUpIn = WrapUpIn()
-    pick: Literal["longest_idle", "round_robin", "best_skill", "preserve_specialists"] = "longest_idle"
+    pick: Pick = "longest_idle"
     time_zone: Zone | None = None
 
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from accounts.audit import audit
 from core.errors import Conflict, Invalid, NotFound, VersionConflict
-from core.events import QueueHoldChanged, WorkQueued
-from core.ids import CallId, WorkItemId
+from core.events import QueueHoldChanged
+from core.ids import WorkItemId
 from core.principal import Principal, actor_of
 from infra.outbox import Tx, publish
 from routing import queries as sql
 from routing.model import ItemState
+from routing.service import tell_queued
 
 UNDO_WITHIN_S: Final = 10
 PRIORITISE: Final = "work_item.prioritise"
@@ -72,17 +73,8 @@ async def _rank(
     assert row is not None
     after = dict(row)
     if after["state"] == ItemState.QUEUED:
-        call_id = None if after["call_id"] is None else CallId(after["call_id"])
-        item_id = WorkItemId(after["id"])
-        await publish(
-            tx,
-            WorkQueued(
-                work_item_id=item_id,
-                version=after["version"],
-                pool=after["pool_id"],
-                queue=after["queue"],
-                call_id=call_id,
-            ),
+        await tell_queued(
+            tx, WorkItemId(after["id"]), after["version"], after["pool_id"], after["queue"], after["call_id"]
         )
     facts = ("tier", "boost_s", "version")
     act = await _kept(
@@ -97,7 +89,8 @@ async def hold(
 ) -> tuple[Mapping[str, Any], Act]:
     """Offer nobody's call of this queue to anybody, until it is released. Callers are still taken and keep their places; what rings
     goes on ringing. Doing it twice changes nothing. Returns the queue as it is now."""
-    before = await tx.conn.fetchrow(sql.LOCK_HELD_QUEUE, queue) if queue.isprintable() else None
+    is_a_text = queue.isprintable()  # NUL and halves of a surrogate pair cannot be asked for
+    before = await tx.conn.fetchrow(sql.LOCK_HELD_QUEUE, queue) if is_a_text else None
     if before is None:
         raise NotFound("There is no such queue.")
     after: Any = before

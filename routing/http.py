@@ -223,13 +223,16 @@ async def list_agents(conn: Connection, call: Call[Nothing]) -> AgentsLive:
     )
 
 
-class ItemOut(BaseModel):
+class RankedItem(BaseModel):
     id: int
     state: str
     queue: str
     tier: int
     boost_s: int
     version: int
+
+
+class ItemOut(RankedItem):
     rule: str
     step: int
     entered_at: datetime
@@ -368,25 +371,18 @@ class RankIn(ApiModel):
     version: int = Field(ge=1, description="the item's version that was looked at")
 
 
-class RankedItem(BaseModel):
-    id: int
-    state: str
-    queue: str
-    tier: int
-    boost_s: int
-    version: int
+class RankedAnew(RankedItem):
     undo: Undo
 
 
-@ROUTES.command("PATCH", "/api/v1/work-items/{id}", roles=LEADS, body=RankIn, returns=RankedItem)
-async def rank_work_item(tx: Tx, call: Call[RankIn]) -> RankedItem:
+@ROUTES.command("PATCH", "/api/v1/work-items/{id}", roles=LEADS, body=RankIn, returns=RankedAnew)
+async def rank_work_item(tx: Tx, call: Call[RankIn]) -> RankedAnew:
     """Give an item in line another tier or head start; it takes its new place at once. 409 not_waiting when somebody has it."""
     data = call.data
     item, act = await acts.prioritise(
         tx, item_id=call.id(), tier=data.tier, boost_s=data.boost_s, version=data.version, who=call.who
     )
-    fields = {name: item[name] for name in ("id", "state", "queue", "tier", "boost_s", "version")}
-    return RankedItem(**fields, undo=_undo(act))
+    return RankedAnew(**{name: item[name] for name in RankedItem.model_fields}, undo=_undo(act))
 
 
 class HoldIn(ApiModel):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from core.errors import Conflict
 from core.ids import AgentId, CallId, OfferId, TicketId, WorkItemId
@@ -82,8 +82,9 @@ class By(StrEnum):
 
 LAST: Final = frozenset({By.LONGEST_IDLE, By.ROUND_ROBIN})
 """These tell any two agents apart, so they come last."""
-PICKS: Final = (By.LONGEST_IDLE, By.ROUND_ROBIN, By.BEST_SKILL, By.PRESERVE_SPECIALISTS)
+Pick = Literal["longest_idle", "round_robin", "best_skill", "preserve_specialists"]
 """What a queue's `pick` or a step's `order` may name."""
+PICKS: Final[tuple[str, ...]] = get_args(Pick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ class Proposal:
     item: WaitingItem
     agent_id: AgentId
     step: int
-    by: str = "longest_idle"
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """SQL of routing. Lock order everywhere: call, then agents by id, then work item, then offers."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from core.ids import AgentId, CallId, OfferId, TicketId, WorkItemId
@@ -17,6 +17,9 @@ from routing.model import (
     steps_of,
 )
 
+STEP_IN_FORCE: Final = """(
+    SELECT greatest(max(s.n) - 1, 0) FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
+    WHERE s.n = 1 OR i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2)"""
 # The pool's lock, whether anybody waits there at all (most passes end here), and whether a step has come into force meanwhile. The
 # statements of a pass are planned once per connection, not for each set of values: planning took a third of its time. They read by
 # index only, whatever the values are; elsewhere a plan made while a table was small could be kept too long.
@@ -27,10 +30,8 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
        EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2) AS has_due_steps
 """
 # Who holds an item just now moves it on, or has it moved on by the next pass. In a transaction of its own: items come last in the order of locks.
-OPEN_STEPS: Final = """
-UPDATE work_items i SET step = (
-    SELECT max(s.n) - 1 FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
-    WHERE i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2)
+OPEN_STEPS: Final = f"""
+UPDATE work_items i SET step = {STEP_IN_FORCE}
 FROM (SELECT id FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2
       ORDER BY next_step_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE i.id = due.id RETURNING i.id
@@ -85,14 +86,14 @@ WITH item AS (
                             ruleset_version, facts)
     SELECT $1, $2, q.key, q.pool_id, 'queued', $4, $5::integer, $6::timestamptz, $6::timestamptz - make_interval(secs => $5::integer), $7, $8, $9, $10
     FROM queues q WHERE q.key = $3
-    ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at
+    ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at, next_step_at
 ), stint AS (
     INSERT INTO stints (work_item_id, call_id, queue, entered_at, within_s, target, short_abandon_s, zone)
     SELECT i.id, i.call_id, i.queue, i.entered_at, q.within_s, q.target, q.short_abandon_s, q.zone
     FROM item i JOIN queues q ON q.key = i.queue
 ), timer AS (
     INSERT INTO timers (kind, object_id, object_version, due_at)
-    SELECT 'routing.step', i.id, 0, $11 FROM item i WHERE $11::timestamptz IS NOT NULL
+    SELECT 'routing.step', i.id, 0, i.next_step_at FROM item i WHERE i.next_step_at IS NOT NULL
     ON CONFLICT (kind, object_id) DO UPDATE SET due_at = excluded.due_at
 )
 SELECT id, pool_id, queue, version FROM item
@@ -135,12 +136,9 @@ JOIN queues q ON q.key = i.queue
 """
 # The step in force, and the next moment at which this item may find somebody without anything else happening: a step opens, an
 # exclusion ends.
-SET_NEXT_LOOK: Final = """
+SET_NEXT_LOOK: Final = f"""
 WITH item AS (
-    SELECT i.id, i.entered_at, i.steps, (
-        SELECT greatest(max(s.n) - 1, 0) FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
-        WHERE s.n = 1 OR i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2) AS step
-    FROM work_items i WHERE i.id = $1
+    SELECT i.id, i.entered_at, i.steps, {STEP_IN_FORCE} AS step FROM work_items i WHERE i.id = $1
 ), moved AS (
     UPDATE work_items i SET step = item.step FROM item WHERE i.id = item.id AND i.step <> item.step
 )
@@ -570,12 +568,3 @@ async def open_offers_of_item(conn: Connection, *, work_item_id: int) -> list[Of
 
 async def live_offers_of_agent(conn: Connection, *, agent_id: int) -> list[OfferRow]:
     return [offer_of(row) for row in await conn.fetch(LIVE_OFFERS_OF_AGENT, agent_id)]
-
-
-def next_step_at(entered_at: datetime, steps: Sequence[dict[str, Any]], now: datetime) -> datetime | None:
-    """When the next step comes into force; None after the last one."""
-    for step in steps:
-        at = entered_at + timedelta(seconds=float(step.get("after_s", 0)))
-        if at > now:
-            return at
-    return None

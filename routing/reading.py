@@ -26,6 +26,8 @@ HEADS: Final = 2 * MAX_OFFERS
 IDLEST: Final = 2 * MAX_OFFERS
 BY_IDLE: Final = (Criterion(By.LONGEST_IDLE),)
 MAX_KNOWN: Final = 20_000
+Key = tuple[int, datetime, datetime, int]
+"""A place in the line, as `WaitingItem.key`."""
 Abilities = tuple[frozenset[str], Mapping[str, int]]
 _known: dict[int, Abilities] = {}
 """What a profile can do; its id is the hash of that, so it never changes."""
@@ -38,8 +40,8 @@ class Need:
     id: int
     queue: str
     step: Step
-    pick: str
-    first: tuple[int, datetime, datetime, int]
+    criteria: tuple[Criterion, ...]
+    first: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ async def _among_the_idlest(
 ) -> Reading | None:
     """As a rule those who are idle longest are who is chosen. None when that cannot be known from them alone: somebody is chosen by
     something else, or an item found fewer of them than it asks for while there are more agents."""
-    if any(criteria_of(need.step, need.pick) != BY_IDLE for need in needs):
+    if any(need.criteria != BY_IDLE for need in needs):
         return None
     is_everybody = len(idlest) < IDLEST
     served = [need for need in needs if any(_fits(need, agent.queues, agent.skills) for agent in idlest)]
@@ -116,7 +118,8 @@ async def _among_all(conn: Connection, pool: str, now: datetime, needs: Sequence
 
 def _need(row: Any) -> Need:
     first = (-row["tier"], row["virtual_start"], row["entered_at"], row["id"])
-    return Need(row["need"], row["queue"], step_of(row["step"]), row["pick"], first)
+    step = step_of(row["step"])
+    return Need(row["need"], row["queue"], step, criteria_of(step, row["pick"]), first)
 
 
 async def _abilities_of(conn: Connection, pool: str) -> dict[int, Abilities]:
@@ -136,20 +139,20 @@ async def _fitting(conn: Connection, pool: str, now: datetime, needs: Sequence[N
     abilities = await _abilities_of(conn, pool)
     able = {need.id: [p for p, (queues, skills) in abilities.items() if _fits(need, queues, skills)] for need in needs}
     first: dict[By, dict[int, tuple[datetime, AgentId]]] = {}
-    for by in sorted({criteria_of(need.step, need.pick)[-1].by for need in needs}):
-        wanted = {p for need in needs if criteria_of(need.step, need.pick)[-1].by is by for p in able[need.id]}
+    for by in sorted({need.criteria[-1].by for need in needs}):
+        wanted = {p for need in needs if need.criteria[-1].by is by for p in able[need.id]}
         rows = await conn.fetch(sql.FREE_PROFILES[by], pool, now, sorted(wanted)) if wanted else []
         first[by] = {row["profile"]: (row["first"], AgentId(row["id"])) for row in rows}
     found: dict[int, list[Profile]] = {}
     for need in needs:
-        free = first[criteria_of(need.step, need.pick)[-1].by]
+        free = first[need.criteria[-1].by]
         found[need.id] = [Profile(p, abilities[p][1], free[p]) for p in able[need.id] if p in free]
     return found
 
 
 async def _supply(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> Supply:
     """Counted over the whole pool, and only where somebody asks for it."""
-    if not any(c.by is By.PRESERVE_SPECIALISTS for need in needs for c in criteria_of(need.step, need.pick)):
+    if not any(criterion.by is By.PRESERVE_SPECIALISTS for need in needs for criterion in need.criteria):
         return {}
     abilities = await _abilities_of(conn, pool)
     rows = await conn.fetch(sql.FREE_OF_PROFILES, pool, now, list(abilities))
@@ -163,7 +166,7 @@ async def _supply(conn: Connection, pool: str, now: datetime, needs: Sequence[Ne
 
 async def _heads(
     conn: Connection, pool: str, now: datetime, needs: Sequence[Need], width: int
-) -> tuple[list[WaitingItem], tuple[int, datetime, datetime, int] | None]:
+) -> tuple[list[WaitingItem], Key | None]:
     """Items in the order of the line, and the key from which on some were not read; None when these are all."""
     near, far = needs[:width], needs[width:]
     items = list(await sql.waiting_items(conn, pool=pool, needs=[need.id for need in near], now=now, limit=width))
@@ -193,7 +196,7 @@ async def _candidates(
     for need in needs:
         if need.id not in waiting:
             continue
-        *shared, last = criteria_of(need.step, need.pick)
+        *shared, last = need.criteria
         places: list[tuple[Any, ...]] = [
             (*(profile_rank(p.skills, need.step, criterion, supply) for criterion in shared), *p.first, p.id)
             for p in fitting[need.id]

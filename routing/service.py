@@ -106,7 +106,7 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     kept = {name: value for name, value in facts.items() if value is not None}  # for the dry run of other rules
     row = await tx.conn.fetchrow(
         sql.ADD_ITEM, event.call_id, event.ticket_id, queue, rule.then.tier, rule.then.boost_s, event.entered_at, steps,
-        rule.name, rules.version, kept, sql.next_step_at(event.entered_at, steps, tx.now),
+        rule.name, rules.version, kept,
     )  # fmt: skip
     if row is None:
         return  # this call has its work item already
@@ -146,10 +146,11 @@ async def step_opened(tx: Tx, work_item_id: int, _: int) -> None:
         return
     await tx.conn.execute(sql.SET_NEXT_LOOK, work_item_id, tx.now)
     if row["state"] == ItemState.QUEUED:
-        await _tell_queued(tx, WorkItemId(row["id"]), 0, row["pool_id"], row["queue"], row["call_id"])
+        await tell_queued(tx, WorkItemId(row["id"]), 0, row["pool_id"], row["queue"], row["call_id"])
 
 
-async def _tell_queued(tx: Tx, item_id: WorkItemId, version: int, pool: str, queue: str, call_id: int | None) -> None:
+async def tell_queued(tx: Tx, item_id: WorkItemId, version: int, pool: str, queue: str, call_id: int | None) -> None:
+    """The item waits (again, or elsewhere in the line): its pool looks."""
     call = None if call_id is None else CallId(call_id)
     await publish(tx, WorkQueued(work_item_id=item_id, version=version, pool=pool, queue=queue, call_id=call))
 
@@ -306,7 +307,7 @@ async def _back_in_line(tx: Tx, offer: OfferRow) -> None:
         return
     version = await tx.conn.fetchval(sql.SET_ITEM, offer.work_item_id, ItemState.QUEUED, None, None)
     await tx.conn.execute(sql.SET_NEXT_LOOK, offer.work_item_id, tx.now)
-    await _tell_queued(tx, offer.work_item_id, version, item["pool_id"], item["queue"], offer.call_id)
+    await tell_queued(tx, offer.work_item_id, version, item["pool_id"], item["queue"], offer.call_id)
 
 
 async def _give_back(tx: Tx, offers: Sequence[OfferRow]) -> None:
@@ -363,7 +364,7 @@ async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
     version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.QUEUED, None, None)
     await tx.conn.execute(sql.ADD_STINT, item["id"], tx.now)
     await tx.conn.execute(sql.SET_NEXT_LOOK, item["id"], tx.now)
-    await _tell_queued(tx, WorkItemId(item["id"]), version, item["pool_id"], item["queue"], event.call_id)
+    await tell_queued(tx, WorkItemId(item["id"]), version, item["pool_id"], item["queue"], event.call_id)
 
 
 async def on_call_ended(tx: Tx, event: CallEnded) -> None:

@@ -286,7 +286,7 @@ def item_lists(draw: st.DrawFn) -> list[WaitingItem]:
             boost_s=draw(st.sampled_from([0, 0, 10, 60])),
             steps=draw(step_lists()),
             excluded=tuple(draw(st.sets(st.integers(1, 8), max_size=2))),
-            pick=draw(st.sampled_from([pick.value for pick in PICKS])),
+            pick=draw(st.sampled_from(PICKS)),
         )
         for ident in draw(st.lists(st.integers(1, 40), unique=True, max_size=12))
     ]

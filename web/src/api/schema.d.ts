@@ -1724,8 +1724,8 @@ export interface components {
              */
             version: number;
         };
-        /** RankedItem */
-        RankedItem: {
+        /** RankedAnew */
+        RankedAnew: {
             /** Boost S */
             boost_s: number;
             /** Id */
@@ -6019,7 +6019,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RankedItem"];
+                    "application/json": components["schemas"]["RankedAnew"];
                 };
             };
             /** @description Not logged in */
