@@ -336,7 +336,7 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
             is_shared = other.queue is None or disposition.queue in (None, other.queue)
             if disposition.digit is not None and disposition.digit == other.digit and is_shared:
                 fault(f"digit {other.digit} is that of {other.key!r}", "dispositions", index, "digit")
-    rule_faults = check(org.rules, queues=queues, skills=skills)
+    rule_faults = check(org.rules, queues=queues, skills=skills, agents=frozenset(a.email.lower() for a in org.agents))
     faults += [_fault(document, f.place, f.message) for f in rule_faults]
     return faults
 

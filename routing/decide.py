@@ -11,6 +11,7 @@ from datetime import datetime
 
 from core.ids import AgentId, WorkItemId
 from routing.model import (
+    STICKY,
     AgentVerdict,
     AgentView,
     Decision,
@@ -48,12 +49,16 @@ def decide(state: PoolState, now: datetime) -> Decision:
         criteria = criteria_of(step, item.pick)
         able = [(rank(a, step, criteria, supply), a) for a in free if a.id not in taken and _may_serve(item, step, a)]
         able.sort(key=lambda each: each[0])
-        asked = min(step.offers, state.max_offers, len(able))
+        asked = min(asked_at_once(item, step), state.max_offers, len(able))
         if asked and len(proposals) + asked > state.max_offers:
             return Decision(
                 tuple(proposals), is_full=True
             )  # the next pass begins with it: a group is never asked in part
-        by = str(deciding(able[asked - 1][0], able[asked][0] if asked < len(able) else None, criteria)) if asked else ""
+        by = ""
+        if asked and item.only is not None:
+            by = STICKY
+        elif asked:
+            by = str(deciding(able[asked - 1][0], able[asked][0] if asked < len(able) else None, criteria))
         proposals += [Proposal(item, agent.id, index, by) for _, agent in able[:asked]]
         taken.update(agent.id for _, agent in able[:asked])
     return Decision(tuple(proposals), is_full=len(proposals) == state.max_offers)
@@ -62,6 +67,10 @@ def decide(state: PoolState, now: datetime) -> Decision:
 def free_agents(agents: Iterable[AgentView], now: datetime) -> list[AgentView]:
     """Who could take a suitable item now."""
     return [agent for agent in agents if _hindrance(agent, now) is None]
+
+
+def asked_at_once(item: WaitingItem, step: Step) -> int:
+    return 1 if item.only is not None else step.offers
 
 
 def current_step(item: WaitingItem, now: datetime) -> int:
@@ -84,6 +93,8 @@ def _verdict(item: WaitingItem, step: Step, agent: AgentView, now: datetime) -> 
         return hindrance, None
     if agent.id in item.excluded:
         return Verdict.EXCLUDED, None
+    if item.only not in (None, agent.id):
+        return Verdict.KEPT, None
     return Verdict.ELIGIBLE, None
 
 
@@ -106,6 +117,7 @@ def _may_serve(item: WaitingItem, step: Step, agent: AgentView) -> bool:
     """For a free agent."""
     return (
         item.queue in agent.queues
+        and item.only in (None, agent.id)
         and agent.id not in item.excluded
         and all(agent.skills.get(need.skill, 0) >= need.level for need in step.require)
     )

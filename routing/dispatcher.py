@@ -2,7 +2,8 @@
 
 A pass over a pool: take the pool's lock (or leave it to who has it), read the heads of the lines that somebody free can serve and
 who comes first for them, decide, lock calls, agents and items in id order, re-check, write offers and decisions, commit. At most 8
-offers a transaction, then again until nothing more fits. When steps have come into force, a pass of its own opens them before. Single active consumer gives speed and fail-over, the lock gives truth. The sweep
+offers a transaction, then again until nothing more fits. When steps have come into force, or items are to be kept for an agent or no
+longer, a pass of its own does that before. Single active consumer gives speed and fail-over, the lock gives truth. The sweep
 re-derives everything every 2 s, so a lost wake costs seconds, also with the broker gone.
 
 What a pass reads, and why that is enough, is in `routing.reading`.
@@ -185,6 +186,8 @@ async def one_pass(tx: Tx, pool: str) -> Pass:
         return BUSY  # its holder may have read the line before our news came
     crashpoint("dispatcher.after_lock")
     if lock["has_due_steps"] and await tx.conn.fetch(sql.OPEN_STEPS, pool, tx.now):
+        return STEPS_OPENED
+    if lock["has_due_stickiness"] and await tx.conn.fetch(sql.KEEP_OR_RELEASE, pool, tx.now):
         return STEPS_OPENED
     reading = await read_and_decide(tx.conn, pool, tx.now)
     return await apply_decision(tx, pool, reading) if reading.decision.proposals else NOTHING

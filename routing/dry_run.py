@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from infra.postgres import Connection
 from routing import queries as sql
+from routing.model import Sticky
 from routing.rules import Facts, RuleSet, compile_rules
 
 MAX_LAST: Final = 10_000
@@ -28,6 +29,7 @@ class Outcome:
     tier: int
     boost_s: int
     steps: tuple[Mapping[str, Any], ...]
+    sticky: Sticky | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Example:
     before: Outcome
     after: Outcome
     changed: tuple[str, ...]
-    """Of queue, tier, boost_s, steps."""
+    """Of queue, tier, boost_s, steps, sticky."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ async def dry_run(conn: Connection, documents: Sequence[Mapping[str, Any]], *, l
         before, after = _outcome(in_force, facts), _outcome(rules, facts)
         by_rule[after.rule] += 1
         changed = tuple(
-            name for name in ("queue", "tier", "boost_s", "steps") if getattr(before, name) != getattr(after, name)
+            name
+            for name in ("queue", "tier", "boost_s", "steps", "sticky")
+            if getattr(before, name) != getattr(after, name)
         )
         if not changed:
             same += 1
@@ -115,4 +119,4 @@ async def dry_run(conn: Connection, documents: Sequence[Mapping[str, Any]], *, l
 def _outcome(rules: RuleSet, facts: Facts) -> Outcome:
     rule = rules.first_match(facts)
     then = rule.then
-    return Outcome(rule.name, then.queue or str(facts["call.queue"]), then.tier, then.boost_s, then.steps)
+    return Outcome(rule.name, then.queue or str(facts["call.queue"]), then.tier, then.boost_s, then.steps, then.sticky)

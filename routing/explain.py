@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from core.texts import in_language
 from routing.decide import current_step
-from routing.model import AgentVerdict, By, Step, Verdict, WaitingItem
+from routing.model import STICKY, AgentVerdict, By, Step, Verdict, WaitingItem
 
 Sentence = dict[str, str]
 MORE: Final = "more"
@@ -28,6 +28,7 @@ REASONS: Final[dict[str, Sentence]] = {
     Verdict.FULL: {"en": "at capacity", "zh-CN": "已达上限"},
     Verdict.COOLING_DOWN: {"en": "in a short pause after the last call", "zh-CN": "短暂缓冲中"},
     Verdict.EXCLUDED: {"en": "declined this call a moment ago", "zh-CN": "刚刚拒接了此来电"},
+    Verdict.KEPT: {"en": "it is kept for another agent for a while", "zh-CN": "暂时为其他坐席保留"},
     Verdict.TAKEN: {"en": "got another call in the same moment", "zh-CN": "同时被分配了其他来电"},
 }
 
@@ -37,6 +38,7 @@ _CHOSEN_BY: Final[dict[str, Sentence]] = {
     By.ROUND_ROBIN: {"en": "next in turn", "zh-CN": "轮到该坐席"},
     By.BEST_SKILL: {"en": "highest skill levels", "zh-CN": "技能等级最高"},
     By.PRESERVE_SPECIALISTS: {"en": "whose other skills are the least rare", "zh-CN": "其他技能最不稀缺"},
+    STICKY: {"en": "the agent it was kept for", "zh-CN": "为该坐席保留"},
     By.PREFER: {"en": "has most of what is preferred", "zh-CN": "最符合优先条件"},
 }
 
@@ -57,7 +59,9 @@ def why_agent(rule: str, step: int, by: str, counts: Mapping[str, int]) -> Sente
     has_more = counts.get(MORE, 0) > 0
     least_en, least_zh = ("at least ", "至少") if has_more else ("", "")
     first = _chosen_by(by)
-    if asked > 1:
+    if by == STICKY:
+        en, zh = "kept for this agent, who is free now.", "为该坐席保留，现已空闲。"
+    elif asked > 1:
         en = f"one of {asked} asked together, out of {least_en}{free} free and able agents."
         zh = f"{least_zh}{free}位空闲且符合条件的坐席中同时询问的{asked}位之一。"
     elif free > 1:
@@ -124,6 +128,15 @@ def why_waiting(item: WaitingItem, verdicts: Iterable[AgentVerdict], now: dateti
             }
         )
     return sentences
+
+
+def kept(name: str, until: datetime, now: datetime) -> Sentence:
+    """For the agent whom the rule names; whoever else is free is not asked meanwhile."""
+    left_s = max(0, round((until - now).total_seconds()))
+    return {
+        "en": f"Kept for {name} for another {left_s} s: nobody else is asked until then.",
+        "zh-CN": f"为{name}保留，还剩{left_s}秒：在此之前不会分配给其他坐席。",
+    }
 
 
 def held(queue: Sentence, by: str) -> Sentence:

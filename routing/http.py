@@ -290,6 +290,8 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             waiting = await conn.fetchrow(sql.WAIT_STATE, row["call_id"])
             ahead = 0 if waiting is None else waiting["position"] - 1
         sentences = explain.why_waiting(item, current, now, ahead=ahead)
+        if row["kept_for"] is not None:
+            sentences.insert(0, explain.kept(row["kept_for"], row["sticky_until"], now))
         if row["held_since"] is not None:
             sentences.insert(0, explain.held(row["queue_name"], row["held_by"]))
     elif decisions:

@@ -146,6 +146,28 @@ def _needs_of(documents: Iterable[dict[str, Any]]) -> tuple[SkillNeed, ...]:
     return tuple(SkillNeed(need["skill"], int(need.get("level", 1))) for need in documents)
 
 
+class Whom(StrEnum):
+    """Whom a rule may keep an item for, beside an agent by address."""
+
+    LAST_AGENT = "last_agent"
+    TICKET_OWNER = "ticket_owner"
+
+
+STICKY: Final = "sticky"
+"""In place of a criterion: the item was kept for who was chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sticky:
+    """Keep the item for one agent for `wait_s` from its entry: while that agent is signed in and able, or always `if_away`.
+
+    `agent` is one of `Whom` or an address. It narrows what the step requires, never widens it, and costs no place in line."""
+
+    agent: str
+    wait_s: int
+    if_away: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class WaitingItem:
     """A work item in line, as `decide` sees it. Order: tier, virtual start, entry, id."""
@@ -166,6 +188,8 @@ class WaitingItem:
     """The order of the queue, for steps that say none."""
     need: int = 0
     """Equal for items that ask for the same in the same queue."""
+    only: AgentId | None = None
+    """Kept for this agent just now: nobody else may have it."""
 
     @property
     def key(self) -> tuple[int, datetime, datetime, int]:
@@ -211,6 +235,7 @@ class Verdict(StrEnum):
     FULL = "full"
     COOLING_DOWN = "cooling_down"
     EXCLUDED = "excluded"
+    KEPT = "kept_for_another"
     TAKEN = "taken_this_pass"
 
 

@@ -17,23 +17,42 @@ from routing.model import (
     steps_of,
 )
 
+# For whom alone an item is, at $2: while that agent could take it or is at work, or also while away if the rule says so. Nobody may
+# lack what the step requires, be out of the queue, or have just declined.
+KEPT_FOR: Final = """(
+    SELECT a.id FROM agents a
+    WHERE a.id = i.sticky_agent_id AND i.sticky_until > $2 AND a.is_active AND a.queues ? i.queue
+      AND (i.sticky_if_away OR a.presence = 'available' AND coalesce(
+           (SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false))
+      AND coalesce((SELECT bool_and(coalesce((a.skills ->> (n.need ->> 'skill'))::integer, 0) >= coalesce((n.need ->> 'level')::integer, 1))
+                    FROM jsonb_array_elements(i.steps -> i.step -> 'require') AS n (need)), true)
+      AND coalesce((SELECT false FROM exclusions x WHERE x.work_item_id = i.id AND x.agent_id = a.id AND x.until > $2), true))"""
 STEP_IN_FORCE: Final = """(
     SELECT greatest(max(s.n) - 1, 0) FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
     WHERE s.n = 1 OR i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2)"""
-# The pool's lock, whether anybody waits there at all (most passes end here), and whether a step has come into force meanwhile. The
+IS_KEPT_OTHERWISE: Final = f"""
+pool_id = $1 AND state = 'queued' AND sticky_agent_id IS NOT NULL AND only_agent_id IS DISTINCT FROM {KEPT_FOR}"""
+# The pool's lock, whether anybody waits there at all (most passes end here), and whether a step has come into force meanwhile or
+# items are to be kept for somebody, or no longer. The
 # statements of a pass are planned once per connection, not for each set of values: planning took a third of its time. They read by
 # index only, whatever the values are; elsewhere a plan made while a table was small could be kept too long.
-TRY_POOL_LOCK: Final = """
+TRY_POOL_LOCK: Final = f"""
 SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
        pg_try_advisory_xact_lock(hashtextextended('pool:' || $1, 0)) AS is_mine,
        EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued') AS has_work,
-       EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2) AS has_due_steps
+       EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2) AS has_due_steps,
+       EXISTS (SELECT 1 FROM work_items i WHERE {IS_KEPT_OTHERWISE}) AS has_due_stickiness
 """
 # Who holds an item just now moves it on, or has it moved on by the next pass. In a transaction of its own: items come last in the order of locks.
 OPEN_STEPS: Final = f"""
 UPDATE work_items i SET step = {STEP_IN_FORCE}
 FROM (SELECT id FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2
       ORDER BY next_step_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
+WHERE i.id = due.id RETURNING i.id
+"""
+KEEP_OR_RELEASE: Final = f"""
+UPDATE work_items i SET only_agent_id = {KEPT_FOR}
+FROM (SELECT id FROM work_items i WHERE {IS_KEPT_OTHERWISE} ORDER BY id LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE i.id = due.id RETURNING i.id
 """
 POOLS: Final = "SELECT DISTINCT pool_id FROM queues WHERE is_active ORDER BY pool_id"
@@ -68,6 +87,19 @@ PUBLISH: Final = """
 UPDATE rule_sets SET is_published = true, published_at = coalesce(published_at, $2) WHERE version = $1 RETURNING version
 """
 
+# With whom a customer talked last, as far back as $2 says; of a customer with many tickets those that changed last are looked at.
+LAST_AGENT: Final = """
+SELECT o.agent_id FROM (
+    SELECT id FROM tickets WHERE customer_id = $1 ORDER BY updated_at DESC, id DESC LIMIT 50
+) t JOIN ticket_calls c ON c.ticket_id = t.id JOIN offers o ON o.call_id = c.call_id
+WHERE o.connected_at > $2 ORDER BY o.connected_at DESC LIMIT 1
+"""
+TICKET_OWNER: Final = "SELECT assignee_id FROM tickets WHERE id = $1"
+AGENT_BY_ADDRESS: Final = (
+    "SELECT a.id FROM users u JOIN agents a ON a.id = u.id WHERE lower(u.email) = $1 AND a.is_active"
+)
+AGENT_ADDRESSES: Final = "SELECT lower(u.email) AS email FROM users u JOIN agents a ON a.id = u.id WHERE a.is_active"
+
 QUEUE_SETTINGS: Final = """
 SELECT key, pool_id, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, zone FROM queues WHERE key = $1
 """
@@ -83,17 +115,18 @@ SKILLS: Final = "SELECT key, name FROM skills ORDER BY key"
 ADD_ITEM: Final = """
 WITH item AS (
     INSERT INTO work_items (call_id, ticket_id, queue, pool_id, state, tier, boost_s, entered_at, virtual_start, steps, rule,
-                            ruleset_version, facts)
-    SELECT $1, $2, q.key, q.pool_id, 'queued', $4, $5::integer, $6::timestamptz, $6::timestamptz - make_interval(secs => $5::integer), $7, $8, $9, $10
+                            ruleset_version, facts, sticky_agent_id, sticky_until, sticky_if_away)
+    SELECT $1, $2, q.key, q.pool_id, 'queued', $4, $5::integer, $6::timestamptz, $6::timestamptz - make_interval(secs => $5::integer), $7, $8, $9, $10,
+           $11::bigint, $6::timestamptz + make_interval(secs => $12::integer), coalesce($13, false)
     FROM queues q WHERE q.key = $3
-    ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at, next_step_at
+    ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at, least(next_step_at, sticky_until) AS next_look_at
 ), stint AS (
     INSERT INTO stints (work_item_id, call_id, queue, entered_at, within_s, target, short_abandon_s, zone)
     SELECT i.id, i.call_id, i.queue, i.entered_at, q.within_s, q.target, q.short_abandon_s, q.zone
     FROM item i JOIN queues q ON q.key = i.queue
 ), timer AS (
     INSERT INTO timers (kind, object_id, object_version, due_at)
-    SELECT 'routing.step', i.id, 0, i.next_step_at FROM item i WHERE i.next_step_at IS NOT NULL
+    SELECT 'routing.step', i.id, 0, i.next_look_at FROM item i WHERE i.next_look_at IS NOT NULL
     ON CONFLICT (kind, object_id) DO UPDATE SET due_at = excluded.due_at
 )
 SELECT id, pool_id, queue, version FROM item
@@ -113,11 +146,11 @@ LINE_KEY: Final = "tier DESC, virtual_start, entered_at, id"
 # What those in line ask for: the first of each need, found by hopping from need to need in the index.
 NEEDS: Final = f"""
 WITH RECURSIVE first_of AS (
-    (SELECT need, queue, steps -> step AS step, tier, virtual_start, entered_at, id FROM work_items
+    (SELECT need, queue, steps -> step AS step, only_agent_id, tier, virtual_start, entered_at, id FROM work_items
      WHERE pool_id = $1 AND state = 'queued' ORDER BY need, {LINE_KEY} LIMIT 1)
     UNION ALL
     SELECT n.* FROM first_of f CROSS JOIN LATERAL (
-        SELECT need, queue, steps -> step AS step, tier, virtual_start, entered_at, id FROM work_items
+        SELECT need, queue, steps -> step AS step, only_agent_id, tier, virtual_start, entered_at, id FROM work_items
         WHERE pool_id = $1 AND state = 'queued' AND need > f.need ORDER BY need, {LINE_KEY} LIMIT 1
     ) n
 )
@@ -126,7 +159,7 @@ SELECT f.*, q.pick FROM first_of f JOIN queues q ON q.key = f.queue WHERE q.held
 # The heads of the lines of these needs. Others cannot hold them back, however long their lines are.
 WAITING_ITEMS: Final = f"""
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version, i.need,
-       q.offer_timeout_s, q.pick,
+       i.only_agent_id, q.offer_timeout_s, q.pick,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $3) AS excluded
 FROM unnest($2::bigint[]) AS n (need)
 CROSS JOIN LATERAL (
@@ -135,16 +168,17 @@ CROSS JOIN LATERAL (
 JOIN queues q ON q.key = i.queue
 """
 # The step in force, and the next moment at which this item may find somebody without anything else happening: a step opens, an
-# exclusion ends.
+# exclusion ends, it is kept for nobody any more.
 SET_NEXT_LOOK: Final = f"""
 WITH item AS (
-    SELECT i.id, i.entered_at, i.steps, {STEP_IN_FORCE} AS step FROM work_items i WHERE i.id = $1
+    SELECT i.id, i.entered_at, i.steps, i.sticky_until, {STEP_IN_FORCE} AS step FROM work_items i WHERE i.id = $1
 ), moved AS (
     UPDATE work_items i SET step = item.step FROM item WHERE i.id = item.id AND i.step <> item.step
 )
 INSERT INTO timers (kind, object_id, object_version, due_at)
 SELECT 'routing.step', item.id, 0, d.due FROM item CROSS JOIN LATERAL (SELECT least(
     item.entered_at + make_interval(secs => (item.steps -> (item.step + 1)::integer ->> 'after_s')::float8),
+    CASE WHEN item.sticky_until > $2 THEN item.sticky_until END,
     (SELECT min(x.until) FROM exclusions x WHERE x.work_item_id = item.id AND x.until > $2)
 ) AS due) d
 WHERE d.due IS NOT NULL
@@ -195,6 +229,8 @@ FREE_PROFILES: Final = {By.LONGEST_IDLE: FREE_PROFILES_BY_IDLE, By.ROUND_ROBIN: 
 CANDIDATES_BY_IDLE: Final = _candidates("idle_since")
 CANDIDATES_BY_TURN: Final = _candidates("last_offered_at")
 CANDIDATES: Final = {By.LONGEST_IDLE: CANDIDATES_BY_IDLE, By.ROUND_ROBIN: CANDIDATES_BY_TURN}
+# Of these agents those who are free: items are kept for them.
+FREE_AMONG: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = ANY($3) AND a.pool_id = $1 AND {IS_FREE}"
 PROFILES: Final = "SELECT profile FROM profiles WHERE pool_id = $1"
 ABILITIES: Final = "SELECT profile, queues, skills FROM profiles WHERE pool_id = $1 AND profile = ANY($2)"
 # Who is free and has been idle longest, whatever they can do.
@@ -466,10 +502,10 @@ WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
 ITEM_DETAIL: Final = """
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
-       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
+       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.only_agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
-FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
+FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = i.only_agent_id WHERE i.id = $1
   AND ($2::bigint IS NULL OR coalesce((SELECT true FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2 LIMIT 1), false))
 """
 DECISIONS_OF_ITEM: Final = """
@@ -515,6 +551,7 @@ def item_of(row: Any) -> WaitingItem:
         excluded=frozenset(AgentId(agent_id) for agent_id in row["excluded"]),
         pick=row["pick"],
         need=row["need"],
+        only=None if row["only_agent_id"] is None else AgentId(row["only_agent_id"]),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from core.ids import AgentId
 from infra.postgres import Connection
 from routing import queries as sql
-from routing.decide import current_step, decide
+from routing.decide import asked_at_once, current_step, decide
 from routing.model import AgentView, By, Criterion, Decision, PoolState, Step, WaitingItem, step_of
 from routing.order import Supply, criteria_of, profile_rank
 
@@ -42,6 +42,7 @@ class Need:
     step: Step
     criteria: tuple[Criterion, ...]
     first: Key
+    only: AgentId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Profile:
 
 def _fits(need: Need, queues: frozenset[str], skills: Mapping[str, int]) -> bool:
     return need.queue in queues and all(skills.get(n.skill, 0) >= n.level for n in need.step.require)
+
+
+def _is_for(need: Need, agent: AgentView) -> bool:
+    return need.only in (None, agent.id) and _fits(need, agent.queues, agent.skills)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ async def _among_the_idlest(
     if any(need.criteria != BY_IDLE for need in needs):
         return None
     is_everybody = len(idlest) < IDLEST
-    served = [need for need in needs if any(_fits(need, agent.queues, agent.skills) for agent in idlest)]
+    served = [need for need in needs if any(_is_for(need, agent) for agent in idlest)]
     can = {need.id for need in served}
     others = [need.first for need in needs if need.id not in can and not is_everybody]  # somebody else may serve those
     items, horizon = await _heads(conn, pool, now, served, HEADS)
@@ -93,15 +98,20 @@ async def _among_the_idlest(
     if not decision.proposals and (horizon is not None or not is_everybody):
         return None
     given = Counter(proposal.item.id for proposal in decision.proposals)
-    lacking = [i for i in looked_at if given[i.id] < min(MAX_OFFERS, i.steps[current_step(i, now)].offers)]
+    lacking = [i for i in looked_at if given[i.id] < min(MAX_OFFERS, asked_at_once(i, i.steps[current_step(i, now)]))]
     if not is_everybody and any(item.key <= decision.proposals[-1].item.key for item in lacking):
         return None
     return Reading(decision, idlest, is_cut=horizon is not None or (bool(lacking) and not is_everybody))
 
 
 async def _among_all(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> Reading:
-    fitting = await _fitting(conn, pool, now, needs)
-    served = [need for need in needs if fitting[need.id]]
+    kept_for = {need.only for need in needs if need.only is not None}
+    rows = await conn.fetch(sql.FREE_AMONG, pool, now, sorted(kept_for)) if kept_for else []
+    named = {agent.id: agent for agent in map(sql.agent_of, rows)}
+    fitting = await _fitting(conn, pool, now, [need for need in needs if need.only is None])
+    served = [
+        need for need in needs if fitting.get(need.id) or (need.only in named and _is_for(need, named[need.only]))
+    ]
     if not served:
         return Reading(Decision(()))
     supply = await _supply(conn, pool, now, served)
@@ -109,7 +119,7 @@ async def _among_all(conn: Connection, pool: str, now: datetime, needs: Sequence
     while True:
         read, horizon = await _heads(conn, pool, now, served, width)
         looked_at = [item for item in read if horizon is None or item.key < horizon]
-        agents = await _candidates(conn, pool, now, looked_at, served, fitting, supply)
+        agents = await _candidates(conn, pool, now, looked_at, served, fitting, supply, named)
         decision = decide(PoolState(tuple(looked_at), tuple(agents), MAX_OFFERS, supply), now)
         if decision.proposals or horizon is None:
             return Reading(decision, agents, supply, is_cut=horizon is not None)
@@ -119,7 +129,8 @@ async def _among_all(conn: Connection, pool: str, now: datetime, needs: Sequence
 def _need(row: Any) -> Need:
     first = (-row["tier"], row["virtual_start"], row["entered_at"], row["id"])
     step = step_of(row["step"])
-    return Need(row["need"], row["queue"], step, criteria_of(step, row["pick"]), first)
+    only = None if row["only_agent_id"] is None else AgentId(row["only_agent_id"])
+    return Need(row["need"], row["queue"], step, criteria_of(step, row["pick"]), first, only)
 
 
 async def _abilities_of(conn: Connection, pool: str) -> dict[int, Abilities]:
@@ -187,6 +198,7 @@ async def _candidates(
     needs: Sequence[Need],
     fitting: Mapping[int, Sequence[Profile]],
     supply: Supply,
+    named: Mapping[AgentId, AgentView],
 ) -> list[AgentView]:
     """For each need the agents who may be chosen: as many as can be taken by others in this pass or be excluded, and one more."""
     waiting = {item.need for item in items}
@@ -194,7 +206,7 @@ async def _candidates(
     depth = asked + max((len(item.excluded) for item in items), default=0) + 1
     wanted: dict[By, set[int]] = {}
     for need in needs:
-        if need.id not in waiting:
+        if need.id not in waiting or need.only is not None:
             continue
         *shared, last = need.criteria
         places: list[tuple[Any, ...]] = [
@@ -202,7 +214,7 @@ async def _candidates(
             for p in fitting[need.id]
         ]
         wanted.setdefault(last.by, set()).update(int(place[-1]) for place in nsmallest(depth, places))
-    found: dict[AgentId, AgentView] = {}
+    found = {need.only: named[need.only] for need in needs if need.id in waiting and need.only is not None}
     for by, profiles in wanted.items():
         for row in await conn.fetch(sql.CANDIDATES[by], pool, now, sorted(profiles), depth):
             agent = sql.agent_of(row)

@@ -2,7 +2,8 @@
 
     node  = {"all": [node…]} | {"any": [node…]} | {"not": node} | leaf
     leaf  = {"field": "customer.tier", "op": "==", "value": "vip"}        (or "other": "<field>" instead of "value")
-    rule  = {"name": …, "when": node?, "then": {"queue"?, "tier"?, "boost_s"?, "steps"?}}
+    rule  = {"name": …, "when": node?, "then": {"queue"?, "tier"?, "boost_s"?, "sticky"?, "steps"?}}
+    sticky = {"agent": "last_agent" | "ticket_owner" | address, "wait_s": 30, "if_away": false?}
     step  = {"after_s": 0, "require": [{"skill": "billing", "level": 3}]?, "prefer": [need…]?, "order": [criterion…]?, "offers": 1?}
 
 Semantics are total and two-valued (reference/routing.md §5.4): a missing field is null; `==` with null is false, and so are order
@@ -18,7 +19,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any, Final, TypeGuard
 
-from routing.model import LAST, PICKS, By
+from routing.model import LAST, PICKS, By, Sticky, Whom
 
 Facts = Mapping[str, Any]
 Test = Callable[[Facts], bool]
@@ -32,6 +33,7 @@ MAX_NAME: Final = 120
 MAX_NUMBER: Final = 10**15
 MAX_AFTER_S: Final = 86_400
 MAX_CRITERIA: Final = 5
+MAX_STICKY_S: Final = 3600
 
 
 class Kind(StrEnum):
@@ -90,6 +92,7 @@ class Then:
     tier: int
     boost_s: int
     steps: tuple[dict[str, Any], ...]
+    sticky: Sticky | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,10 @@ class RuleSet:
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-def check(documents: Any, *, queues: frozenset[str], skills: frozenset[str]) -> list[Fault]:
-    """Every fault of an ordered list of rules, each with its place. Empty when the set may be published."""
+def check(
+    documents: Any, *, queues: frozenset[str], skills: frozenset[str], agents: frozenset[str] = frozenset()
+) -> list[Fault]:
+    """Every fault of an ordered list of rules, each with its place. Empty when the set may be published. `agents`: addresses."""
     faults: list[Fault] = []
     if not isinstance(documents, list) or not documents:
         return [Fault(("rules",), "needs at least one rule; the last one is the default, without `when`")]
@@ -147,7 +152,7 @@ def check(documents: Any, *, queues: frozenset[str], skills: frozenset[str]) -> 
             faults.append(
                 Fault(place, "only the last rule may do without `when`: those after it would never be reached")
             )
-        faults += _check_then(document.get("then"), (*place, "then"), queues, skills)
+        faults += _check_then(document.get("then"), (*place, "then"), queues, skills, agents)
     return faults
 
 
@@ -262,12 +267,16 @@ def minutes_of(text: Any) -> int | None:
     return hours * 60 + minutes if minutes < 60 and hours * 60 + minutes <= 1440 else None
 
 
-def _check_then(then: Any, at: tuple[str | int, ...], queues: frozenset[str], skills: frozenset[str]) -> list[Fault]:
+def _check_then(
+    then: Any, at: tuple[str | int, ...], queues: frozenset[str], skills: frozenset[str], agents: frozenset[str]
+) -> list[Fault]:
     if then is None:
         return []
     if not isinstance(then, dict):
-        return [Fault(at, "is a mapping with queue, tier, boost_s, steps")]
-    faults = _unknown_keys(then, at, ("queue", "tier", "boost_s", "steps"))
+        return [Fault(at, "is a mapping with queue, tier, boost_s, sticky, steps")]
+    faults = _unknown_keys(then, at, ("queue", "tier", "boost_s", "sticky", "steps"))
+    if "sticky" in then:
+        faults += _check_sticky(then["sticky"], (*at, "sticky"), agents)
     if "queue" in then and not (isinstance(then["queue"], str) and then["queue"] in queues):
         faults.append(Fault((*at, "queue"), f"there is no queue {_shown(then['queue'])}"))
     for key, low, high in (("tier", 0, 9), ("boost_s", 0, 86_400)):
@@ -295,6 +304,22 @@ def _check_then(then: Any, at: tuple[str | int, ...], queues: frozenset[str], sk
         faults += _check_needs(step.get("require", []), (*where, "require"), skills)
         faults += _check_needs(step.get("prefer", []), (*where, "prefer"), skills)
         faults += _check_order(step, (*where, "order"), skills)
+    return faults
+
+
+def _check_sticky(sticky: Any, at: tuple[str | int, ...], agents: frozenset[str]) -> list[Fault]:
+    if not isinstance(sticky, dict):
+        return [Fault(at, "is a mapping with agent, wait_s, if_away")]
+    faults = _unknown_keys(sticky, at, ("agent", "wait_s", "if_away"))
+    agent = sticky.get("agent")
+    if not isinstance(agent, str) or (agent not in list(Whom) and agent.lower() not in agents):
+        faults.append(
+            Fault((*at, "agent"), f"must be {', '.join(Whom)} or the address of an agent, not {_shown(agent)}")
+        )
+    if not _is_whole(sticky.get("wait_s"), 1, MAX_STICKY_S):
+        faults.append(Fault((*at, "wait_s"), f"must be a whole number of seconds from 1 to {MAX_STICKY_S}"))
+    if not isinstance(sticky.get("if_away", False), bool):
+        faults.append(Fault((*at, "if_away"), "must be true or false"))
     return faults
 
 
@@ -350,7 +375,13 @@ def compile_rules(version: int, documents: Sequence[Mapping[str, Any]]) -> RuleS
             Rule(
                 document["name"],
                 when,
-                Then(then.get("queue"), then.get("tier", 0), then.get("boost_s", 0), tuple(then.get("steps", ()))),
+                Then(
+                    then.get("queue"),
+                    then.get("tier", 0),
+                    then.get("boost_s", 0),
+                    tuple(then.get("steps", ())),
+                    Sticky(**then["sticky"]) if "sticky" in then else None,
+                ),
                 _always if when is None else compile_tree(when),
             )
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from core.texts import LANGUAGES, in_language
-from routing.model import By
+from routing.model import By, Whom
 from routing.rules import FIELDS, Kind
 
 Text = dict[str, str]
@@ -57,6 +57,10 @@ _IS_NEW: Final[dict[bool, Text]] = {
     True: {"en": "the ticket is new", "zh-CN": "工单是新建的"},
     False: {"en": "the ticket was open before the call", "zh-CN": "来电前工单已存在"},
 }
+_WHOM: Final[dict[str, Text]] = {
+    Whom.LAST_AGENT: {"en": "the agent the customer last talked with", "zh-CN": "该客户上次通话的坐席"},
+    Whom.TICKET_OWNER: {"en": "the owner of the ticket", "zh-CN": "工单负责人"},
+}
 _AND: Final = {"en": " and ", "zh-CN": "且"}
 _OR: Final = {"en": " or ", "zh-CN": "或"}
 _NOT: Final = {"en": "it is not so that {inner}", "zh-CN": "并非{inner}"}
@@ -87,6 +91,8 @@ def _rule(rule: Mapping[str, Any], lang: str, queues: Names, skills: Names) -> s
         parts.append(f"rank {then['tier']}" if is_english else f"优先级{then['tier']}")
     if then.get("boost_s"):
         parts.append(f"{then['boost_s']} s ahead" if is_english else f"提前{then['boost_s']}秒")
+    if "sticky" in then:
+        parts.append(_sticky(then["sticky"], lang))
     steps = then.get("steps") or [{"after_s": 0}]
     asked = ("; " if is_english else "；").join(_step(step, lang, skills) for step in steps)
     end = "." if is_english else "。"
@@ -99,6 +105,14 @@ _ORDERED: Final[dict[str, Text]] = {
     By.BEST_SKILL: {"en": "highest skill levels first", "zh-CN": "技能等级高者优先"},
     By.PRESERVE_SPECIALISTS: {"en": "those with rare other skills last", "zh-CN": "其他技能稀缺者靠后"},
 }
+
+
+def _sticky(sticky: Mapping[str, Any], lang: str) -> str:
+    names = _WHOM.get(sticky["agent"])
+    who = sticky["agent"] if names is None else names[lang]
+    if lang == "en":
+        return f"kept for {who} for up to {sticky['wait_s']} s{', even if away' if sticky.get('if_away') else ''}"
+    return f"为{who}保留最多{sticky['wait_s']}秒{'（即使不在线）' if sticky.get('if_away') else ''}"
 
 
 def _step(step: Mapping[str, Any], lang: str, skills: Names) -> str:

@@ -55,6 +55,8 @@ from routing.model import (
     OfferState,
     OfferTaken,
     PresenceState,
+    Sticky,
+    Whom,
 )
 from routing.rules import RuleSet, check, compile_rules, misfits
 from routing.sentences import rule_sentence
@@ -66,6 +68,8 @@ OFFER_TIMER: Final = "routing.offer"
 STEP_TIMER: Final = "routing.step"
 WRAP_TIMER: Final = "routing.wrap_up"
 
+LAST_AGENT_DAYS: Final = 90
+"""Whom a customer talked with before that is not remembered for routing."""
 COMPILED_KEPT: Final = 8
 _compiled: dict[tuple[int, datetime], RuleSet] = {}
 
@@ -103,10 +107,12 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     rule = rules.first_match(facts)
     queue = await _lock_queue(tx, rule.then.queue, event.queue)
     steps = list(rule.then.steps)
+    sticky = rule.then.sticky
+    sticky_agent = None if sticky is None else await _whom(tx, sticky, event)
     kept = {name: value for name, value in facts.items() if value is not None}  # for the dry run of other rules
     row = await tx.conn.fetchrow(
         sql.ADD_ITEM, event.call_id, event.ticket_id, queue, rule.then.tier, rule.then.boost_s, event.entered_at, steps,
-        rule.name, rules.version, kept,
+        rule.name, rules.version, kept, sticky_agent, sticky and sticky.wait_s, sticky and sticky.if_away,
     )  # fmt: skip
     if row is None:
         return  # this call has its work item already
@@ -122,6 +128,19 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
             call_id=event.call_id,
         ),
     )
+
+
+async def _whom(tx: Tx, sticky: Sticky, event: TicketBound) -> int | None:
+    """The agent whom the item is kept for; None when there is none, or no longer."""
+    found: int | None
+    if sticky.agent == Whom.LAST_AGENT:
+        since = event.entered_at - timedelta(days=LAST_AGENT_DAYS)
+        found = event.customer_id and await tx.conn.fetchval(sql.LAST_AGENT, event.customer_id, since)
+    elif sticky.agent == Whom.TICKET_OWNER:
+        found = await tx.conn.fetchval(sql.TICKET_OWNER, event.ticket_id)
+    else:
+        found = await tx.conn.fetchval(sql.AGENT_BY_ADDRESS, sticky.agent.lower())
+    return found
 
 
 async def _lock_queue(tx: Tx, *wanted: str | None) -> str:
@@ -140,7 +159,7 @@ def _flatten(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 async def step_opened(tx: Tx, work_item_id: int, _: int) -> None:
-    """Timer: a wider step is in force, or somebody may be asked again. Wake the pool and set the next one."""
+    """Timer: a wider step is in force, somebody may be asked again, or the item is kept for nobody any more. Wake the pool and set the next one."""
     row = await tx.conn.fetchrow(sql.ITEM_DETAIL, work_item_id, None)
     if row is None or row["state"] not in (ItemState.QUEUED, ItemState.OFFERING):
         return
@@ -594,7 +613,9 @@ async def check_rules(conn: Connection, documents: Any) -> list[Finding]:
     """What somebody should look at. Raises Invalid with every fault, by the queues, skills and agents there are now."""
     queues = {row["key"]: row["offer_timeout_s"] for row in await conn.fetch(sql.QUEUES)}
     skills = frozenset(row["key"] for row in await conn.fetch(sql.SKILLS))
-    faults = [(fault.place, fault.message) for fault in check(documents, queues=frozenset(queues), skills=skills)]
+    agents = frozenset(row["email"] for row in await conn.fetch(sql.AGENT_ADDRESSES))
+    found = check(documents, queues=frozenset(queues), skills=skills, agents=agents)
+    faults = [(fault.place, fault.message) for fault in found]
     findings: list[Finding] = []
     if not faults:
         roster = [RosterAgent(frozenset(row["queues"]), row["skills"]) for row in await conn.fetch(sql.ROSTER)]

@@ -90,6 +90,7 @@ SAFETY: Final[dict[str, str]] = {
           AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = x.id AND o.created_at <= d.at + interval '1 second'
                           AND coalesce(o.ended_at, 'infinity') > d.at - interval '1 second')
           AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.work_item_id = x.id AND e.agent_id = a.id AND e.until > d.at)
+          AND NOT coalesce(x.sticky_agent_id <> a.id AND x.sticky_until > d.at, false)
           AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE (u.action, u.object_id) IN
                           (('work_item.prioritise', x.id::text), ('work_item.prioritise', y.id::text), ('queue.hold', x.queue)))
           AND {has_skills("x", "a", "d.at - interval '1 second'")} AND {has_skills("x", "a", "d.at")}""",
@@ -165,7 +166,7 @@ SETTLED: Final[dict[str, str]] = {
         JOIN agent_queues q ON q.agent_id = a.id AND q.queue_key = i.queue
         WHERE i.state = 'queued' AND a.is_active AND a.presence = 'available' AND a.used_units < a.total_units
           AND {has_skills("i", "a", "now() - interval '5 seconds'")} AND {has_skills("i", "a", "now()")}
-          AND i.entered_at < now() - interval '5 seconds'
+          AND i.entered_at < now() - interval '5 seconds' AND NOT coalesce(i.sticky_agent_id <> a.id AND i.sticky_until > now() - interval '5 seconds', false)
           AND NOT EXISTS (SELECT 1 FROM queues h WHERE h.key = i.queue AND h.held_since IS NOT NULL)
           AND greatest(a.idle_since, a.presence_since) < now() - interval '5 seconds'
           AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.ended_at > now() - interval '5 seconds'

@@ -80,12 +80,14 @@ async def fill(conn: Connection, rng: random.Random) -> None:
                 "INSERT INTO desk_connections (replica, sid, agent_id, lease_until) VALUES ('r', $1, $2, now() + interval '1 hour')",
                 f"s{ident}", ident,
             )  # fmt: skip
+    kept = rng.choice(((None,), (None, None, *range(900_000, 900_003))))
     for _ in range(rng.choice((0, 1, 5, 30))):
         waited_s = rng.randint(0, 50)
         item = await conn.fetchval(
-            f"""INSERT INTO work_items (ticket_id, queue, pool_id, state, tier, entered_at, virtual_start, steps, rule, ruleset_version)
-                VALUES (1, $1, $2, 'queued', $3, {clocks % 4}, {clocks % 5}, $6, 'r', 1) RETURNING id""",
+            f"""INSERT INTO work_items (ticket_id, queue, pool_id, state, tier, entered_at, virtual_start, steps, rule, ruleset_version, only_agent_id)
+                VALUES (1, $1, $2, 'queued', $3, {clocks % 4}, {clocks % 5}, $6, 'r', 1, $7) RETURNING id""",
             rng.choice(QUEUES), POOL, rng.choice((0, 0, 1)), waited_s, waited_s + rng.choice((0, 0, 30)), some_steps(rng, is_plain=len(picks) == 1),
+            rng.choice(kept),
         )  # fmt: skip
         for agent in rng.sample(range(900_000, 900_025), rng.choice((0, 0, 0, 2, 12))):
             await conn.execute(

@@ -565,3 +565,27 @@ def test_r21_r22_in_turn_nobody_is_asked_twice_before_everybody_else_and_who_ret
         if before:
             constant = set.intersection(*rounds[before[-1] : n + 1]) - {ident}
             assert constant <= set(asked[before[-1] + 1 : n])
+
+
+# --- items kept for one agent ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_for_one_agent_goes_to_nobody_else_and_holds_nobody_back() -> None:
+    kept, other = replace(an_item(1, waited_s=20), only=AgentId(2)), an_item(2, waited_s=10)
+    free = an_agent(1)
+    state = PoolState((kept, other), (free, an_agent(2, **busy("in_call"))))
+    assert [(p.item.id, p.agent_id) for p in decide(state, NOW).proposals] == [(2, 1)]
+    assert verdict_of(kept, kept.steps[0], free, NOW).verdict is Verdict.KEPT
+    assert verdict_of(kept, kept.steps[0], an_agent(3, queues=frozenset()), NOW).verdict is Verdict.NOT_IN_QUEUE
+
+
+def test_whom_it_is_kept_for_is_asked_alone_and_it_is_said_so() -> None:
+    kept = replace(an_item(1, steps=(Step(0.0, offers=3),)), only=AgentId(2))
+    [proposal] = decide(PoolState((kept,), (an_agent(1, idle_s=90), an_agent(2, idle_s=1), an_agent(3))), NOW).proposals
+    assert (proposal.agent_id, proposal.by) == (2, "sticky")
+
+
+def test_r05_kept_for_somebody_does_not_mean_that_less_is_required() -> None:
+    kept = replace(an_item(1, steps=(Step(0.0, (need("billing", 3),)),)), only=AgentId(2))
+    agents = (an_agent(1, skills={"billing": 5}), an_agent(2, skills={"billing": 2}))
+    assert decide(PoolState((kept,), agents), NOW).proposals == ()

@@ -393,3 +393,35 @@ def test_a_good_order_passes(step: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_an_order_that_cannot_be_meant_is_refused(step: dict[str, Any], at: str, message: str) -> None:
     assert of_first_step(**step) == [(at, message)]
+
+
+@pytest.mark.parametrize(
+    ("sticky", "faults"),
+    [
+        ({"agent": "last_agent", "wait_s": 30}, []),
+        ({"agent": "Ava@example.com", "wait_s": 3600, "if_away": True}, []),
+        ({"agent": "ticket_owner"}, [("wait_s", "must be a whole number of seconds from 1 to 3600")]),
+        ({"agent": "nobody@example.com", "wait_s": 1},
+         [("agent", "must be last_agent, ticket_owner or the address of an agent, not 'nobody@example.com'")]),
+        ({"agent": ["last_agent"], "wait_s": 0, "if_away": 1},
+         [("agent", "must be last_agent, ticket_owner or the address of an agent, not a list"),
+          ("wait_s", "must be a whole number of seconds from 1 to 3600"), ("if_away", "must be true or false")]),
+        ({"agent": "last_agent", "wait_s": 30, "until": 3}, [("until", "unknown key")]),
+    ],
+)  # fmt: skip
+def test_whom_an_item_may_be_kept_for(sticky: dict[str, Any], faults: list[tuple[str, str]]) -> None:
+    rules = [{"name": "only", "then": {"sticky": sticky}}]
+    found = check(rules, queues=QUEUES, skills=SKILLS, agents=frozenset({"ava@example.com"}))
+    assert [(place(f).removeprefix("rules.0.then.sticky."), f.message) for f in found] == faults
+    if not faults:
+        kept = compile_rules(1, rules).rules[0].then.sticky
+        assert kept is not None
+        assert (kept.agent, kept.wait_s, kept.if_away) == (
+            sticky["agent"],
+            sticky["wait_s"],
+            sticky.get("if_away", False),
+        )
+
+
+def test_sticky_is_a_mapping() -> None:
+    assert of_rule(then={"sticky": "last_agent"}) == [("then.sticky", "is a mapping with agent, wait_s, if_away")]

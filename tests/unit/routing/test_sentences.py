@@ -107,3 +107,14 @@ def test_every_field_and_operator_has_words() -> None:
                 assert "{" not in text
             said.add(op)
     assert said == ALL_OPERATORS
+
+
+def test_whom_it_is_kept_for() -> None:
+    assert words({"name": "all", "then": {"sticky": {"agent": "last_agent", "wait_s": 30}}}) == (
+        "Otherwise: the dialled queue, kept for the agent the customer last talked with for up to 30 s. At once: everybody in the queue.",
+        "其他情况：进入拨入的队列，为该客户上次通话的坐席保留最多30秒。立即：队列内的所有坐席。",
+    )
+    direct = {"agent": "ava@example.com", "wait_s": 60, "if_away": True}
+    assert words({"name": "all", "then": {"sticky": direct}})[0].startswith(
+        "Otherwise: the dialled queue, kept for ava@example.com for up to 60 s, even if away."
+    )

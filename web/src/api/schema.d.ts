@@ -1457,6 +1457,7 @@ export interface components {
             steps: {
                 [key: string]: unknown;
             }[];
+            sticky: components["schemas"]["Sticky"] | null;
             /** Tier */
             tier: number;
         };
@@ -1902,6 +1903,23 @@ export interface components {
         /** SessionOut */
         SessionOut: {
             user: components["schemas"]["Me"];
+        };
+        /**
+         * Sticky
+         * @description Keep the item for one agent for `wait_s` from its entry: while that agent is signed in and able, or always `if_away`.
+         *
+         *     `agent` is one of `Whom` or an address. It narrows what the step requires, never widens it, and costs no place in line.
+         */
+        Sticky: {
+            /** Agent */
+            agent: string;
+            /**
+             * If Away
+             * @default false
+             */
+            if_away?: boolean;
+            /** Wait S */
+            wait_s: number;
         };
         /** Ticket */
         Ticket: {

@@ -1,0 +1,170 @@
+"""Items kept for one agent: how long, while that agent does what, and at whose cost (nobody's)."""
+
+import pytest
+
+from core.errors import Invalid
+from routing import service
+from tests.builders import a_customer
+from tests.integration.routing.floor import Floor, Waiting
+
+CALLER = "+14155550177"
+OWNER = """
+- name: owner
+  then: {sticky: {agent: ticket_owner, wait_s: 30}}
+"""
+BEN = """
+- name: Ben's
+  when: {field: call.from, op: ends_with, value: "7"}
+  then: {sticky: {agent: ben@example.com, wait_s: 30, if_away: %s}}
+- name: everybody
+"""
+
+
+async def kept_for(floor: Floor, waiting: Waiting) -> int | None:
+    found: int | None = (await floor.item(waiting))["only_agent_id"]
+    return found
+
+
+async def talked(floor: Floor, name: str) -> None:
+    call = await floor.ring(from_=CALLER)
+    await floor.dispatch()
+    await floor.talk(call, name)
+    await floor.hang_up(call)
+    await floor.finish(call, name)
+
+
+@pytest.fixture
+async def bens(floor: Floor) -> Floor:
+    """Ben is in a call, Ava is free; who dials from a number that ends in 7 is kept for Ben."""
+    await floor.open(rules=BEN % "false")
+    await floor.arrive("ben")
+    call = await floor.ring()
+    await floor.dispatch()
+    await floor.talk(call, "ben")
+    await floor.arrive("ava")
+    return floor
+
+
+async def test_who_called_before_gets_the_same_agent(floor: Floor) -> None:
+    await floor.open(rules="- name: again\n  then: {sticky: {agent: last_agent, wait_s: 30}}\n")
+    async with floor.outbox.transaction() as tx:
+        await a_customer(tx, phone=CALLER)
+    await floor.arrive("ben")
+    await talked(floor, "ben")
+    await floor.arrive("ava", "ben")
+    again, other = await floor.ring(from_=CALLER), await floor.ring()
+    assert await floor.dispatch() == [("ben", again.item_id), ("ava", other.item_id)], "Ava has been idle for longer"
+    decision = await floor.row("SELECT chosen_by, verdicts FROM decisions WHERE work_item_id = $1", again.item_id)
+    assert decision["chosen_by"] == "sticky"
+    assert {v["agent_id"]: v["verdict"] for v in decision["verdicts"]}[floor.agent("ava").user_id] == "kept_for_another"
+
+
+async def test_the_owner_of_the_ticket_is_waited_for(floor: Floor) -> None:
+    await floor.open(rules=OWNER)
+    async with floor.outbox.transaction() as tx:
+        await a_customer(tx, phone=CALLER)
+    await floor.arrive("ben")
+    await talked(floor, "ben")
+    await floor.execute("UPDATE tickets SET assignee_id = $1", floor.agent("ava").user_id)
+    await floor.arrive("ava")
+    call = await floor.ring(from_=CALLER)
+    assert await floor.dispatch() == [("ava", call.item_id)]
+
+
+async def test_busy_is_waited_for_and_nobody_behind_is_held_back(bens: Floor) -> None:
+    await bens.arrive("chen")
+    kept, other = await bens.ring(from_=CALLER), await bens.ring()
+    assert await bens.dispatch() == [("ava", other.item_id)]
+    assert await kept_for(bens, kept) == bens.agent("ben").user_id
+    assert (await bens.item(kept))["state"] == "queued"
+
+
+async def test_the_wait_ends_at_its_time_and_costs_no_place(bens: Floor) -> None:
+    kept = await bens.ring(from_=CALLER, waited_s=10)
+    behind = await bens.ring(waited_s=5)
+    assert await bens.dispatch() == [("ava", behind.item_id)]
+    await bens.reject("ava")
+    await bens.execute("UPDATE work_items SET sticky_until = now() WHERE id = $1", kept.item_id)
+    await bens.execute("DELETE FROM exclusions")
+    assert await bens.dispatch() == [("ava", kept.item_id)]
+    item = await bens.item(kept)
+    assert item["virtual_start"] == item["entered_at"]
+
+
+async def test_who_goes_away_is_not_waited_for_and_who_comes_back_is(bens: Floor) -> None:
+    kept = await bens.ring(from_=CALLER)
+    assert await bens.dispatch() == []
+    await bens.disconnect("ben")
+    assert await bens.dispatch() == [("ava", kept.item_id)]
+    assert await kept_for(bens, kept) is None
+    await bens.present("ava", "break")
+    await bens.connect("ben")
+    await bens.present("ava", "available")
+    assert await bens.dispatch() == []
+    assert await kept_for(bens, kept) == bens.agent("ben").user_id
+
+
+NEEDS_BILLING = """
+- name: Ben's
+  when: {field: call.from, op: ends_with, value: "7"}
+  then: {sticky: {agent: ben@example.com, wait_s: 30, if_away: true}, steps: [{after_s: 0, require: [{skill: billing, level: 2}]}]}
+- name: everybody
+"""
+
+
+async def test_who_declined_is_not_waited_for(floor: Floor) -> None:
+    await floor.open(rules=NEEDS_BILLING)
+    await floor.arrive("ben", "ava")
+    kept = await floor.ring(from_=CALLER)
+    assert await floor.dispatch() == [("ben", kept.item_id)]
+    await floor.reject("ben")
+    assert await floor.dispatch() == [("ava", kept.item_id)]
+
+
+async def test_r05_who_lacks_what_is_required_is_not_waited_for(floor: Floor) -> None:
+    await floor.open(rules=NEEDS_BILLING)
+    await floor.arrive("ben", "ava")
+    await floor.execute("UPDATE agents SET skills = '{}' WHERE id = $1", floor.agent("ben").user_id)
+    kept = await floor.ring(from_=CALLER)
+    assert await floor.dispatch() == [("ava", kept.item_id)]
+
+
+async def test_direct_waits_even_for_who_is_away_but_never_past_capacity(floor: Floor) -> None:
+    await floor.open(rules=BEN % "true")
+    await floor.arrive("ava")
+    kept = await floor.ring(from_=CALLER)
+    assert await floor.dispatch() == []
+    await floor.arrive("ben")
+    assert await floor.dispatch() == [("ben", kept.item_id)]
+    await floor.talk(kept, "ben")
+    second = await floor.ring(from_=CALLER)
+    assert await floor.dispatch() == []
+    assert await kept_for(floor, second) == floor.agent("ben").user_id
+
+
+async def test_r24_the_timer_wakes_when_the_wait_is_over(bens: Floor) -> None:
+    kept = await bens.ring(from_=CALLER)
+    due = await bens.timer_due_in(service.STEP_TIMER, kept.item_id)
+    assert due is not None
+    assert 28 < due <= 30
+    assert await bens.dispatch() == []
+    await bens.execute("UPDATE work_items SET sticky_until = now() WHERE id = $1", kept.item_id)
+    assert await bens.run_timer(service.STEP_TIMER, kept.item_id)
+    assert len(await bens.events("work.queued")) == 3
+    assert await bens.dispatch() == [("ava", kept.item_id)]
+
+
+async def test_an_agent_who_is_gone_is_nobody_to_wait_for(floor: Floor) -> None:
+    await floor.open(rules=BEN % "true")
+    await floor.transact(
+        lambda tx: tx.conn.execute("UPDATE agents SET is_active = false WHERE id = $1", floor.agent("ben").user_id)
+    )
+    await floor.arrive("ava")
+    kept = await floor.ring(from_=CALLER)
+    assert await floor.dispatch() == [("ava", kept.item_id)]
+    with pytest.raises(Invalid, match="address of an agent"):
+        await floor.transact(
+            lambda tx: service.check_rules(
+                tx.conn, [{"name": "x", "then": {"sticky": {"agent": "ben@example.com", "wait_s": 3}}}]
+            )
+        )
