@@ -22,16 +22,19 @@ from ticketing import service as ticketing
 
 QUEUES: Final = """
 SELECT key, name, position, within_s, round(target::numeric, 4)::float8 AS target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s,
-       pick, zone, pool_id FROM queues WHERE is_active
+       pick, zone, pool_id, max_waiting, max_wait_s, if_nobody, overflow_to FROM queues WHERE is_active
 """
 UPSERT_QUEUE: Final = """
-INSERT INTO queues (key, name, position, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, pick, zone, pool_id, is_active)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, true)
+INSERT INTO queues (key, name, position, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, pick, zone, pool_id,
+                    max_waiting, max_wait_s, if_nobody, is_active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, true)
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.position, within_s = excluded.within_s,
     target = excluded.target, short_abandon_s = excluded.short_abandon_s, offer_timeout_s = excluded.offer_timeout_s,
     wrap_mode = excluded.wrap_mode, wrap_s = excluded.wrap_s, pick = excluded.pick, zone = excluded.zone,
-    pool_id = excluded.pool_id, is_active = true
+    pool_id = excluded.pool_id, max_waiting = excluded.max_waiting, max_wait_s = excluded.max_wait_s,
+    if_nobody = excluded.if_nobody, is_active = true
 """
+SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND overflow_to IS DISTINCT FROM $2"
 AGENTS: Final = """
 SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units,
        ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
@@ -109,6 +112,8 @@ def _queues(org: OrgFile) -> dict[str, dict[str, Any]]:
             "target": round(q.service_level.target, 4), "short_abandon_s": q.short_abandon_s,
             "offer_timeout_s": q.offer_timeout_s, "wrap_mode": q.wrap_up.mode, "wrap_s": q.wrap_up.seconds, "pick": q.pick,
             "zone": q.time_zone or org.organisation.time_zone, "pool_id": pools[q.key],
+            "max_waiting": q.overflow.max_waiting, "max_wait_s": q.overflow.max_wait_s, "if_nobody": q.overflow.if_nobody,
+            "overflow_to": q.overflow.to,
         }
         for position, q in enumerate(org.queues)
     }  # fmt: skip
@@ -227,12 +232,14 @@ async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str
         raise Conflict(
             f"Calls are still in the queue(s) {', '.join(row['queue'] for row in busy)}; try again when they are empty."
         )
-    await tx.conn.execute("UPDATE queues SET is_active = false WHERE key = ANY($1)", gone)
+    await tx.conn.execute("UPDATE queues SET is_active = false, overflow_to = NULL WHERE key = ANY($1)", gone)
     for key, q in queues.items():
         await tx.conn.execute(
             UPSERT_QUEUE, key, q["name"], q["position"], q["within_s"], q["target"], q["short_abandon_s"], q["offer_timeout_s"],
-            q["wrap_mode"], q["wrap_s"], q["pick"], q["zone"], q["pool_id"],
+            q["wrap_mode"], q["wrap_s"], q["pick"], q["zone"], q["pool_id"], q["max_waiting"], q["max_wait_s"], q["if_nobody"],
         )  # fmt: skip
+    for key, q in queues.items():  # all of them are there by now
+        await tx.conn.execute(SET_OVERFLOW, key, q["overflow_to"])
 
 
 async def _write_agents(

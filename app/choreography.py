@@ -21,6 +21,7 @@ from core.events import (
     QueueHoldChanged,
     TicketBound,
     TicketChanged,
+    WorkDeflected,
     WorkQueued,
     WrapUpEnded,
     WrapUpStarted,
@@ -41,6 +42,7 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         inline("routing.enqueue", TicketBound, routing.enqueue),
         inline("routing.follow_call", CallAttached, routing.on_call_attached),
         wake("routing.dispatch", WorkQueued),
+        inline("cti.deflect", WorkDeflected, cti.on_work_deflected),
         # an offer is made, answered, lost
         inline("realtime.log", OfferCreated, desk_log.on_offer_created),
         effect("realtime.push_offer", OfferCreated, push.to_agent),

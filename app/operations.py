@@ -68,13 +68,14 @@ async def _measure_database(r: Resources) -> bool:
     for row in queues:
         metrics.waiting.labels(row["key"]).set(row["waiting"])
         metrics.longest_wait.labels(row["key"]).set(row["longest_wait_s"])
+        metrics.deserted.labels(row["key"]).set(row["is_deserted"])
     for row in pools:
         metrics.agents_free.labels(row["pool_id"]).set(row["free"])
     return True
 
 
 def _forget_labels() -> None:
-    for by_label in (metrics.waiting, metrics.longest_wait, metrics.agents_free):
+    for by_label in (metrics.waiting, metrics.longest_wait, metrics.deserted, metrics.agents_free):
         by_label.clear()
 
 

@@ -77,6 +77,15 @@ class WrapUpIn(Part):
     seconds: int = Field(default=30, ge=0, le=3600)
 
 
+class OverflowIn(Part):
+    """When the queue lets go of a caller, and where to. Without `to` the caller hears that we call back, and the ticket stays open."""
+
+    max_waiting: int | None = Field(default=None, ge=1, le=100_000)
+    max_wait_s: int | None = Field(default=None, ge=5, le=86_400)
+    if_nobody: Literal["wait", "overflow", "alert"] = "wait"
+    to: Slug | None = None
+
+
 class QueueIn(Part):
     key: Slug
     name: Text
@@ -85,6 +94,7 @@ class QueueIn(Part):
     offer_timeout_s: int = Field(default=20, ge=5, le=600)
     wrap_up: WrapUpIn = WrapUpIn()
     pick: Pick = "longest_idle"
+    overflow: OverflowIn = OverflowIn()
     time_zone: Zone | None = None
 
 
@@ -109,7 +119,7 @@ class AgentIn(Part):
 
 class VoiceIn(Part):
     language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
-    texts: dict[Literal["greeting", "wait", "next", "nobody", "emergency", "sorry", "goodbye"], str] = {}
+    texts: dict[Literal["greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye"], str] = {}
 
 
 class NumberIn(Part):
@@ -315,6 +325,10 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         for index, key in enumerate(keys):
             if key in keys[:index]:
                 fault(f"{key!r} is there twice", section, index, field)
+    overflows = {q.key: q.overflow.to for q in org.queues}
+    for index, queue_in in enumerate(org.queues):
+        if message := _bad_overflow(queue_in, overflows):
+            fault(message, "queues", index, "overflow", "to")
     for index, agent in enumerate(org.agents):
         for n, queue in enumerate(agent.queues):
             if queue not in queues:
@@ -339,6 +353,26 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     rule_faults = check(org.rules, queues=queues, skills=skills, agents=frozenset(a.email.lower() for a in org.agents))
     faults += [_fault(document, f.place, f.message) for f in rule_faults]
     return faults
+
+
+def _bad_overflow(queue: QueueIn, overflows: dict[str, str | None]) -> str | None:
+    """No caller may be sent round in a circle."""
+    target = queue.overflow.to
+    if target is None:
+        return None
+    if target not in overflows:
+        return f"there is no queue {target!r}"
+    if (
+        queue.overflow.max_waiting is None
+        and queue.overflow.max_wait_s is None
+        and queue.overflow.if_nobody != "overflow"
+    ):
+        return "is never used: say max_waiting, max_wait_s or if_nobody: overflow"
+    way = [queue.key]
+    while target is not None and target not in way:
+        way.append(target)
+        target = overflows.get(target)
+    return f"goes round in a circle: {' → '.join([*way, target])}" if target == queue.key else None
 
 
 def pools_of(org: OrgFile) -> dict[str, str]:

@@ -22,7 +22,7 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,80}$")]
 
 REASONS: Final = (
     "agent_left", "caller_left", "connect_failed", "connection_lost", "missed_offer", "no_answer", "rejected", "taken",
-    "answered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "failed", "",
+    "answered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "deflected", "failed", "",
 )  # fmt: skip
 
 
@@ -183,6 +183,16 @@ class WorkWithdrawn(Event):
     queue: Key
     reason: Reason
     call_id: CallId | None = None
+
+
+class WorkDeflected(Event):
+    """A queue lets go of a caller (full, too long, nobody there) and there is no other queue: the ticket is what is left."""
+
+    name = "work.deflected"
+    work_item_id: WorkItemId
+    queue: Key
+    reason: Key
+    call_id: CallId
 
 
 class OfferCreated(Event):

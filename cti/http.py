@@ -19,7 +19,9 @@ from cti import queries as sql
 from cti import service
 from cti import twilio_voice as twiml
 from cti.lines import Lines
+from cti.model import Outcome
 from cti.signature import TwilioAccount
+from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, verified
 from infra.crashpoints import crashpoint
 from infra.http import REQUEST_ID, HttpProblem
@@ -168,23 +170,27 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     t = request.config_dict[TELEPHONY]
     hook = await verified(request, accounts=t.accounts, public_url=t.base)
     line = t.lines.of(hook.get("To"))
-    state: WaitState | None = None
+    document = twiml.wait(line, None)
     try:
-        state = await _in_time(t, _wait_state(t, hook.call_sid))
+        document = await _in_time(t, _round(t, line, hook.call_sid))
     except AWAY:
         log.warning("wait document without position")
     except Exception:
         log.exception("wait document without position")
     metrics.webhooks.labels(hook.endpoint, "ok").inc()
-    if state is None:
-        return xml(twiml.wait(line, None))
-    return xml(twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in))
+    return xml(document)
 
 
-async def _wait_state(t: Telephony, sid: str) -> WaitState | None:
+async def _round(t: Telephony, line: Line, sid: str) -> str:
+    """What the caller hears now; who is let go leaves the parking queue."""
     async with t.outbox.database.acquire() as conn:
         row = await conn.fetchrow(sql.CALL_BY_SID, sid)
-        return None if row is None else await t.wait_state(conn, CallId(row["id"]))
+        if row is not None and row["outcome"] == Outcome.DEFLECTED:
+            return twiml.leave()
+        state = None if row is None else await t.wait_state(conn, CallId(row["id"]))
+    if state is None:
+        return twiml.wait(line, None)
+    return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in)
 
 
 def webhooks() -> web.Application:

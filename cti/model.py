@@ -38,6 +38,7 @@ class Outcome(StrEnum):
     ABANDONED_IVR = "abandoned_ivr"
     ABANDONED_QUEUE = "abandoned_queue"
     ABANDONED_RINGING = "abandoned_ringing"
+    DEFLECTED = "deflected"
     FAILED = "failed"
 
 
@@ -131,12 +132,28 @@ class CallerGone:
 
 
 @dataclass(frozen=True, slots=True)
+class Deflected:
+    """The queue lets go of a waiting caller, who is told that we call back. As far as we go, the call is over."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class WrapUpDone:
     at: datetime
 
 
 CallEvent = (
-    Queued | Connecting | ConnectFailed | CallerJoined | AgentJoined | AgentLeft | AgentLost | CallerGone | WrapUpDone
+    Queued
+    | Connecting
+    | ConnectFailed
+    | CallerJoined
+    | AgentJoined
+    | AgentLeft
+    | AgentLost
+    | CallerGone
+    | Deflected
+    | WrapUpDone
 )
 
 
@@ -163,6 +180,10 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return call, None
         case CallerGone():
             return _gone(call, event)
+        case Deflected() if call.state is CallState.QUEUED:
+            at = max(event.at, call.queued_at or call.created_at)
+            moved = _next(call, state=CallState.CLOSED, outcome=Outcome.DEFLECTED, ended_at=at, ended_by="system")
+            return moved, Happened.ENDED
         case Queued() if call.state in (CallState.RECEIVED, CallState.IVR):
             return _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at), Happened.QUEUED
         case Connecting() if call.state is CallState.QUEUED:

@@ -20,6 +20,7 @@ from core.events import (
     CallRequeued,
     OfferAccepted,
     ProviderCommandIntended,
+    WorkDeflected,
     WrapUpEnded,
 )
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
@@ -38,6 +39,7 @@ from cti.model import (
     CallState,
     ConnectFailed,
     Connecting,
+    Deflected,
     Happened,
     Outcome,
     Queued,
@@ -89,7 +91,7 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
     place in line; who was in a conversation goes back into it."""
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
     if call is None or call.is_over:
-        answer = twiml.goodbye(line)
+        answer = twiml.goodbye(line) if call is None or call.outcome is not Outcome.DEFLECTED else twiml.deflected(line)
     elif call.is_talking and call.ended_by is not None:
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
@@ -136,9 +138,11 @@ async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         else:
             await customer_gone(tx, sid=hook.call_sid, at=tx.now, failed=True, by="system")
             answer = twiml.goodbye(line)
-    elif result == "leave":  # nobody asked for it, so nobody else has a document for this caller
+    elif result == "leave":
         call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
-        if call is not None and call.state is CallState.QUEUED:
+        if call is not None and call.outcome is Outcome.DEFLECTED:
+            answer = twiml.deflected(line)
+        elif call is not None and call.state is CallState.QUEUED:  # nobody asked for it: there is no other document
             answer = twiml.enqueue(line, base, greet=False)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
@@ -311,6 +315,13 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
         raise CallerLeft
     await apply(tx, call, Connecting(event.agent_id, event.offer_id))
     await intend(tx, call, f"offer_{event.offer_id}", "connect")
+
+
+async def on_work_deflected(tx: Tx, event: WorkDeflected) -> None:
+    """Inline: the queue lets go of the caller, who hears so with the next round of waiting."""
+    call = await sql.lock_call(tx.conn, call_id=event.call_id)
+    if call is not None:
+        await apply(tx, call, Deflected(tx.now))
 
 
 async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:

@@ -36,6 +36,11 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Es tut uns leid, etwas ist schiefgegangen. Wir verbinden Sie erneut.",
         "zh-CN": "很抱歉，出现了问题，正在为您重新接通。",
     },
+    "deflected": {
+        "en": "We cannot take your call right now. We have noted it and will call you back. Goodbye.",
+        "de": "Wir können Ihren Anruf gerade nicht annehmen. Wir haben ihn notiert und rufen Sie zurück. Auf Wiederhören.",
+        "zh-CN": "目前无法接听您的来电，我们已做记录，稍后会给您回电。再见。",
+    },
     "goodbye": {
         "en": "We could not connect you. Please call again later.",
         "de": "Wir konnten Sie nicht verbinden. Bitte rufen Sie später wieder an.",

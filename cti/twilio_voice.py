@@ -116,6 +116,20 @@ def goodbye(line: Line) -> str:
     return str(response)
 
 
+def leave() -> str:
+    """In place of a round of waiting: out of the parking queue, to `/twilio/queue/done`."""
+    response = VoiceResponse()
+    response.leave()
+    return str(response)
+
+
+def deflected(line: Line) -> str:
+    response = VoiceResponse()
+    _say(response, line, "deflected")
+    response.hangup()
+    return str(response)
+
+
 def emergency(line: Line, base: str, retry: int) -> str:
     """Needs nothing but memory. The caller is the retry: after the pause Twilio asks /twilio/voice again."""
     response = VoiceResponse()

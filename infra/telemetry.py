@@ -46,11 +46,18 @@ class Metrics:
         # queues and offers
         self.waiting = _gauge("ringdesk_queue_waiting", "Callers waiting, counted up to 10,000", ["queue"])
         self.longest_wait = _gauge("ringdesk_queue_longest_wait_seconds", "How long the first one waits", ["queue"])
+        self.deserted = _gauge(
+            "ringdesk_queue_deserted",
+            "1 where callers wait, nobody is signed in and the queue calls that an alert",
+            ["queue"],
+        )
         self.agents_free = _gauge(
             "ringdesk_pool_agents_free", "Agents who are available and have room, counted up to 1,000", ["pool"]
         )
         self.offers_made = _counter("ringdesk_offers_made", "Offers made by this process")
         self.offers = _counter("ringdesk_offers", "Offers by how they ended", ["outcome"])
+        self.overflows = _counter("ringdesk_overflows", "Callers whom a queue let go of", ["queue", "reason"])
+        self.deflected = _counter("ringdesk_deflected", "Callers who were told that we call back", ["queue"])
         self.decisions_seconds = _histogram("ringdesk_dispatch_pass_seconds", "One dispatcher pass")
         # pops and desks
         self.pop_sent = _histogram("ringdesk_pop_sent_seconds", "Assignment to the pop handed to the sockets")

@@ -16,8 +16,8 @@ from core.ids import WorkItemId
 from core.principal import Principal, actor_of
 from infra.outbox import Tx, publish
 from routing import queries as sql
+from routing.line import tell_queued
 from routing.model import ItemState
-from routing.service import tell_queued
 
 UNDO_WITHIN_S: Final = 10
 PRIORITISE: Final = "work_item.prioritise"

@@ -34,6 +34,7 @@ from routing import service
 from routing.decide import reasons
 from routing.explain import MORE
 from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, AgentVerdict, AgentView, Proposal
+from routing.overflow import overflow_due
 from routing.reading import Reading, read_and_decide
 
 log = structlog.get_logger()
@@ -134,7 +135,7 @@ class Dispatcher:
     # --- the sweep -------------------------------------------------------------------------------------------------------
 
     async def _sweep_once(self) -> None:
-        for job in (self._end_overdue, self._find_lost_agents):
+        for job in (self._end_overdue, self._find_lost_agents, self._let_go):
             try:
                 async with asyncio.timeout(SWEEP_TIMEOUT_S):
                     await job()
@@ -159,6 +160,13 @@ class Dispatcher:
             await conn.execute(sql.DROP_DEAD_CONNECTIONS)
         for row in rows:
             await self._mend(_agent_is_lost, row["id"], row["version"])
+
+    async def _let_go(self) -> None:
+        """Callers whom their queue sends elsewhere."""
+        async with self._outbox.database.acquire() as conn:
+            rows = await conn.fetch(sql.OVERFLOWS_DUE)
+        for row in rows:
+            await self._mend(overflow_due, row["id"], row["version"])
 
     async def _mend(self, use_case: Callable[[Tx, int, int], Awaitable[None]], object_id: int, version: int) -> None:
         """One object that cannot be mended keeps no other from it."""

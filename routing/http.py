@@ -296,6 +296,11 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             sentences.insert(0, explain.held(row["queue_name"], row["held_by"]))
     elif decisions:
         sentences = [explain.decision_sentence(dict(decisions[-1]))]
+    overflows = [
+        explain.overflowed(s["name"], s["reason"], s["waited_s"], s["next_name"])
+        for s in await conn.fetch(sql.OVERFLOWS_OF_ITEM, item.id)
+        if s["reason"] is not None
+    ]
     waited = ((row["connected_at"] or row["ended_at"] or now) - item.entered_at).total_seconds()
     return Explanation(
         work_item=ItemOut(
@@ -310,7 +315,7 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             entered_at=item.entered_at,
             waited_s=round(waited, 1),
         ),
-        sentences=sentences,
+        sentences=overflows + sentences,
         decisions=[_decision(d, names) for d in decisions]
         + ([_now(item, current, now, is_held=row["held_since"] is not None)] if is_waiting else []),
     )

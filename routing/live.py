@@ -28,6 +28,7 @@ async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> lis
             key=row["key"],
             name=row["name"],
             held_since=row["held_since"],
+            is_deserted=row["if_nobody"] == "alert" and row["waiting"] > 0 and row["signed_in"] == 0,
             waiting=row["waiting"],
             longest_wait_s=None
             if row["first_entered"] is None

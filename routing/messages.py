@@ -32,6 +32,8 @@ class QueueStats(BaseModel):
     name: Text
     held_since: datetime | None
     """A supervisor holds it: nobody is asked."""
+    is_deserted: bool
+    """Somebody waits, nobody who serves the queue is signed in, and the queue says that this is an alert."""
     waiting: int
     longest_wait_s: float | None
     agents_signed_in: int

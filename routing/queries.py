@@ -104,8 +104,9 @@ QUEUE_SETTINGS: Final = """
 SELECT key, pool_id, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, zone FROM queues WHERE key = $1
 """
 # Held until the item is in: a queue that `apply` takes away meanwhile is not found, or waits for this transaction.
-LOCK_QUEUE: Final = "SELECT key FROM queues WHERE key = $1 AND is_active FOR KEY SHARE"
-FIRST_QUEUE: Final = "SELECT key FROM queues WHERE is_active ORDER BY position, key LIMIT 1 FOR KEY SHARE"
+LOCKED_QUEUE: Final = "key, max_waiting, max_wait_s, if_nobody, overflow_to"
+LOCK_QUEUE: Final = f"SELECT {LOCKED_QUEUE} FROM queues WHERE key = $1 AND is_active FOR KEY SHARE"
+FIRST_QUEUE: Final = f"SELECT {LOCKED_QUEUE} FROM queues WHERE is_active ORDER BY position, key LIMIT 1 FOR KEY SHARE"
 QUEUES: Final = """
 SELECT key, name, within_s, target, offer_timeout_s, wrap_mode, wrap_s, pool_id FROM queues WHERE is_active ORDER BY position, key
 """
@@ -140,6 +141,23 @@ ON CONFLICT (work_item_id) WHERE left_at IS NULL DO NOTHING
 END_STINT: Final = """
 UPDATE stints SET outcome = $2, left_at = greatest($3, entered_at), connected_at = CASE WHEN $2 = 'answered' THEN greatest($3, entered_at) END
 WHERE work_item_id = $1 AND left_at IS NULL
+"""
+
+END_STINT_BY_OVERFLOW: Final = """
+UPDATE stints SET outcome = 'overflowed', left_at = greatest($2, entered_at), overflow_reason = $3 WHERE work_item_id = $1 AND left_at IS NULL
+"""
+MOVE_ITEM: Final = """
+UPDATE work_items i SET queue = q.key, pool_id = q.pool_id, version = version + 1 FROM queues q WHERE q.key = $2 AND i.id = $1
+"""
+# Who enters a queue with a cap goes in alone, so that the count is true.
+LOCK_ENTRANCE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('entrance:' || $1, 0))"
+IS_FULL: Final = """
+SELECT count(*) >= $3 FROM (
+    SELECT 1 FROM work_items WHERE queue = $1 AND state IN ('queued', 'offering') AND id <> $2 LIMIT $3
+) waiting
+"""
+ITEM_FOR_OVERFLOW: Final = """
+SELECT i.queue, i.call_id, i.ticket_id, s.entered_at FROM work_items i JOIN stints s ON s.work_item_id = i.id AND s.left_at IS NULL WHERE i.id = $1
 """
 
 LINE_KEY: Final = "tier DESC, virtual_start, entered_at, id"
@@ -433,17 +451,41 @@ OVERDUE_WRAP_UPS: Final = """
 SELECT id, version FROM offers WHERE state = 'wrapping' AND wrap_ends_at < clock_timestamp() - interval '1 second' LIMIT 100
 """
 
+# Signed in, whatever they do just now; who loads the page again or has lost the network for a moment is still there.
+IS_THERE: Final = (
+    f"a.is_active AND (a.presence IN ('available', 'break') AND {IS_CONNECTED} OR a.presence = 'reconnecting')"
+)
+
+
+def _is_attended(queue: str) -> str:
+    """Looked up for each queue, not hashed for all, like IS_CONNECTED."""
+    return f"""coalesce((SELECT true FROM agent_queues m JOIN agents a ON a.id = m.agent_id
+             WHERE m.queue_key = {queue} AND {IS_THERE} LIMIT 1), false)"""
+
+
+IS_ATTENDED: Final = f"SELECT {_is_attended('$1')}"
+# Whom a queue may let go of, for the sweep: asked of each item again under lock.
+OVERFLOWS_DUE: Final = f"""
+SELECT i.id, i.version FROM queues q
+CROSS JOIN LATERAL (SELECT q.if_nobody = 'overflow' AND NOT {_is_attended("q.key")} AS deserted) d
+CROSS JOIN LATERAL (
+    SELECT i.id, i.version FROM work_items i JOIN stints s ON s.work_item_id = i.id AND s.left_at IS NULL
+    WHERE i.queue = q.key AND i.state = 'queued' AND (d.deserted OR s.entered_at <= now() - make_interval(secs => q.max_wait_s))
+    LIMIT 100
+) i
+WHERE q.is_active AND (q.if_nobody = 'overflow' OR q.max_wait_s IS NOT NULL)
+"""
+
 WAIT_STATE: Final = f"""
 SELECT (SELECT count(*) FROM work_items o
         WHERE o.queue = i.queue AND o.state IN ('queued', 'offering')
           AND (o.tier, i.virtual_start, i.entered_at, i.id) > (i.tier, o.virtual_start, o.entered_at, o.id)) + 1 AS position,
-       EXISTS (SELECT 1 FROM agent_queues q JOIN agents a ON a.id = q.agent_id
-               WHERE q.queue_key = i.queue AND a.is_active AND a.presence IN ('available', 'break') AND {IS_CONNECTED}) AS somebody
+       {_is_attended("i.queue")} AS somebody
 FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 """
 
 BOARD: Final = f"""
-SELECT q.key, q.name, q.within_s, q.target, q.held_since, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
+SELECT q.key, q.name, q.within_s, q.target, q.held_since, q.if_nobody, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
        s.answered, s.abandoned, s.within, s.decided
 FROM queues q
 CROSS JOIN LATERAL (
@@ -472,8 +514,9 @@ WHERE q.is_active AND ($1::bigint IS NULL OR EXISTS (SELECT 1 FROM agent_queues 
 ORDER BY q.position, q.key
 """
 # For those who run it. Counts end somewhere, so that a scrape stays cheap however long the lines are.
-QUEUE_FIGURES: Final = """
-SELECT q.key, w.waiting, coalesce(extract(epoch FROM clock_timestamp() - w.first_entered), 0)::float8 AS longest_wait_s
+QUEUE_FIGURES: Final = f"""
+SELECT q.key, w.waiting, coalesce(extract(epoch FROM clock_timestamp() - w.first_entered), 0)::float8 AS longest_wait_s,
+       q.if_nobody = 'alert' AND w.waiting > 0 AND NOT {_is_attended("q.key")} AS is_deserted
 FROM queues q
 CROSS JOIN LATERAL (
     SELECT count(*) AS waiting, min(i.entered_at) AS first_entered
@@ -513,6 +556,11 @@ SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, d.chosen_by, 
        o.state AS offer_state, o.reason AS offer_reason
 FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
 WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
+"""
+OVERFLOWS_OF_ITEM: Final = """
+SELECT q.name, s.overflow_reason AS reason, extract(epoch FROM s.left_at - s.entered_at)::float8 AS waited_s,
+       lead(q.name) OVER (ORDER BY s.id) AS next_name
+FROM stints s JOIN queues q ON q.key = s.queue WHERE s.work_item_id = $1 ORDER BY s.id LIMIT 100
 """
 NAMES_OF_AGENTS: Final = "SELECT id, name FROM agents WHERE id = ANY($1)"
 

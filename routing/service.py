@@ -26,7 +26,6 @@ from core.events import (
     OfferEnded,
     RulesetPublished,
     TicketBound,
-    WorkQueued,
     WorkWithdrawn,
     WrapUpEnded,
     WrapUpStarted,
@@ -40,7 +39,9 @@ from infra.outbox import Tx, publish
 from infra.postgres import Connection
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
+from routing import overflow
 from routing import queries as sql
+from routing.line import tell_queued
 from routing.lint import Finding, RosterAgent, lint
 from routing.model import (
     BUSY_COOLDOWN_S,
@@ -111,23 +112,23 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     sticky_agent = None if sticky is None else await _whom(tx, sticky, event)
     kept = {name: value for name, value in facts.items() if value is not None}  # for the dry run of other rules
     row = await tx.conn.fetchrow(
-        sql.ADD_ITEM, event.call_id, event.ticket_id, queue, rule.then.tier, rule.then.boost_s, event.entered_at, steps,
+        sql.ADD_ITEM, event.call_id, event.ticket_id, queue["key"], rule.then.tier, rule.then.boost_s, event.entered_at, steps,
         rule.name, rules.version, kept, sticky_agent, sticky and sticky.wait_s, sticky and sticky.if_away,
     )  # fmt: skip
     if row is None:
         return  # this call has its work item already
-    if event.is_new and queue != event.queue:
-        await tickets.set_queue(tx, event.ticket_id, queue, actor=SYSTEM)
-    await publish(
-        tx,
-        WorkQueued(
-            work_item_id=WorkItemId(row["id"]),
-            version=row["version"],
-            pool=row["pool_id"],
-            queue=row["queue"],
-            call_id=event.call_id,
-        ),
-    )
+    if event.is_new and queue["key"] != event.queue:
+        await tickets.set_queue(tx, event.ticket_id, queue["key"], actor=SYSTEM)
+    pool, key, version = row["pool_id"], row["queue"], row["version"]
+    if overflow.may_overflow(queue):
+        item = overflow.Waiting(WorkItemId(row["id"]), event.call_id, event.ticket_id, 0.0, takes_ticket=event.is_new)
+        if (waits_in := await overflow.settle(tx, item, queue)) is None:
+            return
+        if waits_in != key:
+            moved = await tx.conn.fetchrow(sql.LOCK_ITEM, row["id"])
+            assert moved is not None
+            pool, key, version = moved["pool_id"], moved["queue"], moved["version"]
+    await tell_queued(tx, WorkItemId(row["id"]), version, pool, key, event.call_id)
 
 
 async def _whom(tx: Tx, sticky: Sticky, event: TicketBound) -> int | None:
@@ -143,12 +144,12 @@ async def _whom(tx: Tx, sticky: Sticky, event: TicketBound) -> int | None:
     return found
 
 
-async def _lock_queue(tx: Tx, *wanted: str | None) -> str:
+async def _lock_queue(tx: Tx, *wanted: str | None) -> Any:
     """The first of these that exists, else the first queue there is: rules may outlive a queue, a caller is never turned away."""
     for key in wanted:
-        if key and await tx.conn.fetchval(sql.LOCK_QUEUE, key) is not None:
-            return key
-    first: str | None = await tx.conn.fetchval(sql.FIRST_QUEUE)
+        if key and (found := await tx.conn.fetchrow(sql.LOCK_QUEUE, key)) is not None:
+            return found
+    first = await tx.conn.fetchrow(sql.FIRST_QUEUE)
     if first is None:
         raise Conflict("There is no queue; apply an org.yaml first.")
     return first
@@ -166,12 +167,6 @@ async def step_opened(tx: Tx, work_item_id: int, _: int) -> None:
     await tx.conn.execute(sql.SET_NEXT_LOOK, work_item_id, tx.now)
     if row["state"] == ItemState.QUEUED:
         await tell_queued(tx, WorkItemId(row["id"]), 0, row["pool_id"], row["queue"], row["call_id"])
-
-
-async def tell_queued(tx: Tx, item_id: WorkItemId, version: int, pool: str, queue: str, call_id: int | None) -> None:
-    """The item waits (again, or elsewhere in the line): its pool looks."""
-    call = None if call_id is None else CallId(call_id)
-    await publish(tx, WorkQueued(work_item_id=item_id, version=version, pool=pool, queue=queue, call_id=call))
 
 
 # --- answers to an offer ------------------------------------------------------------------------------------------------
@@ -411,7 +406,10 @@ async def on_call_ended(tx: Tx, event: CallEnded) -> None:
     else:
         outcome = "failed" if event.outcome == "failed" else "abandoned"
         await tx.conn.execute(sql.END_STINT, item["id"], outcome, event.at)
-        state, reason = ItemState.ABANDONED, event.outcome
+        state = (
+            ItemState.DIVERTED if event.outcome == "deflected" else ItemState.ABANDONED
+        )  # then the stint has its end already
+        reason = event.outcome
     version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], state, reason, tx.now)
     for offer in talking:
         await _complete_if_no_wrap_up(tx, offer)

@@ -91,6 +91,7 @@ SAFETY: Final[dict[str, str]] = {
                           AND coalesce(o.ended_at, 'infinity') > d.at - interval '1 second')
           AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.work_item_id = x.id AND e.agent_id = a.id AND e.until > d.at)
           AND NOT coalesce(x.sticky_agent_id <> a.id AND x.sticky_until > d.at, false)
+          AND NOT EXISTS (SELECT 1 FROM stints s WHERE s.work_item_id IN (x.id, y.id) AND s.outcome = 'overflowed')
           AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE (u.action, u.object_id) IN
                           (('work_item.prioritise', x.id::text), ('work_item.prioritise', y.id::text), ('queue.hold', x.queue)))
           AND {has_skills("x", "a", "d.at - interval '1 second'")} AND {has_skills("x", "a", "d.at")}""",
@@ -128,10 +129,15 @@ SAFETY: Final[dict[str, str]] = {
     "a waiting item has an open stint, an ended one has none": """
         SELECT i.id FROM work_items i WHERE (i.state IN ('queued', 'offering')) AND NOT EXISTS
             (SELECT 1 FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL)
-          OR i.state IN ('done', 'abandoned', 'wrapping') AND EXISTS
+          OR i.state IN ('done', 'abandoned', 'diverted', 'wrapping') AND EXISTS
             (SELECT 1 FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL)""",
     "an answered stint has its connect time inside": """
         SELECT id FROM stints WHERE outcome = 'answered' AND (connected_at IS NULL OR connected_at <> left_at)""",
+    "R8 who was let go was told so, and has a ticket": """
+        SELECT i.id FROM work_items i WHERE i.state = 'diverted' AND NOT EXISTS (
+            SELECT 1 FROM calls c JOIN ticket_calls t ON t.call_id = c.id WHERE c.id = i.call_id AND c.outcome = 'deflected')""",
+    "an overflow says why, and is the end of a stay": """
+        SELECT id FROM stints WHERE (outcome = 'overflowed') <> (overflow_reason IS NOT NULL)""",
     "a connected offer has its talk segment": """
         SELECT o.id FROM offers o WHERE o.connected_at IS NOT NULL
           AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.call_id = o.call_id AND s.agent_id = o.agent_id AND s.kind = 'talk')""",

@@ -96,6 +96,9 @@ async def long_past(addresses: Addresses) -> AsyncIterator[Database]:
                    SELECT n, n, 'q' || n % 40, 'p' || n % 40 / 2, 'done', now(), now(), '[]', 'r', 1, now(), 'x' FROM generate_series(1, 300000) n""",
                 """INSERT INTO agents (id, name, pool_id, presence, presence_since, idle_since)
                    SELECT n, 'A', 'p' || n % 20, 'offline', now(), now() FROM generate_series(1, 20000) n""",
+                "INSERT INTO agent_queues (agent_id, queue_key) SELECT n, 'q' || n % 40 FROM generate_series(1, 20000) n",
+                """INSERT INTO desk_connections (replica, sid, agent_id, lease_until)
+                   SELECT 'r', n, n, now() FROM generate_series(1, 20000) n""",
                 "INSERT INTO timers SELECT 'x', n, 0, now() + interval '1 hour' FROM generate_series(1, 20000) n",
                 "ANALYZE",
             ):

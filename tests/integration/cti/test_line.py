@@ -95,6 +95,25 @@ async def test_leave_that_nobody_asked_for_puts_the_caller_back(stack: Stack) ->
     assert dict(await stack.call(leg.sid)) == before
 
 
+async def test_who_is_let_go_hears_that_we_call_back_and_is_counted_once(stack: Stack) -> None:
+    """The queue empties itself: its next wait document lets the caller leave, and the way out ends with a word."""
+    await stack.rows("UPDATE queues SET if_nobody = 'overflow' RETURNING 1")
+    leg = await stack.dial(to=GERMAN)
+    await stack.pass_time(60)
+    said = [heard.text for heard in leg.heard]
+    assert said[0].startswith("Willkommen")
+    assert said[1].startswith("Wir können Ihren Anruf gerade nicht annehmen")
+    assert len(said) == 2
+    assert leg.is_over
+    call = await stack.call(leg.sid)
+    assert (call["state"], call["outcome"], call["ended_by"]) == ("closed", "deflected", "system")
+    assert await stack.rows("SELECT state, end_reason FROM work_items") == [("diverted", "deflected")]
+    assert await stack.value("SELECT state FROM tickets") == "new"
+    assert await stack.value("SELECT count(*) FROM events WHERE name = 'call.ended'") == 1
+    voice = await stack.hook("/twilio/voice?r=1", standard(leg.sid, to=GERMAN))
+    assert "rufen Sie zurück" in voice.text
+
+
 async def test_queue_that_refuses_is_tried_again_three_times(stack: Stack) -> None:
     for result in ("error", "system-error", "queue-full"):
         sid, path = new_sid(), "/twilio/queue/done"

@@ -18,6 +18,7 @@ from cti.model import (
     CallState,
     ConnectFailed,
     Connecting,
+    Deflected,
     Happened,
     Outcome,
     advance,
@@ -152,6 +153,19 @@ def test_back_in_line_nobody_holds_the_call() -> None:
         assert call.queued_at == at(1)
 
 
+# --- let go ----------------------------------------------------------------------------------------------------------
+
+
+def test_only_who_waits_is_let_go_and_what_comes_later_changes_nothing() -> None:
+    waiting = after(WAITING)
+    call, happened = advance(waiting, Deflected(at(10)))
+    assert (call.state, call.outcome, happened) == (CallState.CLOSED, Outcome.DEFLECTED, Happened.ENDED)
+    assert (call.ended_at, call.ended_by) == (at(10), "system")
+    assert advance(call, CallerGone(at(30))) == (call, None)
+    for events in ((), TALKING):
+        assert advance(after(events), Deflected(at(10))) == (after(events), None)
+
+
 # --- laws ------------------------------------------------------------------------------------------------------------
 
 EVERYTHING: Final[tuple[CallEvent, ...]] = (
@@ -164,6 +178,7 @@ EVERYTHING: Final[tuple[CallEvent, ...]] = (
     AgentLeft(BOB, at(9)),
     ConnectFailed(SECOND),
     AgentLost(SECOND),
+    Deflected(at(10)),
 )
 
 

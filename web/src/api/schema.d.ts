@@ -1686,6 +1686,8 @@ export interface components {
             held_since: string | null;
             /** In Call */
             in_call: number;
+            /** Is Deserted */
+            is_deserted: boolean;
             /** Key */
             key: string;
             /** Longest Wait S */

@@ -127,6 +127,7 @@ export function aQueue(change: Partial<QueueStats> = {}): QueueStats {
     key: "support",
     name: { en: "Support", "zh-CN": "客服" },
     held_since: null,
+    is_deserted: false,
     waiting: 0,
     longest_wait_s: null,
     agents_signed_in: 4,

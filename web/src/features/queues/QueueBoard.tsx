@@ -56,6 +56,11 @@ export function QueueBoard({ queues, asOf, isDense = false }: Props) {
                     {t("queue.held")}
                   </span>
                 )}
+                {queue.is_deserted && (
+                  <span className={classes.held} title={t("queue.desertedWhy")}>
+                    {t("queue.deserted")}
+                  </span>
+                )}
               </th>
               <td className={classes.waiting} data-some={queue.waiting > 0 || undefined}>
                 {queue.waiting}
