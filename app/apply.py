@@ -36,17 +36,17 @@ ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.positi
 """
 SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND overflow_to IS DISTINCT FROM $2"
 AGENTS: Final = """
-SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units,
+SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units, a.max_calls, a.max_calls_s,
        ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
 FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active
 """
 # Whose capacity shrinks below what they hold is over it until that work ends.
 UPSERT_AGENT: Final = """
-INSERT INTO agents (id, name, skills, total_units, pool_id, is_active) VALUES ($1, $2, $3, $4, $5, true)
+INSERT INTO agents (id, name, skills, total_units, pool_id, max_calls, max_calls_s, is_active) VALUES ($1, $2, $3, $4, $5, $6, $7, true)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills, pool_id = excluded.pool_id, is_active = true,
-    total_units = excluded.total_units, over_by = greatest(0, agents.used_units - excluded.total_units), version = agents.version + 1
-WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units)
-      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units)
+    total_units = excluded.total_units, max_calls = excluded.max_calls, max_calls_s = excluded.max_calls_s, over_by = greatest(0, agents.used_units - excluded.total_units), version = agents.version + 1
+WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units, agents.max_calls, agents.max_calls_s)
+      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units, excluded.max_calls, excluded.max_calls_s)
 """
 SET_QUEUES_OF_AGENT: Final = """
 WITH gone AS (DELETE FROM agent_queues WHERE agent_id = $1 AND NOT queue_key = ANY($2))
@@ -125,6 +125,7 @@ def _agents(org: OrgFile, old: dict[str, dict[str, Any]]) -> dict[str, dict[str,
         a.email: {
             "name": a.name, "role": a.role.value, "language": a.language or old.get(a.email, {}).get("language"),
             "skills": dict(a.skills), "total_units": a.capacity.voice, "queues": sorted(a.queues),
+            "max_calls": a.limit and a.limit.calls, "max_calls_s": a.limit and a.limit.per_s,
         }
         for a in org.agents
     }  # fmt: skip
@@ -263,7 +264,16 @@ async def _write_agents(
         )
         value = agents[agent.email]
         pool = queues[value["queues"][0]]["pool_id"] if value["queues"] else None
-        await tx.conn.execute(UPSERT_AGENT, user.id, agent.name, value["skills"], value["total_units"], pool)
+        await tx.conn.execute(
+            UPSERT_AGENT,
+            user.id,
+            agent.name,
+            value["skills"],
+            value["total_units"],
+            pool,
+            value["max_calls"],
+            value["max_calls_s"],
+        )
         await tx.conn.execute(SET_QUEUES_OF_AGENT, user.id, value["queues"])
         ids.append(user.id)
     await tx.conn.execute(routing_sql.REFRESH_INTERVALS, ids, tx.now)

@@ -107,6 +107,13 @@ class CapacityIn(Part):
     voice: int = Field(default=1, ge=0, le=1)
 
 
+class LimitIn(Part):
+    """At most so many calls in any stretch of `per_s` seconds."""
+
+    calls: int = Field(ge=1, le=1000)
+    per_s: int = Field(ge=60, le=86_400)
+
+
 class AgentIn(Part):
     email: Email
     name: str = Field(min_length=1, max_length=120)
@@ -115,6 +122,7 @@ class AgentIn(Part):
     skills: dict[Slug, Annotated[int, Field(ge=0, le=10)]] = {}
     queues: list[Slug] = []
     capacity: CapacityIn = CapacityIn()
+    limit: LimitIn | None = None
 
 
 class VoiceIn(Part):

@@ -57,7 +57,6 @@ class Metrics:
         self.offers_made = _counter("ringdesk_offers_made", "Offers made by this process")
         self.offers = _counter("ringdesk_offers", "Offers by how they ended", ["outcome"])
         self.overflows = _counter("ringdesk_overflows", "Callers whom a queue let go of", ["queue", "reason"])
-        self.deflected = _counter("ringdesk_deflected", "Callers who were told that we call back", ["queue"])
         self.decisions_seconds = _histogram("ringdesk_dispatch_pass_seconds", "One dispatcher pass")
         # pops and desks
         self.pop_sent = _histogram("ringdesk_pop_sent_seconds", "Assignment to the pop handed to the sockets")

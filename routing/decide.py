@@ -110,6 +110,8 @@ def _hindrance(agent: AgentView, now: datetime) -> Verdict | None:
         return Verdict.WRAPPING
     if agent.cooldown_until is not None and agent.cooldown_until > now:
         return Verdict.COOLING_DOWN
+    if agent.has_had_enough:
+        return Verdict.LIMITED
     return None
 
 

@@ -27,6 +27,7 @@ REASONS: Final[dict[str, Sentence]] = {
     Verdict.OFFERED: {"en": "being offered another call", "zh-CN": "正在响应其他来电"},
     Verdict.FULL: {"en": "at capacity", "zh-CN": "已达上限"},
     Verdict.COOLING_DOWN: {"en": "in a short pause after the last call", "zh-CN": "短暂缓冲中"},
+    Verdict.LIMITED: {"en": "has had as many calls as the agent's limit allows", "zh-CN": "已达到该坐席的接听上限"},
     Verdict.EXCLUDED: {"en": "declined this call a moment ago", "zh-CN": "刚刚拒接了此来电"},
     Verdict.KEPT: {"en": "it is kept for another agent for a while", "zh-CN": "暂时为其他坐席保留"},
     Verdict.TAKEN: {"en": "got another call in the same moment", "zh-CN": "同时被分配了其他来电"},

@@ -211,6 +211,8 @@ class AgentView:
     idle_since: datetime
     last_offered_at: datetime
     cooldown_until: datetime | None = None
+    has_had_enough: bool = False
+    """As many calls as the agent's limit allows within its time."""
 
     @property
     def has_room(self) -> bool:
@@ -234,6 +236,7 @@ class Verdict(StrEnum):
     OFFERED = "offered"
     FULL = "full"
     COOLING_DOWN = "cooling_down"
+    LIMITED = "limited"
     EXCLUDED = "excluded"
     KEPT = "kept_for_another"
     TAKEN = "taken_this_pass"

@@ -87,7 +87,6 @@ async def _move(tx: Tx, item: Waiting, source: str, target: str, reason: Reason)
 
 async def _deflect(tx: Tx, item: Waiting, queue: Any, reason: Reason) -> None:
     await tx.conn.execute(sql.END_STINT_BY_OVERFLOW, item.id, tx.now, reason.value)
-    tx.on_commit.append(metrics.deflected.labels(queue["key"]).inc)
     await publish(
         tx, WorkDeflected(work_item_id=item.id, queue=queue["key"], reason=reason.value, call_id=item.call_id)
     )

@@ -216,10 +216,13 @@ IS_CONNECTED: Final = (
 HAS_DESK: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
 # As in the partial indexes of agents: the planner uses those only where it reads the same condition.
 HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.used_units < a.total_units + a.over_by"
+# Counted call by call, so that the limit holds in every stretch of so many seconds, wherever it begins.
+HAS_HAD_ENOUGH: Final = """(a.max_calls IS NOT NULL AND (
+    SELECT count(*) FROM offers o WHERE o.agent_id = a.id AND o.accepted_at > now() - make_interval(secs => a.max_calls_s)) >= a.max_calls)"""
 IS_FREE: Final = f"""{HAS_ROOM} AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
-        AND {WORK_OF_AGENT} <> 'wrapping'"""
+        AND {WORK_OF_AGENT} <> 'wrapping' AND NOT {HAS_HAD_ENOUGH}"""
 AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues, a.presence, a.total_units + a.over_by - a.used_units AS free_units, a.idle_since,
-       a.last_offered_at, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work"""
+       a.last_offered_at, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, {HAS_HAD_ENOUGH} AS has_had_enough"""
 
 
 def _free_profiles(clock: str) -> str:
@@ -278,6 +281,7 @@ SELECT id FROM calls WHERE id = ANY($1) AND outcome IS NULL ORDER BY id FOR SHAR
 LOCK_FREE_AGENTS: Final = f"""
 SELECT a.id FROM agents a
 WHERE a.id = ANY($1) AND a.is_active AND a.presence = 'available' AND a.used_units + 1 <= a.total_units + a.over_by AND {IS_CONNECTED}
+  AND NOT {HAS_HAD_ENOUGH}
 ORDER BY a.id FOR UPDATE OF a
 """
 LOCK_AGENTS: Final = "SELECT id FROM agents WHERE id = ANY($1) ORDER BY id FOR UPDATE"
@@ -616,6 +620,7 @@ def agent_of(row: Any) -> AgentView:
         idle_since=row["idle_since"],
         cooldown_until=row["cooldown_until"],
         last_offered_at=row["last_offered_at"],
+        has_had_enough=row["has_had_enough"],
     )
 
 

@@ -45,6 +45,10 @@ SAFETY: Final[dict[str, str]] = {
             WHERE i.agent_id = o.agent_id AND i.state = 'reserved' AND p.state = 'available'
               AND i.started_at BETWEEN o.created_at AND o.created_at + interval '100 milliseconds')
           AND EXISTS (SELECT 1 FROM agent_intervals i WHERE i.agent_id = o.agent_id AND i.started_at < o.created_at)""",
+    "no agent was offered more calls than the limit allows in any stretch of its time": """
+        SELECT o.id FROM offers o JOIN agents a ON a.id = o.agent_id JOIN decisions d ON d.offer_id = o.id AND d.chosen_by <> 'push'
+        WHERE a.max_calls IS NOT NULL AND (SELECT count(*) FROM offers p WHERE p.agent_id = a.id AND p.accepted_at < o.created_at
+            AND p.accepted_at > o.created_at - make_interval(secs => a.max_calls_s)) >= a.max_calls""",
     "R6 no offer was accepted after its deadline": """
         SELECT id FROM offers WHERE accepted_at > deadline + interval '100 milliseconds'""",
     "R6/R9 no offer was made or accepted after its item had ended": """
@@ -174,6 +178,8 @@ SETTLED: Final[dict[str, str]] = {
           AND {has_skills("i", "a", "now() - interval '5 seconds'")} AND {has_skills("i", "a", "now()")}
           AND i.entered_at < now() - interval '5 seconds' AND NOT coalesce(i.sticky_agent_id <> a.id AND i.sticky_until > now() - interval '5 seconds', false)
           AND NOT EXISTS (SELECT 1 FROM queues h WHERE h.key = i.queue AND h.held_since IS NOT NULL)
+          AND coalesce(a.max_calls > (SELECT count(*) FROM offers c WHERE c.agent_id = a.id
+                                      AND c.accepted_at > now() - make_interval(secs => a.max_calls_s + 5)), true)
           AND greatest(a.idle_since, a.presence_since) < now() - interval '5 seconds'
           AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.ended_at > now() - interval '5 seconds'
                           AND (o.agent_id = a.id OR o.work_item_id = i.id))

@@ -14,7 +14,7 @@ from routing import dispatcher, reading, service
 from routing import queries as sql
 from routing.dispatcher import BUSY, NOTHING, Dispatcher, apply_decision, one_pass
 from routing.reading import read_and_decide
-from tests.integration.routing.floor import DE_POOL, POOL, Floor
+from tests.integration.routing.floor import DE_POOL, ORG, POOL, Floor
 
 GERMAN_FIRST = """
 - name: German
@@ -470,3 +470,53 @@ async def test_r15_r34_a_decision_can_be_replayed(floor: Floor) -> None:
     first, second = await floor.transact(twice)
     assert first == second
     assert len(first.decision.proposals) == 2
+
+
+# --- limits of agents ----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_agent_takes_no_more_calls_than_the_limit_in_any_stretch_of_its_time(floor: Floor) -> None:
+    await floor.open(
+        ORG.replace("queues: [support], skills: {billing: 4}}", "queues: [support], limit: {calls: 2, per_s: 600}}")
+    )
+    await floor.arrive("ava")
+    taken = []
+    for _ in range(2):
+        call = await floor.ring()
+        assert await floor.dispatch() == [("ava", call.item_id)]
+        await floor.talk(call, "ava")
+        await floor.hang_up(call)
+        await floor.finish(call, "ava")
+        taken.append(call)
+    third = await floor.ring()
+    assert await floor.dispatch() == []
+    agents = {a.name: a for a in await floor.transact(lambda tx: sql.pool_agents(tx.conn, pool=POOL))}
+    assert agents["Ava"].has_had_enough
+    await floor.execute(
+        "UPDATE offers SET accepted_at = accepted_at - interval '10 minutes', created_at = created_at - interval '10 minutes' WHERE call_id = $1",
+        taken[0].call_id,
+    )
+    assert await floor.dispatch() == [("ava", third.item_id)], "the first of the two is ten minutes ago"
+
+
+async def test_a_limit_reached_meanwhile_is_seen_under_lock(floor: Floor) -> None:
+    await floor.open(
+        ORG.replace("queues: [support], skills: {billing: 4}}", "queues: [support], limit: {calls: 1, per_s: 600}}")
+    )
+    await floor.arrive("ava")
+    await floor.ring()
+    ident = floor.agent("ava").user_id
+
+    async def late(tx: Tx) -> dispatcher.Pass:
+        read = await read_and_decide(tx.conn, POOL, tx.now)
+        assert [p.agent_id for p in read.decision.proposals] == [ident]
+        await tx.conn.execute(
+            "INSERT INTO offers (work_item_id, agent_id, queue, pool_id, step, units, state, created_at, deadline, accepted_at, ended_at) "
+            "VALUES (0, $1, 'support', $2, 0, 1, 'completed', now(), now(), now(), now())",
+            ident, POOL,
+        )  # fmt: skip
+        done = await apply_decision(tx, POOL, read)
+        await tx.conn.execute("DELETE FROM offers WHERE work_item_id = 0")
+        return done
+
+    assert await floor.transact(late) == BUSY
