@@ -11,29 +11,25 @@ What a pass reads, and why that is enough, is in `routing.reading`.
 
 import asyncio
 import contextlib
-import json
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import groupby
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from core.errors import RingdeskError, Unavailable
-from core.events import OfferCreated
-from core.ids import AgentId, CallId, OfferId, WorkItemId
 from infra.bus import BrokerUnavailable
 from infra.crashpoints import crashpoint
-from infra.outbox import Outbox, Tx, publish
+from infra.outbox import Outbox, Tx
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
 from infra.telemetry import metrics
 from routing import queries as sql
 from routing import service
 from routing.decide import reasons
-from routing.explain import MORE
-from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, AgentVerdict, AgentView, Proposal
+from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, Proposal
+from routing.offering import make_offers
 from routing.overflow import overflow_due
 from routing.reading import Reading, read_and_decide
 
@@ -44,7 +40,6 @@ AGENTS: Final = 100
 SWEEP_S: Final = 2.0
 SWEEP_TIMEOUT_S: Final = 10
 BUSY_S: Final = 0.05
-VERDICTS_IN_FULL: Final = 20
 AWAY: Final = (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
 
 
@@ -221,62 +216,11 @@ async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:
             kept += asked
     if not kept:
         return BUSY
-    rows = await sql.make_offers(tx.conn, kept, now=tx.now)
-    by_pair = {(row["work_item_id"], row["agent_id"]): row for row in rows}
-    written = [(p, by_pair[(p.item.id, p.agent_id)]) for p in kept]
-    await _keep_decisions(tx, written, reading, everybody)
-    await tx.conn.execute(sql.REFRESH_INTERVALS, [p.agent_id for p, _ in written], tx.now)
-    for _, row in written:
-        await publish(
-            tx,
-            OfferCreated(
-                offer_id=OfferId(row["id"]),
-                work_item_id=WorkItemId(row["work_item_id"]),
-                agent_id=AgentId(row["agent_id"]),
-                queue=row["queue"],
-                version=row["version"],
-                call_id=None if row["call_id"] is None else CallId(row["call_id"]),
-            ),
-        )
-        tx.on_commit.append(metrics.offers_made.inc)
-        log.info("offer created", offer=row["id"], agent=row["agent_id"])
+    # A verdict for everybody in a pool of up to AGENTS, else for as many and for all who were in question.
+    agents = {agent.id: agent for agent in (*everybody, *reading.agents)}
+    has_more = len(everybody) == AGENTS and all(agent.has_room for agent in everybody)
+    found = reasons(kept, agents.values(), tx.now, supply=reading.supply)
+    made = await make_offers(tx, kept, found, has_more=has_more)
     crashpoint("dispatcher.before_commit")
     is_done = len(kept) == len(proposals) and not reading.is_cut and not reading.decision.is_full
-    return Pass(len(written), None if is_done else 0)
-
-
-async def _keep_decisions(
-    tx: Tx, written: list[tuple[Proposal, Any]], reading: Reading, looked_at: Sequence[AgentView]
-) -> None:
-    """Why, for each offer: a verdict for everybody in a pool of up to AGENTS, else for as many and for all who were in question."""
-    agents = {agent.id: agent for agent in (*looked_at, *reading.agents)}
-    has_more = len(looked_at) == AGENTS and all(agent.has_room for agent in looked_at)
-    found = reasons([p for p, _ in written], agents.values(), tx.now, supply=reading.supply)
-    await tx.conn.execute(
-        sql.ADD_DECISIONS,
-        [p.item.id for p, _ in written],
-        [row["id"] for _, row in written],
-        [tx.now] * len(written),
-        [p.item.ruleset_version for p, _ in written],
-        [p.item.rule for p, _ in written],
-        [p.step for p, _ in written],
-        [p.agent_id for p, _ in written],
-        [p.by for p, _ in written],
-        [_in_full(verdicts) for verdicts in found],
-        [json.dumps(_counts(verdicts, has_more)) for verdicts in found],
-    )
-
-
-def _counts(verdicts: Sequence[AgentVerdict], has_more: bool) -> dict[str, int]:
-    """How many agents had each verdict; `more`: others with room were not looked at."""
-    return Counter(v.verdict.value for v in verdicts) | ({MORE: 1} if has_more else {})
-
-
-def _in_full(verdicts: Sequence[AgentVerdict]) -> str:
-    """As JSON text: a list of lists would reach Postgres as an array of two dimensions."""
-    return json.dumps(
-        [
-            {"agent_id": v.agent_id, "verdict": v.verdict.value, **({"detail": v.detail} if v.detail else {})}
-            for v in verdicts[:VERDICTS_IN_FULL]
-        ]
-    )
+    return Pass(len(made), None if is_done else 0)

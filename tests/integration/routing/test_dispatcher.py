@@ -10,7 +10,7 @@ import pytest
 from core.errors import Unavailable
 from infra.bus import BrokerUnavailable
 from infra.outbox import Tx
-from routing import dispatcher, reading, service
+from routing import dispatcher, offering, reading, service
 from routing import queries as sql
 from routing.dispatcher import BUSY, NOTHING, Dispatcher, apply_decision, one_pass
 from routing.reading import read_and_decide
@@ -333,7 +333,7 @@ async def test_only_so_many_verdicts_are_kept_in_full(floor: Floor) -> None:
     await floor.ring()
     await floor.dispatch("pool_support")
     row = await floor.row("SELECT verdicts, counts FROM decisions")
-    assert len(row["verdicts"]) == dispatcher.VERDICTS_IN_FULL
+    assert len(row["verdicts"]) == offering.VERDICTS_IN_FULL
     assert [v["verdict"] for v in row["verdicts"][:3]] == ["chosen", "eligible", "offline"]
     assert row["counts"] == {"chosen": 1, "eligible": 1, "offline": 28}
 
