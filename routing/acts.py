@@ -1,10 +1,10 @@
-"""What supervisors do to the line by hand: rank a waiting item anew, hold a queue. Undone within UNDO_WITHIN_S, from the audit log.
+"""What supervisors do to the line and to people by hand, and how it is undone within UNDO_WITHIN_S, from the audit log.
 
 An act is one row of the audit log, with the values before and after; undoing it is another act, which puts the values before back as long
 as nothing has touched the object since.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,16 +16,17 @@ from core.ids import WorkItemId
 from core.principal import Principal, actor_of
 from infra.outbox import Tx, publish
 from routing import queries as sql
+from routing import service
 from routing.line import tell_queued
-from routing.model import ItemState
+from routing.live import presence_of
+from routing.messages import Presence
+from routing.model import ItemState, NotWaiting, PresenceState
 
 UNDO_WITHIN_S: Final = 10
 PRIORITISE: Final = "work_item.prioritise"
 HOLD: Final = "queue.hold"
-
-
-class NotWaiting(Conflict):
-    code, title = "not_waiting", "This is not in line any more"
+PUSH: Final = "work_item.push"
+FORCE: Final = "presence.force"
 
 
 class TooLateToUndo(Conflict):
@@ -77,7 +78,7 @@ async def _rank(
             tx, WorkItemId(after["id"]), after["version"], after["pool_id"], after["queue"], after["call_id"]
         )
     facts = ("tier", "boost_s", "version")
-    act = await _kept(
+    act = await kept(
         tx, who, PRIORITISE, "work_item", before["id"],
         before={name: before[name] for name in facts}, after={name: after[name] for name in facts}, purpose=purpose,
     )  # fmt: skip
@@ -99,14 +100,34 @@ async def hold(
             sql.HOLD_QUEUE, queue, tx.now if is_held else None, who.name if is_held else None
         )
         await publish(tx, QueueHoldChanged(queue=queue, pool=before["pool_id"], is_held=is_held))
-    act = await _kept(
+    act = await kept(
         tx, who, HOLD, "queue", queue,
         before={"is_held": before["held_since"] is not None}, after={"is_held": is_held}, purpose=purpose,
     )  # fmt: skip
     return dict(after), act
 
 
-async def _kept(
+async def force_presence(
+    tx: Tx, *, agent_id: int, state: str, reason: str | None, who: Principal
+) -> tuple[Presence, Act]:
+    """Set somebody else's presence; they are told by whom. Returns it as it is now."""
+    await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
+    before = await presence_of(tx.conn, agent_id)
+    await service.set_presence(tx, agent_id=agent_id, state=state, reason=reason, by=_by(who))
+    after = await presence_of(tx.conn, agent_id)
+    act = await kept(
+        tx, who, FORCE, "agent", agent_id,
+        before={"state": before.state, "reason": before.reason}, after={"state": after.state, "reason": after.reason},
+        purpose=reason,
+    )  # fmt: skip
+    return after, act
+
+
+def _by(who: Principal) -> str:
+    return f"user:{who.user_id}"
+
+
+async def kept(
     tx: Tx,
     who: Principal,
     action: str,
@@ -117,26 +138,60 @@ async def _kept(
     after: Mapping[str, Any],
     purpose: str | None,
 ) -> Act:
+    """One row of the audit log, which undoes it."""
     act_id = await audit(tx, actor_of(who), action, kind, object_id, before=before, after=after, purpose=purpose)
     return Act(act_id, tx.now + timedelta(seconds=UNDO_WITHIN_S))
 
 
 async def undo(tx: Tx, *, act_id: int, who: Principal) -> tuple[str, str]:
     """Put back what one's own last act changed. Returns kind and id of the object. Raises NotFound, TooLateToUndo, NotWaiting."""
-    act = await tx.conn.fetchrow(sql.ACT, act_id, who.user_id, [PRIORITISE, HOLD])
+    act = await tx.conn.fetchrow(sql.ACT, act_id, who.user_id, list(_UNDO))
     if act is None:
         raise NotFound("There is no such act of yours.")
     if tx.now - act["at"] > timedelta(seconds=UNDO_WITHIN_S):
         raise TooLateToUndo(f"An act can be undone for {UNDO_WITHIN_S} s.")
-    purpose = f"undo of {act_id}"
-    if act["action"] == PRIORITISE:
-        item = await _waiting(tx, int(act["object_id"]))
-        if (item["tier"], item["boost_s"]) != (act["after"]["tier"], act["after"]["boost_s"]):
-            raise TooLateToUndo("It has been ranked again since.")
-        await _rank(tx, item, act["before"], who, purpose=purpose)
-    else:
-        queue = await tx.conn.fetchrow(sql.LOCK_HELD_QUEUE, act["object_id"])
-        if queue is None or (queue["held_since"] is not None) != act["after"]["is_held"]:
-            raise TooLateToUndo("The queue has been held or released since.")
-        await hold(tx, queue=act["object_id"], is_held=act["before"]["is_held"], who=who, purpose=purpose)
+    await _UNDO[act["action"]](tx, act, who, f"undo of {act_id}")
     return act["object_kind"], act["object_id"]
+
+
+async def _undo_prioritise(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
+    item = await _waiting(tx, int(act["object_id"]))
+    if (item["tier"], item["boost_s"]) != (act["after"]["tier"], act["after"]["boost_s"]):
+        raise TooLateToUndo("It has been ranked again since.")
+    await _rank(tx, item, act["before"], who, purpose=purpose)
+
+
+async def _undo_hold(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
+    queue = await tx.conn.fetchrow(sql.LOCK_HELD_QUEUE, act["object_id"])
+    if queue is None or (queue["held_since"] is not None) != act["after"]["is_held"]:
+        raise TooLateToUndo("The queue has been held or released since.")
+    await hold(tx, queue=act["object_id"], is_held=act["before"]["is_held"], who=who, purpose=purpose)
+
+
+async def _undo_push(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
+    offer_id = act["after"]["offer_id"]
+    if not await service.take_back(tx, offer_id=offer_id, reason="undone"):
+        raise TooLateToUndo("It has been answered since, or the caller has left.")
+    item_id = int(act["object_id"])
+    await audit(
+        tx, actor_of(who), "work_item.take_back", "work_item", item_id, after={"offer_id": offer_id}, purpose=purpose
+    )
+
+
+async def _undo_force(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
+    agent_id, before, after = int(act["object_id"]), act["before"], act["after"]
+    await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
+    now = await presence_of(tx.conn, agent_id)
+    if (now.state, now.reason) != (after["state"], after["reason"]) or now.since > act["at"]:
+        raise TooLateToUndo("The state has changed since.")
+    state = PresenceState(before["state"])
+    await service.restore_presence(tx, agent_id=agent_id, state=state, reason=before["reason"], by=_by(who))
+    await kept(tx, who, FORCE, "agent", agent_id, before=after, after=before, purpose=purpose)
+
+
+_UNDO: Final[Mapping[str, Callable[[Tx, Any, Principal, str], Awaitable[None]]]] = {
+    PRIORITISE: _undo_prioritise,
+    HOLD: _undo_hold,
+    PUSH: _undo_push,
+    FORCE: _undo_force,
+}

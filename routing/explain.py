@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from core.texts import in_language
 from routing.decide import current_step
-from routing.model import STICKY, AgentVerdict, By, Step, Verdict, WaitingItem
+from routing.model import STICKY, AgentVerdict, By, ByHand, Step, Verdict, WaitingItem
 
 Sentence = dict[str, str]
 MORE: Final = "more"
@@ -51,10 +51,23 @@ def _chosen_by(by: str) -> Sentence:
     return _CHOSEN_BY.get(name, _CHOSEN_BY[By.LONGEST_IDLE])
 
 
+def _by_hand(by: str, to: str | None = None) -> tuple[str, Sentence] | None:
+    """Which act it was, and the sentence for whom it was offered to, or about them; None when a criterion decided."""
+    act, _, name = by.partition(":")
+    if act == ByHand.PUSH:
+        aim_en, aim_zh = ("", "") if to is None else (f" to {to}", f"给{to}")
+        return act, {"en": f"Pushed by {name}{aim_en}.", "zh-CN": f"由{name}指派{aim_zh}。"}
+    if act == ByHand.PICK:
+        return act, {"en": f"Taken from the line by {name}.", "zh-CN": f"{name}主动从队列接起。"}
+    return None
+
+
 def why_agent(rule: str, step: int, by: str, counts: Mapping[str, int]) -> Sentence:
     """One sentence for the pop: by which rule and step, by what criterion, and against how many others.
 
     Who got another call in the same pass is not counted: that agent may have come first."""
+    if (hand := _by_hand(by)) is not None:
+        return hand[1]
     asked = max(1, counts.get(Verdict.CHOSEN, 0))
     free = asked + counts.get(Verdict.ELIGIBLE, 0)
     has_more = counts.get(MORE, 0) > 0
@@ -158,6 +171,17 @@ def overflowed(queue: Sentence, reason: str, waited_s: float, to: Sentence | Non
     }
 
 
+HELD: Final = "held"
+"""Why an agent may not pick, beside the verdicts."""
+_REASON_HELD: Final = {"en": "a supervisor holds this queue", "zh-CN": "主管已暂停该队列"}
+
+
+def cannot_take(name: str, verdict: str) -> Sentence:
+    """Why this agent does not get the item by hand either."""
+    why = _REASON_HELD if verdict == HELD else REASONS[verdict]
+    return {"en": f"{name} cannot take it: {why['en']}.", "zh-CN": f"{name}无法接听：{why['zh-CN']}。"}
+
+
 def held(queue: Sentence, by: str) -> Sentence:
     """Nobody is asked, whoever is free."""
     english = in_language(queue, "en")
@@ -176,6 +200,7 @@ _ENDED: Final[dict[str, Sentence]] = {
     "rejected": {"en": "declined", "zh-CN": "拒接"},
     "timeout": {"en": "did not answer in time", "zh-CN": "超时未接"},
     "rescinded": {"en": "left before answering", "zh-CN": "在响应前离开"},
+    "rescinded:undone": {"en": "was asked until it was taken back", "zh-CN": "指派已被撤回"},
     "rescinded:taken": {"en": "was too late: somebody else took it", "zh-CN": "来电已被他人接听"},
     "canceled": {"en": "was not connected before the caller left", "zh-CN": "接通前来电者已挂断"},
     "canceled:connect_failed": {"en": "accepted but could not be connected", "zh-CN": "已接听但未能接通"},
@@ -188,8 +213,26 @@ def decision_sentence(row: Mapping[str, Any]) -> Sentence:
     name = row["chosen_name"] or "—"
     state = row["offer_state"] or ""
     ended = _ENDED.get(f"{state}:{row['offer_reason']}") or _ENDED.get(state, _OFFERED)
+    if (hand := _by_hand(row["chosen_by"], name)) is not None:
+        although = _although(row)
+        act, what = hand
+        if act == ByHand.PICK:
+            return {"en": f"{what['en']}{although['en']}", "zh-CN": f"{what['zh-CN']}{although['zh-CN']}"}
+        return {
+            "en": f"{what['en']}{although['en']} {name} {ended['en']}.",
+            "zh-CN": f"{what['zh-CN']}{although['zh-CN']}{name}{ended['zh-CN']}。",
+        }
     why = why_agent(row["rule"], row["step"], row["chosen_by"], row["counts"])
     return {
         "en": f"Offered to {name}, who {ended['en']}. {why['en']}",
         "zh-CN": f"分配给{name}，{ended['zh-CN']}。{why['zh-CN']}",
     }
+
+
+def _although(row: Mapping[str, Any]) -> Sentence:
+    """What a person has overruled, from the verdict that is kept beside the chosen one."""
+    details = [v.get("detail") for v in row["verdicts"] if v["agent_id"] == row["chosen_agent_id"]]
+    verdict = details[0] if details else None
+    if verdict not in REASONS:
+        return {"en": "", "zh-CN": ""}
+    return {"en": f" At that time: {REASONS[verdict]['en']}.", "zh-CN": f"当时：{REASONS[verdict]['zh-CN']}。"}

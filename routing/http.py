@@ -15,13 +15,13 @@ from core.texts import Text
 from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
-from routing import acts, explain, service
+from routing import acts, by_hand, explain, service
 from routing import queries as sql
 from routing.decide import current_step
 from routing.decide import explain as verdicts_of
 from routing.dry_run import MAX_LAST, DryRun, dry_run
 from routing.lint import Finding
-from routing.live import board, presence_of
+from routing.live import board, line_of, presence_of, shown_caller
 from routing.messages import Presence, QueueStats
 from routing.model import AgentVerdict, OfferRow, Verdict, WaitingItem
 
@@ -55,13 +55,17 @@ def _brief(offer: OfferRow) -> OfferBrief:
     return OfferBrief(id=offer.id, state=offer.state.value)
 
 
+def _accepted(offer: OfferRow) -> Accepted:
+    name = None if offer.call_id is None else conference_name(offer.call_id)
+    return Accepted(offer=_brief(offer), call=CallBrief(id=offer.call_id, conference=name))
+
+
 @ROUTES.command("POST", "/api/v1/offers/{id}/accept", roles=STAFF, returns=Accepted)
 async def accept_offer(tx: Tx, call: Call[Nothing]) -> Accepted:
     """Take the offered call. 409 with offer_taken, offer_expired, offer_rescinded or caller_left when it is too late."""
     offer = await service.accept(tx, offer_id=call.id(), who=call.who)
     await audit(tx, actor_of(call.who), "offer.accept", "offer", offer.id, after={"state": offer.state.value})
-    name = None if offer.call_id is None else conference_name(offer.call_id)
-    return Accepted(offer=_brief(offer), call=CallBrief(id=offer.call_id, conference=name))
+    return _accepted(offer)
 
 
 @ROUTES.command("POST", "/api/v1/offers/{id}/reject", roles=STAFF, body=RejectIn, returns=Rejected)
@@ -87,26 +91,6 @@ async def set_own_presence(tx: Tx, call: Call[PresenceIn]) -> Presence:
     after = await presence_of(tx.conn, call.who.user_id)
     await audit(
         tx, actor_of(call.who), "presence.set", "agent", call.who.user_id,
-        before={"state": before.state, "reason": before.reason}, after={"state": after.state, "reason": after.reason},
-    )  # fmt: skip
-    return after
-
-
-class ForcedPresenceIn(PresenceIn):
-    reason: str | None = Field(default=None, max_length=200)
-
-
-@ROUTES.command("PUT", "/api/v1/agents/{id}/presence", roles=LEADS, body=ForcedPresenceIn, returns=Presence)
-async def force_presence(tx: Tx, call: Call[ForcedPresenceIn]) -> Presence:
-    """A supervisor sets an agent's presence; the agent is told by whom."""
-    agent_id = call.id()
-    before = await presence_of(tx.conn, agent_id)
-    await service.set_presence(
-        tx, agent_id=agent_id, state=call.data.state, reason=call.data.reason, by=f"user:{call.who.user_id}"
-    )
-    after = await presence_of(tx.conn, agent_id)
-    await audit(
-        tx, actor_of(call.who), "presence.force", "agent", agent_id, purpose=call.data.reason,
         before={"state": before.state, "reason": before.reason}, after={"state": after.state, "reason": after.reason},
     )  # fmt: skip
     return after
@@ -372,6 +356,22 @@ def _undo(act: acts.Act) -> Undo:
     return Undo(id=act.id, until=act.undo_until)
 
 
+class ForcedPresenceIn(PresenceIn):
+    reason: str | None = Field(default=None, max_length=200)
+
+
+class ForcedPresence(Presence):
+    undo: Undo
+
+
+@ROUTES.command("PUT", "/api/v1/agents/{id}/presence", roles=LEADS, body=ForcedPresenceIn, returns=ForcedPresence)
+async def force_presence(tx: Tx, call: Call[ForcedPresenceIn]) -> ForcedPresence:
+    """A supervisor sets an agent's presence; the agent is told by whom."""
+    data = call.data
+    after, act = await acts.force_presence(tx, agent_id=call.id(), state=data.state, reason=data.reason, who=call.who)
+    return ForcedPresence(**after.model_dump(), undo=_undo(act))
+
+
 class RankIn(ApiModel):
     tier: int | None = Field(default=None, ge=0, le=9, description="higher goes first, strictly")
     boost_s: int | None = Field(default=None, ge=0, le=86_400, description="head start in the line, in seconds")
@@ -411,6 +411,122 @@ async def hold_queue(tx: Tx, call: Call[HoldIn]) -> HeldQueue:
         tx, queue=call.request.match_info["key"], is_held=call.data.is_held, who=call.who, purpose=call.data.reason
     )
     return HeldQueue(key=queue["key"], held_since=queue["held_since"], held_by=queue["held_by"], undo=_undo(act))
+
+
+class PushIn(ApiModel):
+    agent_id: int = Field(ge=1)
+    version: int = Field(ge=1, description="the item's version that was looked at")
+    anyway: bool = Field(
+        default=False, description="overrule what a person may overrule, such as a break or a missing skill"
+    )
+    reason: str | None = Field(default=None, max_length=200)
+
+
+class Pushed(BaseModel):
+    offer: OfferBrief
+    deadline: datetime
+    undo: Undo
+
+
+@ROUTES.command("POST", "/api/v1/work-items/{id}/push", roles=LEADS, body=PushIn, returns=Pushed)
+async def push_work_item(tx: Tx, call: Call[PushIn]) -> Pushed:
+    """Offer an item in line to one agent. 409 cannot_take says why not, and whether `anyway` overrules it; nobody gets a second
+    telephone. Undone while it rings."""
+    data = call.data
+    offer, act = await by_hand.push(
+        tx, item_id=call.id(), agent_id=data.agent_id, version=data.version, anyway=data.anyway, reason=data.reason, who=call.who
+    )  # fmt: skip
+    return Pushed(offer=_brief(offer), deadline=offer.deadline, undo=_undo(act))
+
+
+class PickIn(ApiModel):
+    version: int = Field(ge=1, description="the item's version that was looked at")
+
+
+@ROUTES.command("POST", "/api/v1/work-items/{id}/pick", roles=STAFF, body=PickIn, returns=Accepted)
+async def pick_work_item(tx: Tx, call: Call[PickIn]) -> Accepted:
+    """Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve."""
+    return _accepted(await by_hand.pick(tx, item_id=call.id(), version=call.data.version, who=call.who))
+
+
+class CandidateOut(BaseModel):
+    """`push`: whether this agent can be given the item, at once or `anyway`."""
+
+    agent_id: int
+    name: str
+    verdict: str
+    reason: Text
+    push: by_hand.Push
+
+
+class CandidateList(BaseModel):
+    items: list[CandidateOut]
+
+
+@ROUTES.query("/api/v1/work-items/{id}/candidates", roles=LEADS, returns=CandidateList)
+async def list_candidates(conn: Connection, call: Call[Nothing]) -> CandidateList:
+    """To whom an item in line can be pushed, and why not to others: up to 500 agents of its pool, who would be asked first first."""
+    row = await conn.fetchrow(sql.ITEM_DETAIL, call.id(), None)
+    if row is None:
+        raise NotFound("There is no such work item.")
+    found = await by_hand.candidates(
+        conn, item=sql.item_of(row), pool=row["pool_id"], now=call.resources.clock.now(), limit=500
+    )
+    return CandidateList(
+        items=[
+            CandidateOut(
+                agent_id=each.agent_id,
+                name=each.name,
+                verdict=each.verdict.value,
+                reason=explain.REASONS[each.verdict],
+                push=each.push,
+            )
+            for each in found
+        ]
+    )
+
+
+class WaitingOut(BaseModel):
+    """`caller` is null when the number is withheld; agents see it masked, and no `customer`."""
+
+    id: int
+    call_id: int | None
+    caller: str | None
+    customer: str | None
+    state: Literal["queued", "offering"]
+    tier: int
+    boost_s: int
+    step: int
+    entered_at: datetime
+    waited_s: float
+    version: int
+
+
+class Line(BaseModel):
+    items: list[WaitingOut]
+    as_of: datetime
+
+
+@ROUTES.query("/api/v1/queues/{key}/waiting", roles=STAFF, returns=Line)
+async def list_waiting(conn: Connection, call: Call[Nothing]) -> Line:
+    """The first 100 in line of a queue, in their order. Agents see the queues they serve."""
+    now = call.resources.clock.now()
+    rows = await line_of(conn, key=call.request.match_info["key"], who=call.who)
+    return Line(
+        items=[
+            WaitingOut(
+                **{
+                    name: row[name]
+                    for name in ("id", "call_id", "state", "tier", "boost_s", "step", "entered_at", "version")
+                },
+                caller=shown_caller(row, call.who),
+                customer=row["customer"] if call.who.is_lead else None,
+                waited_s=round(max(0.0, (now - row["entered_at"]).total_seconds()), 1),
+            )
+            for row in rows
+        ],
+        as_of=now,
+    )
 
 
 class Undone(BaseModel):

@@ -1,11 +1,17 @@
-"""The live state as people see it: presence of an agent, figures of the queues."""
+"""The live state as people see it: presence of an agent, figures of the queues, who is in line."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, Final
 
 from core.errors import NotFound
+from core.principal import Principal
 from infra.postgres import Connection
+from infra.telemetry import mask
 from routing import queries as sql
 from routing.messages import Presence, QueueStats, ServiceLevel
+
+FIRST_IN_LINE: Final = 100
 
 
 async def presence_of(conn: Connection, agent_id: int) -> Presence:
@@ -49,3 +55,21 @@ async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> lis
         )
         for row in await conn.fetch(sql.BOARD, agent_id)
     ]
+
+
+async def line_of(conn: Connection, *, key: str, who: Principal) -> Sequence[Any]:
+    """The first in line of a queue. Raises NotFound, also for an agent who does not serve it."""
+    is_a_text = key.isprintable()  # NUL and halves of a surrogate pair cannot be asked for
+    viewer = None if who.is_lead else who.user_id
+    queue = await conn.fetchrow(sql.QUEUE_IN_VIEW, key, viewer) if is_a_text else None
+    if queue is None:
+        raise NotFound("There is no such queue.")
+    return await conn.fetch(sql.LINE_OF_QUEUE, queue["pool_id"], queue["key"], FIRST_IN_LINE)
+
+
+def shown_caller(row: Any, who: Principal) -> str | None:
+    """The number, masked for agents: who is not being offered a call has no need to know who calls. None: withheld."""
+    if row["from_kind"] in (None, "withheld") or not row["caller"]:
+        return None
+    number: str = row["caller"]
+    return number if who.is_lead else mask(number)

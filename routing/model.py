@@ -22,6 +22,16 @@ class OfferRescinded(Conflict):
     code, title = "offer_rescinded", "This offer was withdrawn"
 
 
+class NotWaiting(Conflict):
+    code, title = "not_waiting", "This is not in line any more"
+
+
+class CannotTake(Conflict):
+    """`verdict` and `reason` say why; `anyway`: whoever may overrule that can say so."""
+
+    code, title = "cannot_take", "This agent cannot take it now"
+
+
 class OfferState(StrEnum):
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -78,6 +88,13 @@ class By(StrEnum):
     PRESERVE_SPECIALISTS = "preserve_specialists"
     SKILL = "skill"
     PREFER = "prefer"
+
+
+class ByHand(StrEnum):
+    """A person chose, not a criterion. Kept with their name as `push:Mei`."""
+
+    PUSH = "push"
+    PICK = "pick"
 
 
 LAST: Final = frozenset({By.LONGEST_IDLE, By.ROUND_ROBIN})
@@ -252,7 +269,7 @@ class AgentVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Offer this item to this agent. `by` is the criterion that decided, as `routing.order` writes it."""
+    """Offer this item to this agent. `by` is the criterion that decided, as `routing.order` writes it, or who chose by hand."""
 
     item: WaitingItem
     agent_id: AgentId

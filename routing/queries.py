@@ -328,6 +328,43 @@ LOCK_HELD_QUEUE: Final = (
 HOLD_QUEUE: Final = (
     "UPDATE queues SET held_since = $2, held_by = $3 WHERE key = $1 RETURNING key, pool_id, held_since, held_by"
 )
+# The agent a person has in mind, as `decide` sees agents.
+AGENT_IN_MIND: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = $1 AND a.is_active"
+# Of these agents those with a call at the ear: one of them rings, or they talk.
+AT_THE_PHONE: Final = """
+SELECT agent_id, bool_or(state = 'accepted') AS talks FROM offers WHERE agent_id = ANY($1) AND state IN ('pending', 'accepted')
+GROUP BY agent_id
+"""
+MAKE_ROOM: Final = "UPDATE agents SET over_by = greatest(over_by, used_units + 1 - total_units) WHERE id = $1"
+# A queue as somebody sees it: all of them, or an agent those served.
+QUEUE_IN_VIEW: Final = """
+SELECT q.key, q.pool_id FROM queues q WHERE q.key = $1 AND q.is_active
+  AND ($2::bigint IS NULL OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.queue_key = q.key AND m.agent_id = $2))
+"""
+# The first in line of one queue: the heads of its needs, found as in NEEDS, and what rings.
+LINE_OF_QUEUE: Final = f"""
+WITH RECURSIVE first_of AS (
+    (SELECT need, queue FROM work_items WHERE pool_id = $1 AND state = 'queued' ORDER BY need, {LINE_KEY} LIMIT 1)
+    UNION ALL
+    SELECT n.* FROM first_of f CROSS JOIN LATERAL (
+        SELECT need, queue FROM work_items WHERE pool_id = $1 AND state = 'queued' AND need > f.need ORDER BY need, {LINE_KEY} LIMIT 1
+    ) n
+), line AS (
+    SELECT h.* FROM first_of f CROSS JOIN LATERAL (
+        SELECT id, call_id, ticket_id, state, tier, boost_s, virtual_start, entered_at, step, version FROM work_items
+        WHERE pool_id = $1 AND need = f.need AND state = 'queued' ORDER BY {LINE_KEY} LIMIT $3
+    ) h WHERE f.queue = $2
+    UNION ALL
+    (SELECT id, call_id, ticket_id, state, tier, boost_s, virtual_start, entered_at, step, version FROM work_items
+     WHERE queue = $2 AND state = 'offering' ORDER BY {LINE_KEY} LIMIT $3)
+), heads AS (
+    SELECT * FROM line ORDER BY {LINE_KEY} LIMIT $3
+)
+SELECT i.*, c.from_kind, coalesce(c.from_value, c.from_raw) AS caller, p.name AS customer
+FROM heads i LEFT JOIN calls c ON c.id = i.call_id
+LEFT JOIN tickets t ON t.id = i.ticket_id LEFT JOIN customers p ON p.id = t.customer_id
+ORDER BY i.tier DESC, i.virtual_start, i.entered_at, i.id
+"""
 ACT: Final = """
 SELECT at, action, object_kind, object_id, before, after FROM audit_log
 WHERE id = $1 AND actor_kind = 'user' AND actor_id = $2 AND action = ANY($3)

@@ -268,7 +268,8 @@ async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
         return
     await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
     misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
-    if misses >= MISSES_BEFORE_NOT_RESPONDING:
+    is_away = agent is not None and agent["presence"] != PresenceState.AVAILABLE  # it was pushed to somebody on a break
+    if misses >= MISSES_BEFORE_NOT_RESPONDING and not is_away:
         await _change_presence(tx, offer.agent_id, PresenceState.NOT_RESPONDING, "missed_offer", by="system")
     await _back_in_line(tx, offer)
 
@@ -331,6 +332,20 @@ async def _give_back(tx: Tx, offers: Sequence[OfferRow]) -> None:
         await _lock(tx, [offer])
         await _end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
         await _back_in_line(tx, offer)
+
+
+async def take_back(tx: Tx, *, offer_id: int, reason: str) -> bool:
+    """A person takes back what still rings; the item waits again, in its old place. False when it does not ring any more."""
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is None:
+        return False
+    await _lock(tx, [offer])
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is None or offer.state is not OfferState.PENDING:
+        return False
+    await _end_offers(tx, [offer], OfferState.RESCINDED, reason)
+    await _back_in_line(tx, offer)
+    return True
 
 
 async def on_call_attached(tx: Tx, event: CallAttached) -> None:
@@ -535,6 +550,19 @@ async def set_presence(tx: Tx, *, agent_id: int, state: str, reason: str | None,
     await _change_presence(
         tx, AgentId(agent_id), wanted, reason if wanted is not PresenceState.AVAILABLE else None, by=by
     )
+
+
+async def restore_presence(tx: Tx, *, agent_id: int, state: PresenceState, reason: str | None, by: str) -> None:
+    """Put back what somebody has changed a moment ago, what only the engine sets included; the idle clock has not noticed.
+
+    Who was reconnecting and has come back meanwhile is available."""
+    await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if state is PresenceState.RECONNECTING and agent is not None and agent["is_connected"]:
+        state = PresenceState.AVAILABLE
+    if state is not PresenceState.AVAILABLE:
+        await _give_back(tx, await sql.live_offers_of_agent(tx.conn, agent_id=agent_id))
+    await _change_presence(tx, AgentId(agent_id), state, reason, by=by, resets_idle=False)
 
 
 async def _change_presence(

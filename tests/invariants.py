@@ -21,6 +21,12 @@ def has_skills(item: str, agent: str, at: str) -> str:
         WHERE coalesce(({agent}.skills ->> (w.wanted ->> 'skill'))::integer, 0) < coalesce((w.wanted ->> 'level')::integer, 1))"""
 
 
+def by_hand(offer: str) -> str:
+    """SQL: a named person made this offer, who may overrule much of what the dispatcher is bound to."""
+    return f"""EXISTS (SELECT 1 FROM decisions h WHERE h.work_item_id = {offer}.work_item_id AND h.offer_id = {offer}.id
+                      AND split_part(h.chosen_by, ':', 1) IN ('push', 'pick'))"""
+
+
 SAFETY: Final[dict[str, str]] = {
     "I1 a call that was queued has a ticket": """
         SELECT c.id FROM calls c WHERE c.queued_at IS NOT NULL AND c.direction = 'inbound'
@@ -30,17 +36,19 @@ SAFETY: Final[dict[str, str]] = {
           AND NOT EXISTS (SELECT 1 FROM work_items i WHERE i.call_id = c.id AND i.ticket_id = t.ticket_id)""",
     "I3/R1 at most one accepted offer per work item": """
         SELECT work_item_id FROM offers WHERE state = 'accepted' GROUP BY work_item_id HAVING count(*) > 1""",
-    "I4 no agent ever held more units than capacity": """
+    "I4 no agent ever held more units than capacity": f"""
         SELECT a.id FROM agents a JOIN LATERAL (
             SELECT o.id, sum(p.units) AS units FROM offers o JOIN offers p ON p.agent_id = o.agent_id
               AND p.created_at <= o.created_at AND coalesce(p.ended_at, 'infinity') > o.created_at
-            WHERE o.agent_id = a.id GROUP BY o.id
+            WHERE o.agent_id = a.id AND NOT {by_hand("o")} GROUP BY o.id
         ) s ON s.units > greatest(a.total_units + a.over_by, 1)""",  # capacity may have been taken away since
+    "R3 nobody is allowed more over capacity than is held": """
+        SELECT id FROM agents WHERE over_by > greatest(0, used_units - total_units)""",
     "R2 used units are the units of open offers": f"""
         SELECT a.id FROM agents a WHERE a.used_units <>
           (SELECT coalesce(sum(o.units), 0) FROM offers o WHERE o.agent_id = a.id AND o.state IN {OPEN})""",
-    "R4 an offer was made only to who was available": """
-        SELECT o.id FROM offers o WHERE NOT EXISTS (
+    "R4 an offer was made only to who was available": f"""
+        SELECT o.id FROM offers o WHERE NOT {by_hand("o")} AND NOT EXISTS (
             SELECT 1 FROM agent_intervals i JOIN agent_intervals p ON p.agent_id = i.agent_id AND p.ended_at = i.started_at
             WHERE i.agent_id = o.agent_id AND i.state = 'reserved' AND p.state = 'available'
               AND i.started_at BETWEEN o.created_at AND o.created_at + interval '100 milliseconds')
@@ -70,9 +78,9 @@ SAFETY: Final[dict[str, str]] = {
     "R12 an open offer has its item's queue and pool": f"""
         SELECT o.id FROM offers o JOIN work_items i ON i.id = o.work_item_id
         WHERE o.state IN {OPEN} AND (o.pool_id, o.queue) IS DISTINCT FROM (i.pool_id, i.queue)""",
-    "R13 nobody was offered what they had just declined, or failed to be connected to": """
+    "R13 nobody was offered what they had just declined, or failed to be connected to": f"""
         SELECT o.id FROM offers o JOIN offers p ON p.work_item_id = o.work_item_id AND p.agent_id = o.agent_id
-        WHERE o.created_at > p.ended_at AND (
+        WHERE o.created_at > p.ended_at AND NOT {by_hand("o")} AND (
             p.state = 'rejected' AND o.created_at < p.ended_at + interval '29 seconds'
             OR p.reason = 'connect_failed' AND o.created_at < p.ended_at + interval '9 seconds')""",
     "R15 every offer has its decision": """
@@ -84,7 +92,7 @@ SAFETY: Final[dict[str, str]] = {
     "R16 nobody was given an item while one before it, that they may serve, was in line": f"""
         WITH told AS (SELECT (body ->> 'work_item_id')::bigint AS item_id, min(created_at) AS at FROM events
                       WHERE name = 'work.queued' GROUP BY 1)
-        SELECT d.id, x.id FROM (SELECT * FROM decisions ORDER BY id DESC LIMIT 500) d
+        SELECT d.id, x.id FROM (SELECT * FROM decisions WHERE split_part(chosen_by, ':', 1) NOT IN ('push', 'pick') ORDER BY id DESC LIMIT 500) d
         JOIN work_items y ON y.id = d.work_item_id JOIN agents a ON a.id = d.chosen_agent_id
         JOIN agent_queues q ON q.agent_id = a.id
         JOIN work_items x ON x.queue = q.queue_key AND x.id <> y.id

@@ -108,6 +108,30 @@ async def _rank(w: World) -> Given:
     return f"/work-items/{row[0]['id']}", {"tier": 1, "version": row[0]["version"]}
 
 
+async def _waiting(w: World) -> dict[str, Any]:
+    """Somebody waits whom nobody has been asked to take: the queue is held meanwhile."""
+    w.lead = await w.people.browser(Role.ADMIN)
+    status, _, _ = await ask(w.lead, "PUT", "/api/v1/queues/support/hold", body={"is_held": True})
+    assert status == 200
+    await w.stack.dial(f"+1415555{w._next():04}")
+    (row,) = await w.stack.rows("SELECT id, version FROM work_items WHERE state = 'queued'")
+    return dict(row)
+
+
+async def _push(w: World) -> Given:
+    item = await _waiting(w)
+    return f"/work-items/{item['id']}/push", {"agent_id": w.ava.id, "version": item["version"]}
+
+
+async def _pick(w: World) -> Given:
+    item = await _waiting(w)
+    assert w.lead is not None
+    status, _, _ = await ask(w.lead, "PUT", f"/api/v1/agents/{w.ava.id}/presence", body={"state": "break"})
+    status, _, _ = await ask(w.lead, "PUT", "/api/v1/queues/support/hold", body={"is_held": False})
+    assert status == 200
+    return f"/work-items/{item['id']}/pick", {"version": item["version"]}
+
+
 async def _undo(w: World) -> Given:
     w.lead = await w.people.browser(Role.ADMIN)
     status, held, _ = await ask(w.lead, "PUT", "/api/v1/queues/support/hold", body={"is_held": True})
@@ -130,6 +154,8 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "set_own_presence": lambda w: _fixed("/presence", {"state": "break", "reason": "tea"}),
     "force_presence": lambda w: _fixed(f"/agents/{w.ava.id}/presence", {"state": "offline"}),
     "rank_work_item": _rank,
+    "push_work_item": _push,
+    "pick_work_item": _pick,
     "hold_queue": lambda w: _fixed("/queues/support/hold", {"is_held": False}),
     "undo_act": _undo,
     "add_rule_set": lambda w: _fixed("/rulesets", {"rules": [{"name": "all"}]}),

@@ -142,6 +142,10 @@ async def test_a_supervisor_sets_an_agents_presence_and_the_agent_learns_by_whom
         ("PUT", "/api/v1/agents/1/presence", {Role.SUPERVISOR, Role.ADMIN}),
         ("PUT", "/api/v1/presence", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("PATCH", "/api/v1/work-items/1", {Role.SUPERVISOR, Role.ADMIN}),
+        ("POST", "/api/v1/work-items/1/push", {Role.SUPERVISOR, Role.ADMIN}),
+        ("POST", "/api/v1/work-items/1/pick", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
+        ("GET", "/api/v1/work-items/1/candidates", {Role.SUPERVISOR, Role.ADMIN}),
+        ("GET", "/api/v1/queues/support/waiting", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("PUT", "/api/v1/queues/support/hold", {Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/acts/1/undo", {Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/offers/1/accept", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
@@ -168,7 +172,7 @@ async def test_who_may(api: Api, method: str, path: str, allowed: set[Role]) -> 
 
 async def test_every_operation_of_routing_is_in_the_table_above(api: Api) -> None:
     operations = {(o.method, o.path) for o in api.operations if o.tag == "routing"}
-    assert len(operations) == 17
+    assert len(operations) == 21
 
 
 async def test_agents_live(api: Api, floor: Floor) -> None:

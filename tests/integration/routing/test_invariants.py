@@ -14,6 +14,7 @@ PLANTED: Final[dict[str, str]] = {
         SELECT work_item_id, call_id, agent_id, queue, pool_id, step, 1, 'rejected', created_at, deadline, now() + interval '1 hour'
         FROM offers WHERE state = 'accepted'""",
     "R2 used units are the units of open offers": "UPDATE agents SET used_units = 0 WHERE used_units = 1",
+    "R3 nobody is allowed more over capacity than is held": "UPDATE agents SET over_by = over_by + 1 WHERE used_units = 1",
     "R4 an offer was made only to who was available": """
         UPDATE agent_intervals p SET state = 'break' FROM agent_intervals i
         WHERE i.state = 'reserved' AND p.agent_id = i.agent_id AND p.ended_at = i.started_at""",

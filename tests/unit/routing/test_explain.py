@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from routing.decide import explain
-from routing.explain import REASONS, decision_sentence, why_agent, why_waiting
+from routing.explain import HELD, REASONS, cannot_take, decision_sentence, why_agent, why_waiting
 from routing.model import AgentView, By, OfferState, PresenceState, Step, Verdict, WaitingItem
 from tests.unit.routing.pool import NOW, an_agent, an_item, busy, need
 
@@ -159,3 +159,37 @@ def test_every_state_of_an_offer_has_its_words() -> None:
 
 def test_an_agent_who_is_gone_has_no_name() -> None:
     assert decision_sentence(a_row(chosen_name=None))["en"].startswith("Offered to —, who")
+
+
+# --- by hand ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_pop_of_a_push_names_who_pushed() -> None:
+    assert why_agent("VIP", 0, "push:Mei", {"chosen": 1}) == {"en": "Pushed by Mei.", "zh-CN": "由Mei指派。"}
+
+
+def test_a_push_is_told_with_what_it_overruled() -> None:
+    row = a_row(
+        chosen_by="push:Mei", chosen_agent_id=7, verdicts=[{"agent_id": 7, "verdict": "chosen", "detail": "on_break"}]
+    )
+    assert decision_sentence(row) == {
+        "en": "Pushed by Mei to Ava. At that time: on break. Ava accepted.",
+        "zh-CN": "由Mei指派给Ava。当时：休息中。Ava已接听。",
+    }
+    undone = a_row(
+        chosen_by="push:Mei", chosen_agent_id=7, verdicts=[{"agent_id": 7, "verdict": "chosen"}],
+        offer_state="rescinded", offer_reason="undone",
+    )  # fmt: skip
+    assert decision_sentence(undone)["en"] == "Pushed by Mei to Ava. Ava was asked until it was taken back."
+
+
+def test_a_pick_is_told_as_one() -> None:
+    row = a_row(chosen_by="pick:Ava", chosen_agent_id=7, verdicts=[{"agent_id": 7, "verdict": "chosen"}])
+    assert decision_sentence(row) == {"en": "Taken from the line by Ava.", "zh-CN": "Ava主动从队列接起。"}
+
+
+@pytest.mark.parametrize("verdict", [*Verdict, HELD])
+def test_every_refusal_has_its_sentence(verdict: str) -> None:
+    sentence = cannot_take("Ava", verdict)
+    assert sentence["en"].startswith("Ava cannot take it: ")
+    assert sentence["zh-CN"].startswith("Ava无法接听：")
