@@ -97,5 +97,19 @@ export const queues = () => answer(client.GET(`${ROOT}/queues`));
 export const queuesLive = () => answer(client.GET(`${ROOT}/queues/live`));
 export const agents = () => answer(client.GET(`${ROOT}/agents`)) as Promise<AgentsLive>;
 export const setAgentPresence = (agent: number, state: ChosenPresence, reason?: string) =>
-  answer(client.PUT(`${ROOT}/agents/{id}/presence`, { ...at(agent), body: { state, reason } })) as Promise<Presence>;
+  answer(client.PUT(`${ROOT}/agents/{id}/presence`, { ...at(agent), body: { state, reason } }));
 export const explain = (workItem: number) => answer(client.GET(`${ROOT}/work-items/{id}/explain`, at(workItem)));
+
+const ofQueue = (key: string) => ({ params: { path: { key } } });
+
+export const line = (queue: string) => answer(client.GET(`${ROOT}/queues/{key}/waiting`, ofQueue(queue)));
+export const candidates = (workItem: number) => answer(client.GET(`${ROOT}/work-items/{id}/candidates`, at(workItem)));
+export const rankItem = (workItem: number, body: { tier?: number; boost_s?: number; version: number }) =>
+  answer(client.PATCH(`${ROOT}/work-items/{id}`, { ...at(workItem), body }));
+export const pushItem = (workItem: number, body: { agent_id: number; version: number; anyway: boolean }) =>
+  answer(client.POST(`${ROOT}/work-items/{id}/push`, { ...at(workItem), body }));
+export const pickItem = (workItem: number, version: number) =>
+  answer(client.POST(`${ROOT}/work-items/{id}/pick`, { ...at(workItem), body: { version } }));
+export const holdQueue = (queue: string, is_held: boolean, reason?: string) =>
+  answer(client.PUT(`${ROOT}/queues/{key}/hold`, { ...ofQueue(queue), body: { is_held, reason } }));
+export const undoAct = (act: number) => answer(client.POST(`${ROOT}/acts/{id}/undo`, at(act)));

@@ -78,4 +78,8 @@ export type AgentsLive = With<Schemas["AgentsLive"], { items: AgentRow[] }>;
 export type Verdict = Schemas["VerdictOut"];
 export type Explanation = Schemas["Explanation"];
 
+export type Waiting = Schemas["WaitingOut"];
+export type PushCandidate = Schemas["CandidateOut"];
+export type UndoHandle = Schemas["Undo"];
+
 export type VoiceToken = With<Schemas["VoiceTokenOut"], { backend: "twilio" | "simulated" }>;

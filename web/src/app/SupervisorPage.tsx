@@ -1,27 +1,40 @@
 import { Skeleton } from "@mantine/core";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import { Panel } from "@/design/Panel";
+import { HoldButton } from "@/features/acts/HoldButton";
+import { QueueLine } from "@/features/acts/QueueLine";
 import { AgentsTable } from "@/features/agents/AgentsTable";
 import { useAgentsLive } from "@/features/agents/useAgents";
+import { ExplainDrawer } from "@/features/explain/ExplainDrawer";
 import { WaitingNow } from "@/features/explain/WaitingNow";
 import { QueueBoard } from "@/features/queues/QueueBoard";
 import { useQueuesLive } from "@/features/queues/useQueuesLive";
 import { useText } from "@/i18n";
+import { ActBar } from "@/parts/ActBar";
 
-/** The floor as it is now: queues, the calls in line, the agents. */
+/** The floor as it is now: queues, the calls in line, the agents; and what a supervisor can do about it. */
 export function SupervisorPage() {
   const { t } = useTranslation();
   const text = useText();
   const queues = useQueuesLive();
   const agents = useAgentsLive();
+  const [explained, setExplained] = useState<number | null>(null);
   const names = new Map((queues.data?.queues ?? []).map((queue) => [queue.key, text(queue.name)]));
   return (
     <Page name={t("supervisor.title")}>
       <Panel title={t("nav.queues")} flush>
-        {queues.data ? <QueueBoard queues={queues.data.queues} asOf={queues.data.as_of} /> : null}
+        {queues.data ? (
+          <QueueBoard
+            queues={queues.data.queues}
+            asOf={queues.data.as_of}
+            line={({ key }) => <QueueLine queue={key} onExplain={setExplained} />}
+            acts={(queue) => <HoldButton queue={queue} />}
+          />
+        ) : null}
         {!queues.data && queues.error ? <ErrorState error={queues.error} retry={() => void queues.refetch()} /> : null}
         {queues.isPending ? <Skeleton height={140} /> : null}
       </Panel>
@@ -33,6 +46,8 @@ export function SupervisorPage() {
         {!agents.data && agents.error ? <ErrorState error={agents.error} retry={() => void agents.refetch()} /> : null}
         {agents.isPending ? <Skeleton height={240} /> : null}
       </Panel>
+      <ExplainDrawer workItem={explained} onClose={() => setExplained(null)} />
+      <ActBar />
     </Page>
   );
 }

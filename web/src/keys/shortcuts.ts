@@ -36,6 +36,7 @@ export const KEYS = {
   goDesk: [{ key: "D" }],
   goTickets: [{ key: "T" }],
   goCustomers: [{ key: "C" }],
+  undo: [{ key: "Z", ctrl: true }],
   search: [{ key: "/" }],
   help: [{ key: "?" }],
 } as const satisfies Record<string, readonly Binding[]>;

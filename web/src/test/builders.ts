@@ -9,6 +9,7 @@ import type {
   QueueStats,
   ScreenPop,
   TicketSummary,
+  Waiting,
 } from "@/api/types";
 
 const AT = "2026-11-22T10:00:00Z";
@@ -157,6 +158,23 @@ export function aDesk(change: Partial<Desk> = {}): Desk {
     ],
     seq: 10,
     server_time: AT,
+    ...change,
+  };
+}
+
+export function aWaiting(change: Partial<Waiting> = {}): Waiting {
+  return {
+    id: 7,
+    call_id: 42,
+    caller: "+14155550101",
+    customer: "Anna Krüger",
+    state: "queued",
+    tier: 0,
+    boost_s: 0,
+    step: 0,
+    entered_at: AT,
+    waited_s: 40,
+    version: 3,
     ...change,
   };
 }

@@ -2,14 +2,14 @@ import { Button, Modal, SegmentedControl, TextInput } from "@mantine/core";
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { setAgentPresence } from "@/api/endpoints";
 import { asProblem } from "@/api/problem";
 import type { AgentRow, ChosenPresence } from "@/api/types";
 import { Callout } from "@/design/Notice";
 import { useProblemText } from "@/design/useProblemText";
+import { useAct } from "@/parts/useAct";
 
-import { useForcePresence } from "./useAgents";
-
-/** A supervisor sets somebody's state. The reason is shown to them and kept in the audit. */
+/** A supervisor sets somebody's state, and can undo it. The reason is shown to them and kept in the audit. */
 export function ForcePresence({ agent }: { agent: AgentRow }) {
   const { t } = useTranslation();
   const [isOpen, setOpen] = useState(false);
@@ -40,10 +40,11 @@ function ForceForm({ agent, onDone }: { agent: AgentRow; onDone: () => void }) {
   const problemText = useProblemText();
   const [state, setState] = useState<ChosenPresence>("available");
   const [reason, setReason] = useState("");
-  const force = useForcePresence();
+  const force = useAct();
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    force.mutate({ agent, state, reason: reason.trim() }, { onSuccess: onDone });
+    const done = t("act.forced", { name: agent.name, state: t(`presence.${state}`) });
+    force.mutate({ done, run: () => setAgentPresence(agent.id, state, reason.trim()) }, { onSuccess: onDone });
   };
   return (
     <form onSubmit={submit} style={{ display: "grid", gap: "var(--space-4)" }}>

@@ -1,7 +1,7 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 
 import * as api from "@/api/endpoints";
-import type { AgentRow, AgentState, ChosenPresence } from "@/api/types";
+import type { AgentRow, AgentState } from "@/api/types";
 import { observeServerTime } from "@/live/clock";
 
 const KEY = ["agents", "live"] as const;
@@ -15,15 +15,6 @@ export function useAgentsLive() {
       return live;
     },
     refetchInterval: 2000,
-  });
-}
-
-export function useForcePresence() {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: ({ agent, state, reason }: { agent: AgentRow; state: ChosenPresence; reason: string }) =>
-      api.setAgentPresence(agent.id, state, reason),
-    onSuccess: () => queries.invalidateQueries({ queryKey: KEY }),
   });
 }
 

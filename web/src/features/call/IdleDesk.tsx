@@ -8,6 +8,7 @@ import { useText } from "@/i18n";
 import { useSetPresence } from "@/parts/useSetPresence";
 
 import classes from "./IdleDesk.module.css";
+import { WaitingHere } from "./WaitingHere";
 
 const ICON: Record<PresenceState, typeof Headset> = {
   available: Headset,
@@ -53,6 +54,7 @@ export function IdleDesk({ desk }: { desk: Desk }) {
           ))}
         </ul>
       )}
+      {state === "available" || state === "break" ? <WaitingHere queues={desk.queues} /> : null}
     </section>
   );
 }

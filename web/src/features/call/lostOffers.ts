@@ -25,5 +25,6 @@ export function useLostOffers(): LostOffer[] {
 export function lostText(t: TFunction, { outcome, reason, by }: OfferEnded): string {
   if (outcome === "canceled") return t(reason === "connect_failed" ? "lost.connectFailed" : "lost.callerLeft");
   if (outcome === "timeout") return t("lost.timeout");
+  if (reason === "undone") return t("lost.takenBack");
   return by === null ? t("lost.elsewhere") : t("lost.takenBy", { name: by });
 }

@@ -1,4 +1,5 @@
 import { screen } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
 import { expect, test } from "vitest";
 
 import { aDesk, aQueue } from "@/test/builders";
@@ -38,4 +39,27 @@ test("a queue that a supervisor holds says so", async () => {
   expect(screen.getByTestId("queue-row-support").textContent).toMatch(/on hold/);
   expect(screen.getByTestId("queue-row-sales").textContent).not.toMatch(/on hold/);
   await expectAccessible(container);
+});
+
+test("a row opens its line by keyboard, and Escape closes it and gives the focus back", async () => {
+  new Service();
+  const { container } = await draw(
+    <QueueBoard
+      queues={[aQueue()]}
+      asOf={secondsAgo(0)}
+      line={({ key }) => <button type="button">in line of {key}</button>}
+      acts={({ key }) => <button type="button">hold {key}</button>}
+    />,
+    aDesk(),
+  );
+  const opener = screen.getByRole("button", { name: "Support" });
+  opener.focus();
+  await userEvent.keyboard("{Enter}");
+  expect(opener.getAttribute("aria-expanded")).toBe("true");
+  await expectAccessible(container);
+  screen.getByRole("button", { name: "in line of support" }).focus();
+  await userEvent.keyboard("{Escape}");
+  expect(screen.queryByText("in line of support")).toBeNull();
+  expect(document.activeElement).toBe(opener);
+  expect(screen.getByRole("button", { name: "hold support" })).toBeTruthy();
 });

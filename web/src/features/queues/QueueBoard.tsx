@@ -1,3 +1,6 @@
+import { UnstyledButton } from "@mantine/core";
+import { ChevronRight } from "lucide-react";
+import { type KeyboardEvent, type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { QueueStats } from "@/api/types";
@@ -14,12 +17,15 @@ interface Props {
   asOf: string;
   /** Lower rows, beside other things. */
   isDense?: boolean;
+  /** What opens under a queue: who waits in it. */
+  line?: (queue: QueueStats) => ReactNode;
+  /** What can be done with a queue, at the end of its row. */
+  acts?: (queue: QueueStats) => ReactNode;
 }
 
 /** The queues as they are now. Numbers older than five seconds turn grey and say so. */
-export function QueueBoard({ queues, asOf, isDense = false }: Props) {
+export function QueueBoard({ queues, asOf, isDense = false, line, acts }: Props) {
   const { t } = useTranslation();
-  const text = useText();
   const now = useNow();
   const age = secondsSince(asOf, now);
   const isStale = age > STALE_S;
@@ -44,42 +50,16 @@ export function QueueBoard({ queues, asOf, isDense = false }: Props) {
             <th scope="col">{t("queue.answered")}</th>
             <th scope="col">{t("queue.abandoned")}</th>
             <th scope="col">{t("queue.serviceLevel")}</th>
+            {acts ? (
+              <th scope="col">
+                <span className="visually-hidden">{t("agents.actions")}</span>
+              </th>
+            ) : null}
           </tr>
         </thead>
         <tbody>
           {queues.map((queue) => (
-            <tr key={queue.key} data-testid={`queue-row-${queue.key}`}>
-              <th scope="row">
-                {text(queue.name)}
-                {queue.held_since && (
-                  <span className={classes.held} title={t("queue.heldWhy")}>
-                    {t("queue.held")}
-                  </span>
-                )}
-                {queue.is_deserted && (
-                  <span className={classes.held} title={t("queue.desertedWhy")}>
-                    {t("queue.deserted")}
-                  </span>
-                )}
-              </th>
-              <td className={classes.waiting} data-some={queue.waiting > 0 || undefined}>
-                {queue.waiting}
-              </td>
-              <td>
-                <Longest queue={queue} age={isStale ? 0 : age} />
-              </td>
-              <td>{queue.offering}</td>
-              <td>{queue.in_call}</td>
-              <td>
-                {queue.agents_available}
-                <span className={classes.of}>/{queue.agents_signed_in}</span>
-              </td>
-              <td>{queue.answered_today}</td>
-              <td>{queue.abandoned_today}</td>
-              <td>
-                <Level queue={queue} />
-              </td>
-            </tr>
+            <Row key={queue.key} queue={queue} age={isStale ? 0 : age} line={line} acts={acts} />
           ))}
         </tbody>
       </table>
@@ -88,6 +68,82 @@ export function QueueBoard({ queues, asOf, isDense = false }: Props) {
         {isStale ? t("queue.stale", { seconds: Math.floor(age) }) : t("queue.asOf", { seconds: Math.floor(age) })}
       </p>
     </div>
+  );
+}
+
+interface RowProps extends Pick<Props, "line" | "acts"> {
+  queue: QueueStats;
+  age: number;
+}
+
+function Row({ queue, age, line, acts }: RowProps) {
+  const { t } = useTranslation();
+  const text = useText();
+  const [isOpen, setOpen] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
+  const name = text(queue.name);
+  // A dialog opened from the line has an Escape of its own.
+  const closeOnEscape = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || !event.currentTarget.contains(event.target as Node)) return;
+    setOpen(false);
+    opener.current?.focus();
+  };
+  return (
+    <>
+      <tr data-testid={`queue-row-${queue.key}`} onKeyDown={isOpen ? closeOnEscape : undefined}>
+        <th scope="row">
+          {line ? (
+            <UnstyledButton
+              ref={opener}
+              className={classes.opener}
+              aria-expanded={isOpen}
+              title={t("queue.showLine", { queue: name })}
+              onClick={() => setOpen(!isOpen)}
+            >
+              <ChevronRight size={16} aria-hidden="true" className={classes.chevron} />
+              {name}
+            </UnstyledButton>
+          ) : (
+            name
+          )}
+          {queue.held_since && (
+            <span className={classes.held} title={t("queue.heldWhy")}>
+              {t("queue.held")}
+            </span>
+          )}
+          {queue.is_deserted && (
+            <span className={classes.held} title={t("queue.desertedWhy")}>
+              {t("queue.deserted")}
+            </span>
+          )}
+        </th>
+        <td className={classes.waiting} data-some={queue.waiting > 0 || undefined}>
+          {queue.waiting}
+        </td>
+        <td>
+          <Longest queue={queue} age={age} />
+        </td>
+        <td>{queue.offering}</td>
+        <td>{queue.in_call}</td>
+        <td>
+          {queue.agents_available}
+          <span className={classes.of}>/{queue.agents_signed_in}</span>
+        </td>
+        <td>{queue.answered_today}</td>
+        <td>{queue.abandoned_today}</td>
+        <td>
+          <Level queue={queue} />
+        </td>
+        {acts ? <td>{acts(queue)}</td> : null}
+      </tr>
+      {line && isOpen ? (
+        <tr onKeyDown={closeOnEscape} data-testid={`queue-line-${queue.key}`}>
+          <td className={classes.line} colSpan={acts ? 10 : 9}>
+            <section aria-label={t("queue.showLine", { queue: name })}>{line(queue)}</section>
+          </td>
+        </tr>
+      ) : null}
+    </>
   );
 }
 
