@@ -21,7 +21,7 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,80}$")]
 """A name from our own vocabulary or the organisation file: a queue, a pool, a state, an outcome."""
 
 REASONS: Final = (
-    "agent_left", "caller_left", "connect_failed", "connection_lost", "missed_offer", "no_answer", "rejected", "taken",
+    "agent_left", "caller_left", "connect_failed", "connection_lost", "missed_offer", "no_answer", "rejected", "taken", "undone",
     "answered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "deflected", "failed", "",
 )  # fmt: skip
 

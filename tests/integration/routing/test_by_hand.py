@@ -273,6 +273,8 @@ async def test_a_push_is_taken_back_and_the_item_is_where_it_was(floor: Floor) -
     await undo(floor, act)
     offer = await floor.offer(offer_id)
     assert (offer["state"], offer["reason"]) == ("rescinded", "undone")
+    told = (await floor.events("offer.ended"))[-1][1]
+    assert (told["outcome"], told["reason"]) == ("rescinded", "undone"), "the desk can say that it was taken back"
     after = await floor.item(first)
     assert {name: after[name] for name in ("state", "virtual_start", "entered_at", "tier")} == {
         name: before[name] for name in ("state", "virtual_start", "entered_at", "tier")
