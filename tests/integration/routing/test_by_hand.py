@@ -166,6 +166,19 @@ async def test_what_a_person_may_overrule_needs_to_be_said(floor: Floor, how: st
     await floor.talk(call, "ava")
 
 
+async def test_what_is_kept_for_another_can_be_given_away_by_a_supervisor_and_not_be_picked(floor: Floor) -> None:
+    await floor.open(rules="- {name: all, then: {sticky: {agent: ben@example.com, wait_s: 60, if_away: true}}}")
+    await floor.arrive("ava")
+    call = await floor.ring()
+    assert await floor.dispatch() == []
+    version = (await floor.item(call))["version"]
+    assert await verdict_of(floor, call, "ava") == ("kept_for_another", "anyway")
+    with pytest.raises(CannotTake):
+        await floor.transact(picking(floor, call, "ava", version=version))
+    await push(floor, call, "ava", version=version, anyway=True)
+    await floor.talk(call, "ava")
+
+
 async def test_whom_a_rule_and_a_break_hold_back_is_not_reached_without_a_desk(floor: Floor) -> None:
     """The first reason is one that can be overruled; a lasting one behind it still counts."""
     await floor.open()
