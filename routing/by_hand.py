@@ -61,7 +61,9 @@ def hindrance(item: WaitingItem, agent: AgentView, now: datetime, phone: Verdict
     step = item.steps[current_step(item, now)]
     bare_item = replace(item, excluded=frozenset(), only=None)
     presence = PresenceState.AVAILABLE if agent.presence is PresenceState.BREAK else agent.presence
-    bare = replace(agent, queues=agent.queues | {item.queue}, presence=presence, cooldown_until=None)
+    bare = replace(
+        agent, queues=agent.queues | {item.queue}, presence=presence, cooldown_until=None, has_had_enough=False
+    )
     lasting = verdict_of(bare_item, Step(0.0), bare, now).verdict
     if lasting is Verdict.WRAPPING and phone is not None and agent.free_units < 1:
         lasting = phone

@@ -53,9 +53,9 @@ SAFETY: Final[dict[str, str]] = {
             WHERE i.agent_id = o.agent_id AND i.state = 'reserved' AND p.state = 'available'
               AND i.started_at BETWEEN o.created_at AND o.created_at + interval '100 milliseconds')
           AND EXISTS (SELECT 1 FROM agent_intervals i WHERE i.agent_id = o.agent_id AND i.started_at < o.created_at)""",
-    "no agent was offered more calls than the limit allows in any stretch of its time": """
-        SELECT o.id FROM offers o JOIN agents a ON a.id = o.agent_id JOIN decisions d ON d.offer_id = o.id AND d.chosen_by <> 'push'
-        WHERE a.max_calls IS NOT NULL AND (SELECT count(*) FROM offers p WHERE p.agent_id = a.id AND p.accepted_at < o.created_at
+    "no agent was offered more calls than the limit allows in any stretch of its time": f"""
+        SELECT o.id FROM offers o JOIN agents a ON a.id = o.agent_id
+        WHERE NOT {by_hand("o")} AND a.max_calls IS NOT NULL AND (SELECT count(*) FROM offers p WHERE p.agent_id = a.id AND p.accepted_at < o.created_at
             AND p.accepted_at > o.created_at - make_interval(secs => a.max_calls_s)) >= a.max_calls""",
     "R6 no offer was accepted after its deadline": """
         SELECT id FROM offers WHERE accepted_at > deadline + interval '100 milliseconds'""",

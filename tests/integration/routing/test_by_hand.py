@@ -110,13 +110,17 @@ async def so(floor: Floor, name: str, how: str) -> None:
         await floor.execute(
             "UPDATE agents SET cooldown_until = now() + interval '1 hour' WHERE id = $1", floor.agent(name).user_id
         )
-    elif how in ("in_call", "offered", "wrapping", "lost"):
+    elif how in ("in_call", "offered", "wrapping", "lost", "limited"):
         other = await floor.ring()
         await floor.dispatch()
-        if how in ("in_call", "wrapping"):
+        if how in ("in_call", "wrapping", "limited"):
             await floor.talk(other, name)
-        if how == "wrapping":
+        if how in ("wrapping", "limited"):
             await floor.hang_up(other)
+        if how == "limited":
+            await floor.finish(other, name)
+            limit = "UPDATE agents SET max_calls = 1, max_calls_s = 3600 WHERE id = $1"
+            await floor.execute(limit, floor.agent(name).user_id)
         if how == "lost":
             await floor.run_out(await floor.offer_of(name))
             await floor.hang_up(other)
@@ -137,7 +141,7 @@ async def test_nobody_is_given_a_second_telephone_or_called_who_is_not_there(
     assert (await floor.item(call))["state"] == "queued"
 
 
-SOFT = ("on_break", "wrapping", "cooling_down", "excluded", "skill_missing", "not_in_queue")
+SOFT = ("on_break", "wrapping", "cooling_down", "limited", "excluded", "skill_missing", "not_in_queue")
 
 
 @pytest.mark.parametrize("how", SOFT)
