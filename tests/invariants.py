@@ -149,7 +149,7 @@ SAFETY: Final[dict[str, str]] = {
         SELECT i.id FROM work_items i WHERE i.state = 'diverted' AND NOT EXISTS (
             SELECT 1 FROM calls c JOIN ticket_calls t ON t.call_id = c.id WHERE c.id = i.call_id AND c.outcome = 'deflected')""",
     "an overflow says why, and is the end of a stay": """
-        SELECT id FROM stints WHERE (outcome = 'overflowed') <> (overflow_reason IS NOT NULL)""",
+        SELECT id FROM stints WHERE coalesce(outcome = 'overflowed', false) <> (overflow_reason IS NOT NULL)""",
     "a connected offer has its talk segment": """
         SELECT o.id FROM offers o WHERE o.connected_at IS NOT NULL
           AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.call_id = o.call_id AND s.agent_id = o.agent_id AND s.kind = 'talk')""",

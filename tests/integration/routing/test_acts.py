@@ -9,7 +9,8 @@ from aiohttp import ClientSession
 from core.errors import VersionConflict
 from core.principal import Principal, Role
 from routing import acts
-from routing.acts import NotWaiting, TooLateToUndo
+from routing.acts import TooLateToUndo
+from routing.model import NotWaiting
 from tests.api import Api
 from tests.integration.routing.floor import POOL, Floor
 from tests.integration.routing.test_http import got

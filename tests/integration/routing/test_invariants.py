@@ -24,6 +24,10 @@ PLANTED: Final[dict[str, str]] = {
     "R7 a queued item has no pending offer, an offering one has": "UPDATE work_items SET state = 'queued' WHERE state = 'offering'",
     "R8/R9 an ended item has a reason and no open offer but wrap-up": """
         UPDATE work_items SET state = 'done', ended_at = now(), end_reason = 'x' WHERE state = 'assigned'""",
+    "R8 who was let go was told so, and has a ticket": """
+        UPDATE work_items SET state = 'diverted', ended_at = now(), end_reason = 'deflected' WHERE state = 'queued'""",
+    "an overflow says why, and is the end of a stay": "UPDATE stints SET overflow_reason = 'full' WHERE left_at IS NULL",
+    "no agent was offered more calls than the limit allows in any stretch of its time": "UPDATE agents SET max_calls = 1, max_calls_s = 600",
     "R12 an item has its queue's pool": "UPDATE work_items SET pool_id = 'elsewhere' WHERE state = 'queued'",
     "R12 an open offer has its item's queue and pool": "UPDATE offers SET pool_id = 'elsewhere' WHERE state = 'pending'",
     "R13 nobody was offered what they had just declined, or failed to be connected to": """
