@@ -24,6 +24,7 @@ from infra.resources import RESOURCES
 from realtime import http as desk
 from realtime.messages import SOCKET_MODELS
 from routing import http as routing
+from routing import http_rules as rules
 from ticketing import http as tickets
 
 BUNDLE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
@@ -36,6 +37,7 @@ OPERATIONS: Final[list[Operation]] = [
     *accounts.ROUTES.operations,
     *desk.ROUTES.operations,
     *routing.ROUTES.operations,
+    *rules.ROUTES.operations,
     *tickets.ROUTES.operations,
     *customers.ROUTES.operations,
 ]

@@ -1,7 +1,6 @@
-"""The API of routing: offers, presence, queues, agents, rule sets, explanations."""
+"""The API of routing: offers, presence, queues, agents, explanations. Those of rule sets are in http_rules.py."""
 
 from collections import Counter
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -10,17 +9,15 @@ from pydantic import BaseModel, Field
 from accounts.audit import audit
 from core.errors import NotFound
 from core.ids import conference_name
-from core.principal import ADMINS, LEADS, READERS, STAFF, actor_of
+from core.principal import LEADS, READERS, STAFF, actor_of
 from core.texts import Text
-from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
+from infra.openapi import ApiModel, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from routing import acts, by_hand, explain, service
 from routing import queries as sql
 from routing.decide import current_step
 from routing.decide import explain as verdicts_of
-from routing.dry_run import MAX_LAST, DryRun, dry_run
-from routing.lint import Finding
 from routing.live import board, line_of, presence_of, shown_caller
 from routing.messages import Presence, QueueStats
 from routing.model import AgentVerdict, OfferRow, Verdict, WaitingItem
@@ -539,109 +536,3 @@ async def undo_act(tx: Tx, call: Call[Nothing]) -> Undone:
     """Put back what one's own act changed, within 10 s and as long as nothing has changed it since (409 too_late_to_undo)."""
     kind, object_id = await acts.undo(tx, act_id=call.id(), who=call.who)
     return Undone(object_kind=kind, object_id=object_id)
-
-
-class RuleSetBrief(BaseModel):
-    version: int
-    origin: str
-    created_by: str
-    created_at: datetime
-    published_at: datetime | None
-    is_published: bool
-
-
-class RuleSetList(BaseModel):
-    items: list[RuleSetBrief]
-
-
-class FindingOut(BaseModel):
-    """Something odd about a rule. `place` is the path inside the list; `code` is stable."""
-
-    severity: Literal["error", "warning"]
-    code: str
-    rule: str
-    place: str
-    message: str
-
-
-class RuleSetOut(RuleSetBrief):
-    rules: list[dict[str, Any]]
-    sentences: list[Text]
-    """Each rule in words."""
-
-
-class RuleSetAdded(RuleSetOut):
-    findings: list[FindingOut]
-
-
-class RuleSetIn(ApiModel):
-    rules: list[dict[str, Any]] = Field(min_length=1, max_length=200)
-
-
-class DryRunParams(ApiQuery):
-    last: int = Field(default=1000, ge=1, le=MAX_LAST, description="how many calls to look back")
-
-
-async def _rule_set(conn: Connection, version: int) -> RuleSetOut:
-    row = await conn.fetchrow(sql.RULE_SET, version)
-    if row is None:
-        raise NotFound("There is no such rule set.")
-    return RuleSetOut(**dict(row), sentences=await service.sentences(conn, row["rules"]))
-
-
-def _shown(findings: Iterable[Finding]) -> list[FindingOut]:
-    return [
-        FindingOut(severity=f.severity, code=f.code, rule=f.rule, place=".".join(map(str, f.place)), message=f.message)
-        for f in findings
-    ]
-
-
-@ROUTES.query("/api/v1/rulesets", roles=ADMINS, returns=RuleSetList)
-async def list_rule_sets(conn: Connection, call: Call[Nothing]) -> RuleSetList:
-    """All versions, newest first."""
-    return RuleSetList(items=[RuleSetBrief(**dict(row)) for row in await conn.fetch(sql.RULE_SETS, 200)])
-
-
-@ROUTES.query("/api/v1/rulesets/published", roles=LEADS, returns=RuleSetOut)
-async def published_rule_set(conn: Connection, call: Call[Nothing]) -> RuleSetOut:
-    """The rules in force."""
-    row = await conn.fetchrow(sql.PUBLISHED_RULES)
-    if row is None:
-        raise NotFound("No rule set is published.")
-    return await _rule_set(conn, row["version"])
-
-
-@ROUTES.query("/api/v1/rulesets/{version}", roles=LEADS, returns=RuleSetOut)
-async def read_rule_set(conn: Connection, call: Call[Nothing]) -> RuleSetOut:
-    """One version with its rules, as they are written and in words."""
-    return await _rule_set(conn, call.id("version"))
-
-
-@ROUTES.command("POST", "/api/v1/rulesets", roles=ADMINS, body=RuleSetIn, returns=RuleSetAdded, status=201)
-async def add_rule_set(tx: Tx, call: Call[RuleSetIn]) -> RuleSetAdded:
-    """Check a list of rules and keep it as the next version. It is not in force before it is published.
-
-    Rules that never match or are never reached are refused; what somebody should look at comes back as `findings`."""
-    findings = await service.check_rules(tx.conn, call.data.rules)
-    version = await service.add_rule_set(tx, call.data.rules, origin="api", by=call.who.email)
-    await audit(tx, actor_of(call.who), "ruleset.add", "ruleset", version, after={"rules": len(call.data.rules)})
-    added = await _rule_set(tx.conn, version)
-    return RuleSetAdded(**dict(added), findings=_shown(findings))
-
-
-@ROUTES.query("/api/v1/rulesets/{version}/dry-run", roles=ADMINS, params=DryRunParams, returns=DryRun)
-async def dry_run_rule_set(conn: Connection, call: Call[DryRunParams]) -> DryRun:
-    """Which of the last calls this version would have sent elsewhere, and how. Changes nothing."""
-    row = await conn.fetchrow(sql.RULE_SET, call.id("version"))
-    if row is None:
-        raise NotFound("There is no such rule set.")
-    return await dry_run(conn, row["rules"], last=call.data.last)
-
-
-@ROUTES.command("POST", "/api/v1/rulesets/{version}/publish", roles=ADMINS, returns=RuleSetOut)
-async def publish_rule_set(tx: Tx, call: Call[Nothing]) -> RuleSetOut:
-    """Put a version in force; older versions can be published again to roll back."""
-    version = call.id("version")
-    await service.publish_rule_set(tx, version)
-    await audit(tx, actor_of(call.who), "ruleset.publish", "ruleset", version, after={"version": version})
-    return await _rule_set(tx.conn, version)

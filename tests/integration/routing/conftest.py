@@ -9,6 +9,7 @@ from infra.outbox import Outbox
 from infra.postgres import Database
 from infra.resources import Resources
 from routing import http as routing
+from routing import http_rules as rules
 from tests.api import Api, serving
 from tests.integration.routing.floor import Floor, choreographed
 from tests.invariants import broken
@@ -26,5 +27,5 @@ async def floor(database: Database, outbox: Outbox, clean: None) -> AsyncIterato
 
 @pytest.fixture
 async def api(floor: Floor, resources: Resources) -> AsyncIterator[Api]:
-    async with serving(resources, accounts.ROUTES, routing.ROUTES) as served:
+    async with serving(resources, accounts.ROUTES, routing.ROUTES, rules.ROUTES) as served:
         yield served
