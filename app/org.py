@@ -26,6 +26,7 @@ from infra.phone import parse_number
 from routing.lint import Finding, RosterAgent, lint
 from routing.model import Pick
 from routing.rules import check
+from routing.text import read_rules
 
 MAX_DEPTH = 80
 MAX_NODES = 100_000
@@ -213,6 +214,10 @@ def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
     except ValidationError as error:
         faults = [_fault(document, item["loc"], item["msg"]) for item in error.errors(include_url=False)]
         raise OrgFileInvalid(name, faults) from None
+    rules, unreadable = read_rules(org.rules)
+    if unreadable:
+        raise OrgFileInvalid(name, [_fault(document, each.place, each.message) for each in unreadable])
+    org = org.model_copy(update={"rules": rules})
     if faults := _cross_check(org, document):
         raise OrgFileInvalid(name, faults)
     findings = _findings(org)

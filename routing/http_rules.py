@@ -17,6 +17,7 @@ from routing import queries as sql
 from routing import service
 from routing.dry_run import MAX_LAST, DryRun, dry_run
 from routing.lint import Finding
+from routing.text import condition_text
 
 ROUTES = Routes("routing")
 
@@ -48,6 +49,8 @@ class RuleSetOut(RuleSetBrief):
     rules: list[dict[str, Any]]
     sentences: list[Text]
     """Each rule in words."""
+    texts: list[str | None]
+    """The condition of each rule as text; none for the default."""
 
 
 class RuleSetAdded(RuleSetOut):
@@ -55,7 +58,9 @@ class RuleSetAdded(RuleSetOut):
 
 
 class RuleSetIn(ApiModel):
-    rules: list[dict[str, Any]] = Field(min_length=1, max_length=200)
+    rules: list[dict[str, Any]] = Field(
+        min_length=1, max_length=200, description="a condition may be a tree or text, and is kept as a tree"
+    )
 
 
 class DryRunParams(ApiQuery):
@@ -66,7 +71,8 @@ async def _rule_set(conn: Connection, version: int) -> RuleSetOut:
     row = await conn.fetchrow(sql.RULE_SET, version)
     if row is None:
         raise NotFound("There is no such rule set.")
-    return RuleSetOut(**dict(row), sentences=await service.sentences(conn, row["rules"]))
+    texts = [condition_text(rule["when"]) if "when" in rule else None for rule in row["rules"]]
+    return RuleSetOut(**dict(row), sentences=await service.sentences(conn, row["rules"]), texts=texts)
 
 
 def _shown(findings: Iterable[Finding]) -> list[FindingOut]:
@@ -102,9 +108,10 @@ async def add_rule_set(tx: Tx, call: Call[RuleSetIn]) -> RuleSetAdded:
     """Check a list of rules and keep it as the next version. It is not in force before it is published.
 
     Rules that never match or are never reached are refused; what somebody should look at comes back as `findings`."""
-    findings = await service.check_rules(tx.conn, call.data.rules)
-    version = await service.add_rule_set(tx, call.data.rules, origin="api", by=call.who.email)
-    await audit(tx, actor_of(call.who), "ruleset.add", "ruleset", version, after={"rules": len(call.data.rules)})
+    rules = service.read_rules(call.data.rules)
+    findings = await service.check_rules(tx.conn, rules)
+    version = await service.add_rule_set(tx, rules, origin="api", by=call.who.email)
+    await audit(tx, actor_of(call.who), "ruleset.add", "ruleset", version, after={"rules": len(rules)})
     added = await _rule_set(tx.conn, version)
     return RuleSetAdded(**dict(added), findings=_shown(findings))
 

@@ -183,7 +183,7 @@ def _check_tree(node: Any, place: tuple[str | int, ...]) -> list[Fault]:
             leaves += 1
             if leaves > MAX_LEAVES:
                 return [*faults, Fault(place, f"a condition has at most {MAX_LEAVES} comparisons")]
-            faults += _check_leaf(current, at)
+            faults += check_leaf(current, at)
         elif len(current) > 1:
             faults.append(Fault(at, f"`{group}` stands alone in its mapping"))
         elif group == "not":
@@ -198,7 +198,7 @@ def _check_tree(node: Any, place: tuple[str | int, ...]) -> list[Fault]:
     return faults
 
 
-def _check_leaf(leaf: Any, at: tuple[str | int, ...]) -> list[Fault]:
+def check_leaf(leaf: Any, at: tuple[str | int, ...]) -> list[Fault]:
     if not isinstance(leaf, dict):
         return [Fault(at, "a condition is a mapping: all, any, not, or field with op")]
     faults = _unknown_keys(leaf, at, ("field", "op", "value", "other"))

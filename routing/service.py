@@ -61,6 +61,7 @@ from routing.model import (
 )
 from routing.rules import RuleSet, check, compile_rules, misfits
 from routing.sentences import rule_sentence
+from routing.text import read_rules as rules_from_text
 from ticketing import service as tickets
 
 log = structlog.get_logger()
@@ -635,6 +636,19 @@ async def agent_is_lost(tx: Tx, *, agent_id: int, offer_grace_s: float, reconnec
 # --- rules ------------------------------------------------------------------------------------------------------------------
 
 
+def read_rules(documents: Any) -> Any:
+    """With trees for conditions that are text. Raises Invalid with the column of each that cannot be read."""
+    read, faults = rules_from_text(documents)
+    if faults:
+        raise _invalid([(fault.place, fault.message) for fault in faults])
+    return read
+
+
+def _invalid(faults: Sequence[tuple[tuple[str | int, ...], str]]) -> Invalid:
+    errors = [{"field": ".".join(map(str, place)), "message": message} for place, message in faults[:50]]
+    return Invalid(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)
+
+
 async def check_rules(conn: Connection, documents: Any) -> list[Finding]:
     """What somebody should look at. Raises Invalid with every fault, by the queues, skills and agents there are now."""
     queues = {row["key"]: row["offer_timeout_s"] for row in await conn.fetch(sql.QUEUES)}
@@ -648,8 +662,7 @@ async def check_rules(conn: Connection, documents: Any) -> list[Finding]:
         findings = await asyncio.to_thread(lint, documents, offer_timeouts=queues, roster=roster)
         faults = [(found.place, f"{found.rule}: {found.message}") for found in findings if found.severity == "error"]
     if faults:
-        errors = [{"field": ".".join(map(str, place)), "message": message} for place, message in faults[:50]]
-        raise Invalid(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)
+        raise _invalid(faults)
     return findings
 
 

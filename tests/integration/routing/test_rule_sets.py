@@ -45,6 +45,25 @@ async def test_what_is_odd_comes_back_and_what_is_wrong_is_refused(api: Api, flo
     await got(await admin.get("/api/v1/rulesets/99"), 404)
 
 
+async def test_a_condition_may_be_text_and_comes_back_as_both(api: Api, floor: Floor) -> None:
+    await floor.open()
+    admin = await api.logged_in(Role.ADMIN)
+    text = 'customer.tier == "vip" AND NOT call.queue == "sales"'
+    tree = {"all": [VIP, {"not": SALES}]}
+    rules: list[dict[str, Any]] = [{"name": "text", "when": text}, {"name": "tree", "when": SALES}, {"name": "rest"}]
+    added = await got(await admin.post("/api/v1/rulesets", json={"rules": rules}), 201)
+    assert [rule.get("when") for rule in added["rules"]] == [tree, SALES, None]
+    assert added["texts"] == [text, 'call.queue == "sales"', None]
+    bad = [{"name": "a", "when": "customer.tier == "}, {"name": "b", "when": "(call.to EXISTS"}, {"name": "rest"}]
+    problem = await got(await admin.post("/api/v1/rulesets", json={"rules": bad}), 422)
+    assert problem["errors"] == [
+        {"field": "rules.0.when", "message": "column 18: expected a value, not the end"},
+        {"field": "rules.1.when",
+         "message": "column 16: expected AND, OR or `)` for the `(` of column 1, not the end"},
+    ]  # fmt: skip
+    assert await floor.value("SELECT count(*) FROM rule_sets") == 2
+
+
 async def test_dry_run_tells_which_calls_would_have_gone_elsewhere(api: Api, floor: Floor) -> None:
     await floor.open()
     await floor.transact(lambda tx: a_customer(tx, name="Maria", phone="+14155550177", tier=Tier.VIP))

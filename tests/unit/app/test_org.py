@@ -240,6 +240,23 @@ def test_anchors_and_merge_keys_are_fine() -> None:
     assert org.rules[0]["when"]["value"] is True
 
 
+def test_a_condition_may_be_text_and_is_kept_as_a_tree() -> None:
+    begin = "queues: [{key: a, name: {en: A}}]\nrules:\n"
+    org = parse_org(
+        f"{begin}  - {{name: x, when: 'customer.tier == \"vip\"'}}\n"
+        "  - name: y\n    when: >\n      ticket.is_new == true AND\n      call.language IN ['de', 'en']\n  - {name: z}\n"
+    )
+    assert org.rules[0] == {"name": "x", "when": {"field": "customer.tier", "op": "==", "value": "vip"}}
+    assert [leaf["field"] for leaf in org.rules[1]["when"]["all"]] == ["ticket.is_new", "call.language"]
+    with pytest.raises(OrgFileInvalid) as refused:
+        parse_org(f"{begin}  - {{name: x, when: 'customer.tier = vip'}}\n  - {{name: y}}\n")
+    assert [(fault.line, fault.place, fault.message) for fault in refused.value.faults] == [
+        (3, "rules[0].when", "column 17: there is no field 'vip'; texts stand in quotes")
+    ]
+    unreachable = "customer.tier == 'a' AND customer.tier == 'b'"
+    assert faults_of(f'{begin}  - {{name: x, when: "{unreachable}"}}\n  - {{name: y}}\n')[0] == (3, "rules[0].when")
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     def said(path: Path) -> str:
         with pytest.raises(OrgFileInvalid) as refused:

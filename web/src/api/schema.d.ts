@@ -1957,6 +1957,8 @@ export interface components {
             sentences: {
                 [key: string]: string;
             }[];
+            /** Texts */
+            texts: (string | null)[];
             /** Version */
             version: number;
         };
@@ -1980,7 +1982,10 @@ export interface components {
         };
         /** RuleSetIn */
         RuleSetIn: {
-            /** Rules */
+            /**
+             * Rules
+             * @description a condition may be a tree or text, and is kept as a tree
+             */
             rules: {
                 [key: string]: unknown;
             }[];
@@ -2013,6 +2018,8 @@ export interface components {
             sentences: {
                 [key: string]: string;
             }[];
+            /** Texts */
+            texts: (string | null)[];
             /** Version */
             version: number;
         };
