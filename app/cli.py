@@ -25,8 +25,7 @@ app = App(
 )
 user_app = App(name="user", help="People who log in.")
 app.command(user_app)
-rules_app = App(name="rules", help="Which call goes where: read, try out, put in force.")
-app.command(rules_app)
+app.command("app.cli_rules:rules_app", name="rules", help="Which call goes where: read, try out, put in force.")
 deliveries_app = App(name="deliveries", help="Events that consumers could not finish.")
 app.command(deliveries_app)
 
@@ -154,7 +153,7 @@ def worker(*, roles: str = "") -> int:
     return run(processes.worker(settings, *addresses, wanted))
 
 
-def _database_url(data_dir: Path) -> str:
+def database_url(data_dir: Path) -> str:
     """The configured database, else the one of the running `ringdesk up` of this data directory."""
     settings = load_settings(data_dir=data_dir)
     url = settings.secret("database_url") or _running(data_dir).get("database_url")
@@ -184,7 +183,7 @@ def migrate(*, data_dir: DataDir = Path(".data")) -> int:
     from infra.migrate import migrate as run_migrations
 
     async def main() -> int:
-        applied = await run_migrations(_database_url(data_dir))
+        applied = await run_migrations(database_url(data_dir))
         out(f"{applied} migrations applied")
         return 0
 
@@ -209,8 +208,8 @@ def apply(file: Path, *, dry_run: bool = False, replace_rules: bool = False, dat
         org = read_org(file)
         for warning in org.warnings:
             out(f"look at {file}: {warning}")
-        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
-            changes = await apply_org(tx, org, by=_who(), replace_rules=replace_rules, dry_run=dry_run)
+        async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            changes = await apply_org(tx, org, by=who(), replace_rules=replace_rules, dry_run=dry_run)
             for change in changes:
                 out(str(change))
         verb = "would change" if dry_run else "changed"
@@ -220,7 +219,7 @@ def apply(file: Path, *, dry_run: bool = False, replace_rules: bool = False, dat
     return run(main())
 
 
-def _who() -> str:
+def who() -> str:
     import getpass
 
     try:
@@ -240,9 +239,9 @@ def add(email: str, name: str, *, role: str = "agent", data_dir: DataDir = Path(
         return fail(f"ringdesk: role must be one of {', '.join(Role)}.")
 
     async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+        async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
             user = await accounts.create_user(
-                tx, email=email, name=name, role=Role(role), actor=Actor("cli", name=_who())
+                tx, email=email, name=name, role=Role(role), actor=Actor("cli", name=who())
             )
         out(f"user {user.id} added: {user.email}, {user.role.value}")
         return 0
@@ -262,11 +261,11 @@ def set_password(email: str, *, stdin: bool = False, data_dir: DataDir = Path(".
     password = sys.stdin.readline().rstrip("\n") if stdin else getpass.getpass("New password: ")
 
     async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+        async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
             user = await queries.user_by_email(tx.conn, email=email)
             if user is None:
                 return fail(f"ringdesk: there is no user {email}.")
-            await service.set_password(tx, user.id, password, actor=Actor("cli", name=_who()))
+            await service.set_password(tx, user.id, password, actor=Actor("cli", name=who()))
         out(f"password of {email} set; their sessions have ended")
         return 0
 
@@ -281,147 +280,15 @@ def disable(email: str, *, data_dir: DataDir = Path(".data")) -> int:
     from core.principal import Actor
 
     async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+        async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
             user = await queries.user_by_email(tx.conn, email=email)
             if user is None:
                 return fail(f"ringdesk: there is no user {email}.")
-            await service.disable_user(tx, user.id, actor=Actor("cli", name=_who()))
+            await service.disable_user(tx, user.id, actor=Actor("cli", name=who()))
         out(f"{email} is disabled")
         return 0
 
     return run(main())
-
-
-@rules_app.command(name="list")
-def list_rules(*, data_dir: DataDir = Path(".data")) -> int:
-    """List the versions, newest first; `*` marks the one in force."""
-    from app.one_off import one_off
-    from routing import queries
-
-    async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
-            rows = await conn.fetch(queries.RULE_SETS, 50)
-        for row in rows:
-            mark = "*" if row["is_published"] else " "
-            out(
-                f"{mark}{row['version']:>5}  {row['created_at']:%Y-%m-%d %H:%M}  {row['origin']:<10} {row['created_by']}"
-            )
-        return 0
-
-    return run(main())
-
-
-@rules_app.command
-def show(
-    version: int | None = None,
-    *,
-    file: Path | None = None,
-    language: str = "en",
-    data_dir: DataDir = Path(".data"),
-) -> int:
-    """Say rules in words: of a file, of a version, or those in force. What is odd about them comes last.
-
-    Parameters
-    ----------
-    version: A version of `ringdesk rules list`; without it those in force.
-    file: An organisation file, which is not applied.
-    language: en or zh-CN.
-    """
-    from app.one_off import one_off
-    from core.texts import LANGUAGES
-    from routing import service
-
-    if language not in LANGUAGES:
-        return fail(f"ringdesk: --language is one of {', '.join(LANGUAGES)}.")
-
-    async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
-            found = await _rules(conn, version, file)
-            sentences = await service.sentences(conn, found)
-            findings = [] if file is not None else await service.check_rules(conn, found)
-        for number, (rule, sentence) in enumerate(zip(found, sentences, strict=True), 1):
-            out(f"{number:>3}. {rule['name']}\n     {sentence[language]}")
-        for each in findings:
-            out(f"look at rule {each.rule!r}: {each.message}")
-        return 0
-
-    return run(main())
-
-
-@rules_app.command(name="dry-run")
-def dry_run_rules(
-    version: int | None = None, *, file: Path | None = None, last: int = 1000, data_dir: DataDir = Path(".data")
-) -> int:
-    """Which of the last calls other rules would have sent elsewhere. Changes nothing.
-
-    Parameters
-    ----------
-    version: A version of `ringdesk rules list`.
-    file: An organisation file, which is not applied.
-    last: How many calls to look back, at most 10,000.
-    """
-    from app.one_off import one_off
-    from routing.dry_run import MAX_LAST, dry_run
-
-    if (version is None) == (file is None):
-        return fail("ringdesk: say which rules: a version of `ringdesk rules list`, or --file org.yaml.")
-    if not 1 <= last <= MAX_LAST:
-        return fail(f"ringdesk: --last is from 1 to {MAX_LAST}.")
-
-    async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
-            found = await dry_run(conn, await _rules(conn, version, file), last=last)
-        since = "" if found.since is None else f" since {found.since:%Y-%m-%d %H:%M} UTC"
-        out(f"{found.looked_at} calls{since}: {found.different} would go otherwise, {found.same} as they went")
-        if found.without_facts:
-            out(f"{found.without_facts} are too old to say")
-        for move in found.moves:
-            rules = move.before if move.before == move.after else f"{move.before} -> {move.after}"
-            out(f"{move.calls:>7}  {rules}: other {', '.join(move.changed)}")
-        for name in [name for name, calls in found.by_rule.items() if not calls]:
-            out(f"rule {name!r} would have taken none of them")
-        return 0
-
-    return run(main())
-
-
-@rules_app.command(name="publish")
-def publish_rules(version: int, *, data_dir: DataDir = Path(".data")) -> int:
-    """Put a version in force; an older one rolls back. Calls in line keep the rules they came with."""
-    from accounts.audit import audit
-    from app.one_off import one_off
-    from core.principal import Actor
-    from routing import service
-
-    async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
-            await service.publish_rule_set(tx, version)
-            actor = Actor("cli", name=_who())
-            await audit(tx, actor, "ruleset.publish", "ruleset", version, after={"version": version})
-        out(f"version {version} is in force")
-        return 0
-
-    return run(main())
-
-
-async def _rules(conn: Any, version: int | None, file: Path | None) -> list[dict[str, Any]]:
-    """Those of a file, of a version, or those in force. Raises NotFound, OrgFileInvalid."""
-    from app.org import read_org
-    from core.errors import NotFound
-    from routing import queries
-
-    if file is not None:
-        org = read_org(file)
-        for warning in org.warnings:
-            out(f"look at {file}: {warning}")
-        return org.rules
-    row = await (
-        conn.fetchrow(queries.PUBLISHED_RULES) if version is None else conn.fetchrow(queries.RULE_SET, version)
-    )
-    if row is None:
-        raise NotFound("No rules are in force." if version is None else f"There are no rules of version {version}.")
-    rules: list[dict[str, Any]] = row["rules"]
-    return rules
 
 
 @deliveries_app.command
@@ -431,7 +298,7 @@ def parked(*, data_dir: DataDir = Path(".data")) -> int:
     from infra import outbox as outbox_module
 
     async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
+        async with one_off(database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
             rows = await outbox_module.parked(conn)
         for row in rows:
             out(f"{row['event_id']:>10}  {row['consumer']:<28} {row['name'] or '':<24} {row['last_error']}")
@@ -450,10 +317,10 @@ def replay(*, event_id: int | None = None, consumer: str | None = None, data_dir
     from infra import outbox as outbox_module
 
     async def main() -> int:
-        async with one_off(_database_url(data_dir)) as outbox, outbox.transaction() as tx:
+        async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
             count = await outbox_module.replay(tx.conn, event_id=event_id, consumer=consumer)
             after = {"event_id": event_id, "consumer": consumer, "count": count}
-            await audit(tx, Actor("cli", name=_who()), "delivery.replay", "delivery", event_id, after=after)
+            await audit(tx, Actor("cli", name=who()), "delivery.replay", "delivery", event_id, after=after)
         out(f"{count} will be tried again")
         return 0
 
@@ -507,7 +374,7 @@ def backup(*, to: Path, keep: int | None = None, data_dir: DataDir = Path(".data
             if not is_replica:
                 async with one_off(url) as outbox, outbox.transaction() as tx:
                     after = {"folder": made.name, "rows": manifest.rows}
-                    await audit(tx, Actor("cli", name=_who()), "database.backup", "database", None, after=after)
+                    await audit(tx, Actor("cli", name=who()), "database.backup", "database", None, after=after)
         out(f"{made}: {len(manifest.tables)} tables, {manifest.rows} rows, {manifest.dump_bytes} bytes")
         for old in module.forget_old(to, keep) if keep is not None else ():
             out(f"{old}: erased")
@@ -543,7 +410,7 @@ def restore(
             out(f"{await run_migrations(url)} migrations applied")
             async with one_off(url) as outbox:
                 leap = TICKET_LEAP if ticket_leap is None else max(0, ticket_leap)
-                people = await settle(outbox, manifest, by=_who(), ticket_leap=leap)
+                people = await settle(outbox, manifest, by=who(), ticket_leap=leap)
         out(f"{people} people have to log in again; new ids and ticket numbers start higher")
         out("API tokens and passwords are those of the backup: revoke what was revoked since")
         return 0
@@ -561,7 +428,7 @@ def demo_data(*, data_dir: DataDir = Path(".data")) -> int:
 
     async def main() -> int:
         password = secrets.token_urlsafe(12)
-        async with one_off(_database_url(data_dir)) as outbox:
+        async with one_off(database_url(data_dir)) as outbox:
             is_new = await seed(outbox, password)
         if is_new:
             out(f"the password of everybody at demo.example, shown only now: {password}")

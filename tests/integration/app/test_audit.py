@@ -230,7 +230,7 @@ CLI: dict[str, tuple[str, ...]] = {
 }
 WITHOUT = {
     "up", "web", "worker", "migrate", "demo-data", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",
-    "customers import", "user token", "user enable", "token", "rules list", "rules show", "rules dry-run",
+    "customers import", "user token", "user enable", "token", "rules list", "rules show", "rules dry-run", "rules import-taskrouter",
 }  # fmt: skip
 """Serving, looking, and the schema itself; nobody's data."""
 ELSEWHERE = {"backup", "restore"}
