@@ -343,7 +343,7 @@ ANYTHING = st.recursive(
 
 @settings(deadline=None)
 @given(ANYTHING)
-def test_whatever_comes_is_answered_with_faults_or_runs(document: Any) -> None:
+def test_r32_whatever_comes_is_answered_with_faults_or_runs(document: Any) -> None:
     """No document raises; one without faults compiles, and its match never raises either."""
     for rules in (document, [document], [document, DEFAULT], [{"name": "x", "when": document}, DEFAULT]):
         if not check(rules, queues=QUEUES, skills=SKILLS):

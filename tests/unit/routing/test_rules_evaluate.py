@@ -128,7 +128,7 @@ def test_facts_of_another_type_than_declared_are_named() -> None:
 
 @settings(deadline=None)
 @given(TREES, FACTS)
-def test_evaluation_is_total_and_equals_the_plain_reading(tree: dict[str, Any], facts: dict[str, Any]) -> None:
+def test_r31_r33_evaluation_is_total_and_equals_the_plain_reading(tree: dict[str, Any], facts: dict[str, Any]) -> None:
     assert check([{"name": "x", "when": tree}, {"name": "d"}], queues=frozenset(), skills=frozenset()) == []
     assert compile_tree(tree)(facts) is reference(tree, facts)
 
