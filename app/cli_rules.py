@@ -4,12 +4,16 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
 from app.cli import DataDir, database_url, fail, out, run, who
 
+if TYPE_CHECKING:
+    from routing.dry_run import Move
+
+MOST_BATCHES: Final = 1000
 rules_app = App(name="rules", help="Which call goes where: read, try out, put in force.")
 
 
@@ -51,6 +55,7 @@ def show(
     from app.one_off import one_off
     from core.texts import LANGUAGES
     from routing import service
+    from routing.text import condition_text
 
     if language not in LANGUAGES:
         return fail(f"ringdesk: --language is one of {', '.join(LANGUAGES)}.")
@@ -62,6 +67,8 @@ def show(
             findings = [] if file is not None else await service.check_rules(conn, found)
         for number, (rule, sentence) in enumerate(zip(found, sentences, strict=True), 1):
             out(f"{number:>3}. {rule['name']}\n     {sentence[language]}")
+            if "when" in rule:
+                out(f"     {condition_text(rule['when'])}")
         for each in findings:
             out(f"look at rule {each.rule!r}: {each.message}")
         return 0
@@ -96,9 +103,7 @@ def dry_run_rules(
         out(f"{found.looked_at} calls{since}: {found.different} would go otherwise, {found.same} as they went")
         if found.without_facts:
             out(f"{found.without_facts} are too old to say")
-        for move in found.moves:
-            rules = move.before if move.before == move.after else f"{move.before} -> {move.after}"
-            out(f"{move.calls:>7}  {rules}: other {', '.join(move.changed)}")
+        _show_moves(found.moves)
         for name in [name for name, calls in found.by_rule.items() if not calls]:
             out(f"rule {name!r} would have taken none of them")
         return 0
@@ -108,7 +113,7 @@ def dry_run_rules(
 
 @rules_app.command(name="publish")
 def publish_rules(version: int, *, data_dir: DataDir = Path(".data")) -> int:
-    """Put a version in force; an older one rolls back. Calls in line keep the rules they came with."""
+    """Put a version in force. Calls in line keep the rules they came with."""
     from accounts.audit import audit
     from app.one_off import one_off
     from core.principal import Actor
@@ -123,6 +128,150 @@ def publish_rules(version: int, *, data_dir: DataDir = Path(".data")) -> int:
         return 0
 
     return run(main())
+
+
+@rules_app.command(name="roll-back")
+def roll_back_rules(version: int, *, data_dir: DataDir = Path(".data")) -> int:
+    """Put the rules of an older version in force again, unchanged, as a new version."""
+    from accounts.audit import audit
+    from app.one_off import one_off
+    from core.principal import Actor
+    from routing import service
+
+    async def main() -> int:
+        async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            copy = await service.roll_back_rule_set(tx, version, by=who())
+            after = {"version": copy, "copy_of": version}
+            await audit(tx, Actor("cli", name=who()), "ruleset.roll_back", "ruleset", copy, after=after)
+        out(f"version {copy}, with the rules of version {version}, is in force")
+        return 0
+
+    return run(main())
+
+
+@rules_app.command(name="re-evaluate")
+def re_evaluate_waiting(version: int, *, preview: bool = False, data_dir: DataDir = Path(".data")) -> int:
+    """Decide those who are in line again, by the version in force, from the facts they came with.
+
+    Parameters
+    ----------
+    version: The version in force; with --preview any of `ringdesk rules list`.
+    preview: Only show what would change.
+    """
+    from accounts.audit import audit
+    from app.one_off import one_off
+    from core.principal import Actor
+    from routing import re_evaluate
+
+    async def show_it() -> int:
+        async with one_off(database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
+            found = await re_evaluate.preview(conn, version)
+        out(
+            f"{found.waiting} wait: {found.different} would change, {found.under_offer} of them after their offer; "
+            f"{found.same + found.by_these_rules} would not"
+        )
+        if found.without_facts:
+            out(f"{found.without_facts} are too old to say and would stay as they are")
+        if found.not_looked_at:
+            out(f"{found.not_looked_at} were not looked at")
+        _show_moves(found.moves)
+        return 0
+
+    async def main() -> int:
+        moved = after_offer = same = 0
+        async with one_off(database_url(data_dir)) as outbox:
+            for _ in range(MOST_BATCHES):
+                async with outbox.transaction() as tx:
+                    done = await re_evaluate.apply(tx, version)
+                    actor = Actor("cli", name=who())
+                    await audit(tx, actor, re_evaluate.ACTION, "ruleset", version, after=done.for_audit())
+                moved, after_offer, same = (
+                    moved + len(done.moved),
+                    after_offer + len(done.after_offer),
+                    same + done.same,
+                )
+                if not done.left or not (done.moved or done.after_offer or done.same):
+                    break
+        out(f"{moved} changed, {after_offer} will after their offer, {same} stay as they were")
+        return fail(f"ringdesk: {done.left} are left: run it again.") if done.left else 0
+
+    return run(show_it() if preview else main())
+
+
+def _show_moves(moves: "Sequence[Move]") -> None:
+    for move in moves:
+        rules = move.before if move.before == move.after else f"{move.before} -> {move.after}"
+        out(f"{move.calls:>7}  {rules}: other {', '.join(move.changed)}")
+
+
+@rules_app.command(name="check")
+def check_rules(file: Path, *, data_dir: DataDir = Path(".data")) -> int:
+    """Say what is wrong or odd about the rules of a file. Changes nothing.
+
+    Parameters
+    ----------
+    file: An organisation file, or one that holds only `rules:`, which is checked against the queues, skills and agents there are.
+    """
+    from app.one_off import one_off
+    from app.org import read_rules_file
+
+    async def main() -> int:
+        rules, warnings = read_rules_file(file)
+        said = [str(each) for each in warnings or ()]
+        if warnings is None:
+            async with one_off(database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
+                said = await _odd(conn, rules, file)
+        for each in said:
+            out(f"look at {file}: {each}")
+        out(f"{len(rules)} rules, {len(said) or 'nothing'} to look at")
+        return 0
+
+    return run(main())
+
+
+@rules_app.command(name="add")
+def add_rules(file: Path, *, data_dir: DataDir = Path(".data")) -> int:
+    """Keep the rules of a file as the next version, to be tried out. It is not in force before it is published.
+
+    Parameters
+    ----------
+    file: An organisation file, of which only the rules are taken, or one that holds only `rules:`.
+    """
+    from accounts.audit import audit
+    from app.one_off import one_off
+    from app.org import read_rules_file
+    from core.principal import Actor
+    from routing import service
+
+    async def main() -> int:
+        rules, _ = read_rules_file(file)
+        async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
+            odd = await _odd(tx.conn, rules, file)
+            version = await service.add_rule_set(tx, rules, origin="file", by=who())
+            actor = Actor("cli", name=who())
+            await audit(tx, actor, "ruleset.add", "ruleset", version, after={"rules": len(rules)})
+        for each in odd:
+            out(f"look at {file}: {each}")
+        out(
+            f"version {version} is kept; `ringdesk rules dry-run {version}` tries it, `rules publish {version}` puts it in force"
+        )
+        return 0
+
+    return run(main())
+
+
+async def _odd(conn: Any, rules: list[dict[str, Any]], file: Path) -> list[str]:
+    """What somebody should look at, by what is in the database. Raises OrgFileInvalid with all that is wrong."""
+    from app.org import FileFault, OrgFileInvalid
+    from core.errors import Invalid
+    from routing import service
+
+    try:
+        return [f"rule {each.rule!r} {each.message}" for each in await service.check_rules(conn, rules)]
+    except Invalid as error:
+        wrong: Any = error.fields["errors"]
+        faults = [FileFault(0, each["field"], each["message"]) for each in wrong]
+        raise OrgFileInvalid(str(file), faults) from None
 
 
 async def _rules(conn: Any, version: int | None, file: Path | None) -> list[dict[str, Any]]:

@@ -184,8 +184,12 @@ class OrgFileInvalid(RingdeskError):
 
 def read_org(path: Path) -> OrgFile:
     """Read and check the file. Raises OrgFileInvalid with every fault and its line."""
+    return parse_org(_text_of(path), str(path))
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise OrgFileInvalid(str(path), [FileFault(0, "", "there is no such file")]) from None
     except UnicodeDecodeError:
@@ -193,22 +197,24 @@ def read_org(path: Path) -> OrgFile:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise OrgFileInvalid(str(path), [FileFault(0, "", f"cannot be read: {reason}")]) from None
-    return parse_org(text, str(path))
+
+
+def read_rules_file(path: Path) -> tuple[list[dict[str, Any]], list[FileFault] | None]:
+    """The rules of an organisation file, with what somebody should look at; or of a file that holds only `rules:`, which only the database
+    can judge: then None. Raises OrgFileInvalid."""
+    text, name = _text_of(path), str(path)
+    document = _document(text, name)
+    if not isinstance(document, dict) or set(document) != {"rules"} or not isinstance(document["rules"], list):
+        org = parse_org(text, name)
+        return org.rules, org.warnings
+    rules, unreadable = read_rules(_plain(document["rules"]))
+    if unreadable:
+        raise OrgFileInvalid(name, [_fault(document, each.place, each.message) for each in unreadable])
+    return rules, None
 
 
 def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
-    try:
-        document = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
-        raise OrgFileInvalid(name, [FileFault(line, "", f"not YAML: {error.problem}")]) from None
-    except RecursionError:
-        raise OrgFileInvalid(name, [FileFault(0, "", TOO_DEEP)]) from None
-    except (YAMLError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
-        # Values that look like a date or a number and are none come as plain errors without a place.
-        raise OrgFileInvalid(name, [FileFault(0, "", f"not YAML: {_first_line(error)}")]) from None
-    if fault := next(_unusable(document), None):
-        raise OrgFileInvalid(name, [fault])
+    document = _document(text, name)
     try:
         org = OrgFile.model_validate(_plain(document))
     except ValidationError as error:
@@ -225,6 +231,22 @@ def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
         raise OrgFileInvalid(name, errors)
     org.warnings.extend(_of_finding(document, found) for found in findings)
     return org
+
+
+def _document(text: str, name: str) -> Any:
+    try:
+        document = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
+        raise OrgFileInvalid(name, [FileFault(line, "", f"not YAML: {error.problem}")]) from None
+    except RecursionError:
+        raise OrgFileInvalid(name, [FileFault(0, "", TOO_DEEP)]) from None
+    except (YAMLError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
+        # Values that look like a date or a number and are none come as plain errors without a place.
+        raise OrgFileInvalid(name, [FileFault(0, "", f"not YAML: {_first_line(error)}")]) from None
+    if fault := next(_unusable(document), None):
+        raise OrgFileInvalid(name, [fault])
+    return document
 
 
 def _findings(org: OrgFile) -> list[Finding]:

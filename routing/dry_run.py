@@ -89,13 +89,9 @@ async def dry_run(conn: Connection, documents: Sequence[Mapping[str, Any]], *, l
         if "call.queue" not in facts or in_force is None:
             without_facts += 1
             continue
-        before, after = _outcome(in_force, facts), _outcome(rules, facts)
+        before, after = outcome(in_force, facts), outcome(rules, facts)
         by_rule[after.rule] += 1
-        changed = tuple(
-            name
-            for name in ("queue", "tier", "boost_s", "steps", "sticky")
-            if getattr(before, name) != getattr(after, name)
-        )
+        changed = differences(before, after)
         if not changed:
             same += 1
             continue
@@ -116,7 +112,15 @@ async def dry_run(conn: Connection, documents: Sequence[Mapping[str, Any]], *, l
     )
 
 
-def _outcome(rules: RuleSet, facts: Facts) -> Outcome:
+def outcome(rules: RuleSet, facts: Facts) -> Outcome:
     rule = rules.first_match(facts)
     then = rule.then
     return Outcome(rule.name, then.queue or str(facts["call.queue"]), then.tier, then.boost_s, then.steps, then.sticky)
+
+
+def differences(before: Outcome, after: Outcome) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name in ("queue", "tier", "boost_s", "steps", "sticky")
+        if getattr(before, name) != getattr(after, name)
+    )

@@ -14,7 +14,7 @@ from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from routing import queries as sql
-from routing import service
+from routing import re_evaluate, service
 from routing.dry_run import MAX_LAST, DryRun, dry_run
 from routing.lint import Finding
 from routing.text import condition_text
@@ -127,8 +127,49 @@ async def dry_run_rule_set(conn: Connection, call: Call[DryRunParams]) -> DryRun
 
 @ROUTES.command("POST", "/api/v1/rulesets/{version}/publish", roles=ADMINS, returns=RuleSetOut)
 async def publish_rule_set(tx: Tx, call: Call[Nothing]) -> RuleSetOut:
-    """Put a version in force; older versions can be published again to roll back."""
+    """Put a version in force. Who waits keeps the version they came with."""
     version = call.id("version")
     await service.publish_rule_set(tx, version)
     await audit(tx, actor_of(call.who), "ruleset.publish", "ruleset", version, after={"version": version})
     return await _rule_set(tx.conn, version)
+
+
+@ROUTES.command("POST", "/api/v1/rulesets/{version}/roll-back", roles=ADMINS, returns=RuleSetOut, status=201)
+async def roll_back_rule_set(tx: Tx, call: Call[Nothing]) -> RuleSetOut:
+    """Put the rules of an older version in force again, unchanged, as a new version."""
+    version = call.id("version")
+    copy = await service.roll_back_rule_set(tx, version, by=call.who.email)
+    await audit(
+        tx, actor_of(call.who), "ruleset.roll_back", "ruleset", copy, after={"version": copy, "copy_of": version}
+    )
+    return await _rule_set(tx.conn, copy)
+
+
+class ReEvaluated(BaseModel):
+    """`left` are still to be decided: ask again until it is 0. `after_offer` move once their offer has ended without an answer."""
+
+    version: int
+    moved: int
+    after_offer: int
+    same: int
+    left: int
+
+
+@ROUTES.query("/api/v1/rulesets/{version}/re-evaluate", roles=ADMINS, returns=re_evaluate.Preview)
+async def preview_re_evaluation(conn: Connection, call: Call[Nothing]) -> re_evaluate.Preview:
+    """What this version would change for those who are in line by other rules. Changes nothing."""
+    return await re_evaluate.preview(conn, call.id("version"))
+
+
+@ROUTES.command("POST", "/api/v1/rulesets/{version}/re-evaluate", roles=ADMINS, returns=ReEvaluated)
+async def re_evaluate_waiting(tx: Tx, call: Call[Nothing]) -> ReEvaluated:
+    """Decide up to 200 of those in line again, by the version in force (else 409 not_in_force). Doing it again changes nothing."""
+    done = await re_evaluate.apply(tx, call.id("version"))
+    await audit(tx, actor_of(call.who), re_evaluate.ACTION, "ruleset", done.version, after=done.for_audit())
+    return ReEvaluated(
+        version=done.version,
+        moved=len(done.moved),
+        after_offer=len(done.after_offer),
+        same=done.same,
+        left=done.left,
+    )

@@ -73,6 +73,52 @@ RULE_SETS_BY_VERSION: Final = "SELECT version, rules FROM rule_sets WHERE versio
 RECENT_ITEMS: Final = """
 SELECT id, call_id, ticket_id, entered_at, ruleset_version, facts FROM work_items ORDER BY id DESC LIMIT $1
 """
+# Items are decided again from the facts that their rules saw, and compared with what those rules said; 0 is what counts where none are published.
+CAN_BE_DECIDED: Final = "(i.facts ? 'call.queue' AND (i.ruleset_version = 0 OR EXISTS (SELECT 1 FROM rule_sets r WHERE r.version = i.ruleset_version)))"
+# Who is in line by other rules. What waits is found first, by its own index: by id, all that ever waited would be read.
+IN_LINE_BY_OTHER_RULES: Final = f"""
+WITH live AS MATERIALIZED (
+    SELECT i.id FROM work_items i
+    WHERE i.state IN ('queued', 'offering') AND i.ruleset_version <> $1 AND i.reroute_version IS DISTINCT FROM $1 AND {CAN_BE_DECIDED}
+)
+SELECT i.id, i.call_id, i.ticket_id, i.state, i.queue, i.pool_id, i.tier, i.boost_s, i.entered_at, i.ruleset_version, i.facts
+FROM (SELECT id FROM live ORDER BY id LIMIT $2) l JOIN work_items i ON i.id = l.id ORDER BY i.id
+"""
+IN_LINE_COUNTED: Final = f"""
+SELECT count(*) AS waiting, count(*) FILTER (WHERE i.ruleset_version = $1 OR i.reroute_version = $1) AS by_these,
+       count(*) FILTER (WHERE i.ruleset_version <> $1 AND i.reroute_version IS DISTINCT FROM $1 AND NOT {CAN_BE_DECIDED}) AS without_facts
+FROM work_items i WHERE i.state IN ('queued', 'offering')
+"""
+TO_REROUTE: Final = """
+SELECT id, call_id, ticket_id, state, queue, pool_id, tier, boost_s, entered_at, ruleset_version, facts, reroute_version
+FROM work_items WHERE id = $1 AND reroute_version IS NOT NULL
+"""
+IS_PUBLISHED: Final = "SELECT is_published FROM rule_sets WHERE version = $1 FOR SHARE"
+LOCK_POOL: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pool:' || $1, 0))"
+LOCK_IN_LINE: Final = """
+SELECT id, state, ruleset_version FROM work_items WHERE id = ANY($1) AND state IN ('queued', 'offering') ORDER BY id FOR UPDATE
+"""
+# The step begins anew at the first: SET_NEXT_LOOK puts in force the one whose time it is.
+REROUTE_ITEM: Final = """
+UPDATE work_items i SET queue = q.key, pool_id = q.pool_id, tier = $3, boost_s = $4::integer,
+       virtual_start = i.entered_at - make_interval(secs => $4::integer), steps = $5, step = 0, rule = $6, ruleset_version = $7,
+       reroute_version = NULL, version = i.version + 1
+FROM queues q WHERE i.id = $1 AND q.key = $2 RETURNING i.id, i.call_id, i.queue, i.pool_id, i.version
+"""
+KEEP_ITEM_FOR: Final = """
+UPDATE work_items SET sticky_agent_id = $2::bigint, sticky_until = entered_at + make_interval(secs => $3::integer),
+       sticky_if_away = coalesce($4, false), only_agent_id = NULL
+WHERE id = $1
+"""
+PIN_ITEMS: Final = """
+UPDATE work_items i SET rule = p.rule, ruleset_version = $3, reroute_version = NULL, version = i.version + 1
+FROM unnest($1::bigint[], $2::text[]) AS p (id, rule) WHERE i.id = p.id
+"""
+REROUTE_LATER: Final = "UPDATE work_items SET reroute_version = $2, version = version + 1 WHERE id = ANY($1)"
+COPY_RULE_SET: Final = """
+INSERT INTO rule_sets (version, rules, origin, created_by)
+SELECT (SELECT max(version) FROM rule_sets) + 1, rules, $2, $3 FROM rule_sets WHERE version = $1 RETURNING version
+"""
 ROSTER: Final = """
 SELECT a.skills, ARRAY(SELECT q.queue_key FROM agent_queues q WHERE q.agent_id = a.id) AS queues FROM agents a WHERE a.is_active
 """
@@ -382,7 +428,7 @@ OPEN_OFFER_OF_CALL: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers
 WHERE call_id = $1 AND agent_id = $2 AND state IN ('accepted', 'wrapping') ORDER BY id DESC LIMIT 1
 """
-ITEM_OF_CALL: Final = "SELECT id, state, queue, pool_id, ticket_id, version FROM work_items WHERE call_id = $1"
+ITEM_OF_CALL: Final = "SELECT id, call_id, state, queue, pool_id, ticket_id, version FROM work_items WHERE call_id = $1"
 FOLLOW_CALL: Final = (
     "UPDATE work_items SET ticket_id = $2, version = version + 1 WHERE call_id = $1 AND ticket_id <> $2"
 )

@@ -39,7 +39,7 @@ from infra.outbox import Tx, publish
 from infra.postgres import Connection
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
-from routing import overflow
+from routing import overflow, re_evaluate
 from routing import queries as sql
 from routing.line import tell_queued
 from routing.lint import Finding, RosterAgent, lint
@@ -56,11 +56,10 @@ from routing.model import (
     OfferState,
     OfferTaken,
     PresenceState,
-    Sticky,
-    Whom,
 )
 from routing.rules import RuleSet, check, compile_rules, misfits
 from routing.sentences import rule_sentence
+from routing.sticky import whom
 from routing.text import read_rules as rules_from_text
 from ticketing import service as tickets
 
@@ -70,8 +69,6 @@ OFFER_TIMER: Final = "routing.offer"
 STEP_TIMER: Final = "routing.step"
 WRAP_TIMER: Final = "routing.wrap_up"
 
-LAST_AGENT_DAYS: Final = 90
-"""Whom a customer talked with before that is not remembered for routing."""
 COMPILED_KEPT: Final = 8
 _compiled: dict[tuple[int, datetime], RuleSet] = {}
 
@@ -110,7 +107,11 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     queue = await _lock_queue(tx, rule.then.queue, event.queue)
     steps = list(rule.then.steps)
     sticky = rule.then.sticky
-    sticky_agent = None if sticky is None else await _whom(tx, sticky, event)
+    sticky_agent = None
+    if sticky is not None:
+        sticky_agent = await whom(
+            tx.conn, sticky, customer_id=event.customer_id, ticket_id=event.ticket_id, entered_at=event.entered_at
+        )
     kept = {name: value for name, value in facts.items() if value is not None}  # for the dry run of other rules
     row = await tx.conn.fetchrow(
         sql.ADD_ITEM, event.call_id, event.ticket_id, queue["key"], rule.then.tier, rule.then.boost_s, event.entered_at, steps,
@@ -130,19 +131,6 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
             assert moved is not None
             pool, key, version = moved["pool_id"], moved["queue"], moved["version"]
     await tell_queued(tx, WorkItemId(row["id"]), version, pool, key, event.call_id)
-
-
-async def _whom(tx: Tx, sticky: Sticky, event: TicketBound) -> int | None:
-    """The agent whom the item is kept for; None when there is none, or no longer."""
-    found: int | None
-    if sticky.agent == Whom.LAST_AGENT:
-        since = event.entered_at - timedelta(days=LAST_AGENT_DAYS)
-        found = event.customer_id and await tx.conn.fetchval(sql.LAST_AGENT, event.customer_id, since)
-    elif sticky.agent == Whom.TICKET_OWNER:
-        found = await tx.conn.fetchval(sql.TICKET_OWNER, event.ticket_id)
-    else:
-        found = await tx.conn.fetchval(sql.AGENT_BY_ADDRESS, sticky.agent.lower())
-    return found
 
 
 async def _lock_queue(tx: Tx, *wanted: str | None) -> Any:
@@ -321,9 +309,19 @@ async def _back_in_line(tx: Tx, offer: OfferRow) -> None:
     item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
     if item is None or item["state"] not in (ItemState.OFFERING, ItemState.ASSIGNED):
         return
-    version = await tx.conn.fetchval(sql.SET_ITEM, offer.work_item_id, ItemState.QUEUED, None, None)
-    await tx.conn.execute(sql.SET_NEXT_LOOK, offer.work_item_id, tx.now)
-    await tell_queued(tx, offer.work_item_id, version, item["pool_id"], item["queue"], offer.call_id)
+    await _wait_again(tx, item)
+
+
+async def _wait_again(tx: Tx, item: Any) -> None:
+    """Queued in its old place, or where it was sent meanwhile by other rules."""
+    version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.QUEUED, None, None)
+    moved = await re_evaluate.back_in_line(tx, item["id"])
+    if moved is not None:
+        item, version = moved, moved["version"]
+    else:
+        await tx.conn.execute(sql.ADD_STINT, item["id"], tx.now)  # there is one, unless somebody had answered
+        await tx.conn.execute(sql.SET_NEXT_LOOK, item["id"], tx.now)
+    await tell_queued(tx, WorkItemId(item["id"]), version, item["pool_id"], item["queue"], item["call_id"])
 
 
 async def _give_back(tx: Tx, offers: Sequence[OfferRow]) -> None:
@@ -391,10 +389,7 @@ async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
             await _lock(tx, [offer])
             await _start_wrap_up(tx, offer)
             await _complete_if_no_wrap_up(tx, offer)
-    version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.QUEUED, None, None)
-    await tx.conn.execute(sql.ADD_STINT, item["id"], tx.now)
-    await tx.conn.execute(sql.SET_NEXT_LOOK, item["id"], tx.now)
-    await tell_queued(tx, WorkItemId(item["id"]), version, item["pool_id"], item["queue"], event.call_id)
+    await _wait_again(tx, item)
 
 
 async def on_call_ended(tx: Tx, event: CallEnded) -> None:
@@ -691,3 +686,15 @@ async def publish_rule_set(tx: Tx, version: int) -> None:
     await tx.conn.execute(sql.UNPUBLISH)
     await tx.conn.execute(sql.PUBLISH, version, tx.now)
     await publish(tx, RulesetPublished(version=version))
+
+
+async def roll_back_rule_set(tx: Tx, version: int, *, by: str) -> int:
+    """Put the rules of an older version in force again, unchanged, as a version with a number of its own, which is returned.
+
+    They may name what is no longer there: raises Invalid."""
+    await tx.conn.execute(sql.LOCK_RULE_SETS)
+    copy = await tx.conn.fetchval(sql.COPY_RULE_SET, version, f"rollback:{version}", by)
+    if copy is None:
+        raise NotFound("There is no such rule set.")
+    await publish_rule_set(tx, copy)
+    return int(copy)

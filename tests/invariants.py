@@ -75,9 +75,9 @@ SAFETY: Final[dict[str, str]] = {
     "R12 an item has its queue's pool": """
         SELECT i.id FROM work_items i JOIN queues q ON q.key = i.queue
         WHERE i.pool_id <> q.pool_id AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')""",
-    "R12 an open offer has its item's queue and pool": f"""
+    "R12 an open offer has its item's queue and pool": """
         SELECT o.id FROM offers o JOIN work_items i ON i.id = o.work_item_id
-        WHERE o.state IN {OPEN} AND (o.pool_id, o.queue) IS DISTINCT FROM (i.pool_id, i.queue)""",
+        WHERE o.state IN ('pending', 'accepted') AND (o.pool_id, o.queue) IS DISTINCT FROM (i.pool_id, i.queue)""",
     "R13 nobody was offered what they had just declined, or failed to be connected to": f"""
         SELECT o.id FROM offers o JOIN offers p ON p.work_item_id = o.work_item_id AND p.agent_id = o.agent_id
         WHERE o.created_at > p.ended_at AND NOT {by_hand("o")} AND (
@@ -106,6 +106,8 @@ SAFETY: Final[dict[str, str]] = {
           AND NOT EXISTS (SELECT 1 FROM stints s WHERE s.work_item_id IN (x.id, y.id) AND s.outcome = 'overflowed')
           AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE (u.action, u.object_id) IN
                           (('work_item.prioritise', x.id::text), ('work_item.prioritise', y.id::text), ('queue.hold', x.queue)))
+          AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE u.action = 'ruleset.re_evaluate' AND (
+                          (u.after -> 'moved') || (u.after -> 'after_offer')) @> ANY (ARRAY[to_jsonb(x.id), to_jsonb(y.id)]))
           AND {has_skills("x", "a", "d.at - interval '1 second'")} AND {has_skills("x", "a", "d.at")}""",
     "R17 virtual start is entry less boost": """
         SELECT id FROM work_items WHERE virtual_start <> entered_at - make_interval(secs => boost_s)""",

@@ -160,6 +160,8 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "undo_act": _undo,
     "add_rule_set": lambda w: _fixed("/rulesets", {"rules": [{"name": "all"}]}),
     "publish_rule_set": lambda w: _fixed("/rulesets/1/publish", {}),
+    "roll_back_rule_set": lambda w: _fixed("/rulesets/1/roll-back", {}),
+    "re_evaluate_waiting": lambda w: _fixed("/rulesets/1/re-evaluate", {}),
     "create_ticket": lambda w: _fixed("/tickets", {"subject": "x", "queue": "support"}),
     "change_ticket": lambda w: _with_ticket(w, "", {"priority": "high"}),
     "add_ticket_note": lambda w: _with_ticket(w, "/notes", {"body": "x"}, versioned=False),
@@ -227,14 +229,16 @@ CLI: dict[str, tuple[str, ...]] = {
     "user.disable": ("user", "disable", "ava@example.com"),
     "delivery.replay": ("deliveries", "replay"),
     "ruleset.publish": ("rules", "publish", "1"),
+    "ruleset.roll_back": ("rules", "roll-back", "1"),
+    "ruleset.re_evaluate": ("rules", "re-evaluate", "1"),
 }
 WITHOUT = {
     "up", "web", "worker", "migrate", "demo-data", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",
-    "customers import", "user token", "user enable", "token", "rules list", "rules show", "rules dry-run", "rules import-taskrouter",
+    "customers import", "user token", "user enable", "token", "rules list", "rules show", "rules dry-run", "rules check", "rules import-taskrouter",
 }  # fmt: skip
 """Serving, looking, and the schema itself; nobody's data."""
-ELSEWHERE = {"backup", "restore"}
-"""Their rows are asked for in tests/e2e/test_restore_drill.py."""
+ELSEWHERE = {"backup", "restore", "rules add"}
+"""Their rows are asked for in tests/e2e/test_restore_drill.py and tests/integration/routing/test_re_evaluate.py."""
 
 
 @pytest.mark.parametrize("action", CLI)
