@@ -22,17 +22,22 @@ from ticketing import service as ticketing
 
 QUEUES: Final = """
 SELECT key, name, position, within_s, round(target::numeric, 4)::float8 AS target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s,
-       pick, zone, pool_id, max_waiting, max_wait_s, if_nobody, overflow_to FROM queues WHERE is_active
+       pick, zone, pool_id, max_waiting, max_wait_s, if_nobody, overflow_to, wrap_extension_s, default_disposition, reject_s, busy_s,
+       no_answer_s, misses_before_not_responding
+FROM queues WHERE is_active
 """
 UPSERT_QUEUE: Final = """
 INSERT INTO queues (key, name, position, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, pick, zone, pool_id,
-                    max_waiting, max_wait_s, if_nobody, is_active)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, true)
+                    max_waiting, max_wait_s, if_nobody, wrap_extension_s, default_disposition, reject_s, busy_s, no_answer_s,
+                    misses_before_not_responding, is_active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, true)
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.position, within_s = excluded.within_s,
     target = excluded.target, short_abandon_s = excluded.short_abandon_s, offer_timeout_s = excluded.offer_timeout_s,
     wrap_mode = excluded.wrap_mode, wrap_s = excluded.wrap_s, pick = excluded.pick, zone = excluded.zone,
     pool_id = excluded.pool_id, max_waiting = excluded.max_waiting, max_wait_s = excluded.max_wait_s,
-    if_nobody = excluded.if_nobody, is_active = true
+    if_nobody = excluded.if_nobody, wrap_extension_s = excluded.wrap_extension_s,
+    default_disposition = excluded.default_disposition, reject_s = excluded.reject_s, busy_s = excluded.busy_s,
+    no_answer_s = excluded.no_answer_s, misses_before_not_responding = excluded.misses_before_not_responding, is_active = true
 """
 SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND overflow_to IS DISTINCT FROM $2"
 AGENTS: Final = """
@@ -113,7 +118,9 @@ def _queues(org: OrgFile) -> dict[str, dict[str, Any]]:
             "offer_timeout_s": q.offer_timeout_s, "wrap_mode": q.wrap_up.mode, "wrap_s": q.wrap_up.seconds, "pick": q.pick,
             "zone": q.time_zone or org.organisation.time_zone, "pool_id": pools[q.key],
             "max_waiting": q.overflow.max_waiting, "max_wait_s": q.overflow.max_wait_s, "if_nobody": q.overflow.if_nobody,
-            "overflow_to": q.overflow.to,
+            "overflow_to": q.overflow.to, "wrap_extension_s": q.wrap_up.extension_s,
+            "default_disposition": q.wrap_up.default_disposition, **q.cool_downs.model_dump(),
+            "misses_before_not_responding": q.misses_before_not_responding,
         }
         for position, q in enumerate(org.queues)
     }  # fmt: skip
@@ -238,6 +245,8 @@ async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str
         await tx.conn.execute(
             UPSERT_QUEUE, key, q["name"], q["position"], q["within_s"], q["target"], q["short_abandon_s"], q["offer_timeout_s"],
             q["wrap_mode"], q["wrap_s"], q["pick"], q["zone"], q["pool_id"], q["max_waiting"], q["max_wait_s"], q["if_nobody"],
+            q["wrap_extension_s"], q["default_disposition"], q["reject_s"], q["busy_s"], q["no_answer_s"],
+            q["misses_before_not_responding"],
         )  # fmt: skip
     for key, q in queues.items():  # all of them are there by now
         await tx.conn.execute(SET_OVERFLOW, key, q["overflow_to"])
@@ -249,7 +258,7 @@ async def _write_agents(
     await tx.conn.execute(LOCK_ALL_AGENTS)
     going = [row["id"] for row in await tx.conn.fetch(GOING_AGENTS, list(agents))]
     for agent_id in going:
-        await routing.set_presence(tx, agent_id=agent_id, state="offline", reason="retired", by="cli")
+        await routing.set_presence(tx, agent_id=agent_id, state="offline", reason="retired", by="cli", at_once=True)
     await tx.conn.execute(RETIRE_AGENTS, going)
     await tx.conn.execute("DELETE FROM agent_queues WHERE agent_id = ANY($1)", going)
     ids = []

@@ -23,6 +23,7 @@ from core.events import (
     TicketChanged,
     WorkDeflected,
     WorkQueued,
+    WrapUpChanged,
     WrapUpEnded,
     WrapUpStarted,
 )
@@ -66,6 +67,8 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         # after the call
         inline("realtime.log", WrapUpStarted, desk_log.on_wrap_up),
         effect("realtime.push_wrap_up", WrapUpStarted, push.to_agent),
+        inline("realtime.log", WrapUpChanged, desk_log.on_wrap_up),
+        effect("realtime.push_wrap_up_changed", WrapUpChanged, push.to_agent),
         inline("cti.wrap_up_ended", WrapUpEnded, cti.on_wrap_up_ended),
         inline("realtime.keep_note", WrapUpEnded, notes.on_wrap_up_ended),
         inline("ticketing.after_call", WrapUpEnded, ticketing.on_wrap_up_ended),

@@ -24,7 +24,7 @@ from core.principal import Role
 from core.texts import Text
 from infra.phone import parse_number
 from routing.lint import Finding, RosterAgent, lint
-from routing.model import Pick
+from routing.model import Pick, WrapMode
 from routing.rules import check
 from routing.text import read_rules
 
@@ -74,8 +74,16 @@ class ServiceLevelIn(Part):
 
 
 class WrapUpIn(Part):
-    mode: Literal["none", "optional", "manual", "timed"] = "timed"
+    mode: WrapMode = "timed"
     seconds: int = Field(default=30, ge=0, le=3600)
+    extension_s: int = Field(default=30, ge=0, le=3600)
+    default_disposition: Slug | None = None
+
+
+class CoolDownsIn(Part):
+    reject_s: int = Field(default=30, ge=1, le=3600)
+    busy_s: int = Field(default=10, ge=1, le=3600)
+    no_answer_s: int | None = Field(default=None, ge=1, le=3600)
 
 
 class OverflowIn(Part):
@@ -94,6 +102,8 @@ class QueueIn(Part):
     short_abandon_s: int = Field(default=5, ge=0, le=120)
     offer_timeout_s: int = Field(default=20, ge=5, le=600)
     wrap_up: WrapUpIn = WrapUpIn()
+    cool_downs: CoolDownsIn = CoolDownsIn()
+    misses_before_not_responding: int = Field(default=1, ge=1, le=10)
     pick: Pick = "longest_idle"
     overflow: OverflowIn = OverflowIn()
     time_zone: Zone | None = None
@@ -364,6 +374,8 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     for index, queue_in in enumerate(org.queues):
         if message := _bad_overflow(queue_in, overflows):
             fault(message, "queues", index, "overflow", "to")
+        if message := _default_disposition_fault(org, queue_in):
+            fault(message, "queues", index, "wrap_up", "default_disposition")
     for index, agent in enumerate(org.agents):
         for n, queue in enumerate(agent.queues):
             if queue not in queues:
@@ -408,6 +420,20 @@ def _bad_overflow(queue: QueueIn, overflows: dict[str, str | None]) -> str | Non
         way.append(target)
         target = overflows.get(target)
     return f"goes round in a circle: {' → '.join([*way, target])}" if target == queue.key else None
+
+
+def _default_disposition_fault(org: OrgFile, queue: QueueIn) -> str | None:
+    key = queue.wrap_up.default_disposition
+    found = next((d for d in org.dispositions if d.key == key), None)
+    if key is None:
+        return None
+    if found is None:
+        return f"there is no disposition {key!r}"
+    if found.queue not in (None, queue.key):
+        return f"{key!r} is one of queue {found.queue!r}"
+    if found.resolves_ticket:
+        return f"{key!r} resolves tickets, which nobody has said here; take one that does not"
+    return None
 
 
 def pools_of(org: OrgFile) -> dict[str, str]:

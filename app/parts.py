@@ -38,6 +38,7 @@ TIMERS: dict[str, TimerHandler] = {
     routing.OFFER_TIMER: routing.offer_timed_out,
     routing.STEP_TIMER: routing.step_opened,
     routing.WRAP_TIMER: routing.wrap_up_timed_out,
+    routing.COOLDOWN_TIMER: routing.cooled_down,
     cti.CONNECT_TIMER: cti.connect_timed_out,
     cti.AGENT_GONE_TIMER: cti.agent_is_gone,
     **ticketing.TIMERS,

@@ -240,22 +240,41 @@ class WrapUpStarted(Event):
     call_id: CallId | None = None
 
 
+class WrapUpChanged(Event):
+    """The agent extends wrap-up (once), or asks for it during the call, or no longer. `ends_at`: None when it does not end by itself,
+    or has not begun."""
+
+    name = "wrap_up.changed"
+    offer_id: OfferId
+    agent_id: AgentId
+    version: int
+    is_requested: bool
+    ends_at: datetime | None
+    call_id: CallId | None = None
+
+
 class WrapUpEnded(Event):
+    """`is_default`: nobody chose the disposition, it is the queue's."""
+
     name = "wrap_up.ended"
     offer_id: OfferId
     agent_id: AgentId
     version: int
     disposition: Key | None
+    is_default: bool = False
     by: By
     call_id: CallId | None = None
 
 
 class AgentPresenceChanged(Event):
+    """`next`: chosen during a call or wrap-up; it applies at its end."""
+
     name = "agent.presence_changed"
     agent_id: AgentId
     version: int
     state: Key
     reason: Reason | None
+    next: Key | None = None
     pool: Key | None
     by: By | None = None
 
@@ -311,6 +330,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     OfferAccepted,
     OfferEnded,
     WrapUpStarted,
+    WrapUpChanged,
     WrapUpEnded,
     AgentPresenceChanged,
     AgentFreed,

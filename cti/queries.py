@@ -112,7 +112,8 @@ CLOSE_WRAP: Final = """
 UPDATE segments SET ended_at = greatest($3, started_at) WHERE call_id = $1 AND agent_id = $2 AND kind = 'wrap' AND ended_at IS NULL
 """
 SET_DISPOSITION: Final = """
-UPDATE calls SET disposition = coalesce($2, disposition) WHERE id = $1 AND (offer_id = $3 OR disposition IS NULL)
+UPDATE calls SET disposition = CASE WHEN $4 THEN coalesce(disposition, $2) ELSE coalesce($2, disposition) END
+WHERE id = $1 AND (offer_id = $3 OR disposition IS NULL)
 """
 # Once per (object, kind); asked for again, a refused one may be tried again.
 INTEND: Final = """

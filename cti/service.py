@@ -328,7 +328,7 @@ async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
     """Inline: this agent is done with the call; the call is closed when it was the agent who had it last."""
     if event.call_id is None:
         return
-    await tx.conn.execute(sql.SET_DISPOSITION, event.call_id, event.disposition, event.offer_id)
+    await tx.conn.execute(sql.SET_DISPOSITION, event.call_id, event.disposition, event.offer_id, event.is_default)
     await tx.conn.execute(sql.CLOSE_WRAP, event.call_id, event.agent_id, tx.now)
     call = await sql.lock_call(tx.conn, call_id=event.call_id)
     if call is not None and call.offer_id == event.offer_id:

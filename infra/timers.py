@@ -38,6 +38,12 @@ DELETE FROM timers WHERE (kind, object_id) IN (
     SELECT kind, object_id FROM timers WHERE kind = $1 AND object_id = $2 FOR UPDATE SKIP LOCKED
 )
 """
+# Never waits either. Nothing is moved that is being run just now.
+MOVE_TIMER: Final = """
+UPDATE timers SET object_version = $3, due_at = $4 WHERE (kind, object_id) IN (
+    SELECT kind, object_id FROM timers WHERE kind = $1 AND object_id = $2 FOR UPDATE SKIP LOCKED
+) RETURNING true
+"""
 DUE_TIMERS: Final = """
 SELECT kind, object_id FROM timers WHERE due_at <= clock_timestamp() AND kind = ANY($1) ORDER BY due_at LIMIT $2
 """
@@ -59,6 +65,11 @@ WHERE kind = $1 AND object_id = $2
 
 async def set_timer(tx: Tx, kind: str, object_id: int, *, version: int, due_at: datetime) -> None:
     await tx.conn.execute(SET_TIMER, kind, object_id, version, due_at)
+
+
+async def move_timer(tx: Tx, kind: str, object_id: int, *, version: int, due_at: datetime) -> bool:
+    """To a later time. False when it is too late: the timer is not there any more, or being run."""
+    return bool(await tx.conn.fetchval(MOVE_TIMER, kind, object_id, version, due_at))
 
 
 async def cancel_timer(tx: Tx, kind: str, object_id: int) -> None:

@@ -13,6 +13,7 @@ from core.events import (
     OfferAccepted,
     OfferCreated,
     OfferEnded,
+    WrapUpChanged,
     WrapUpEnded,
     WrapUpStarted,
 )
@@ -50,7 +51,7 @@ async def on_call_fact(tx: Tx, event: CallAnswered | CallAgentLeft) -> None:
         await _append(tx, row["agent_id"], "call_changed", offer_id=row["offer_id"], call_id=event.call_id)
 
 
-async def on_wrap_up(tx: Tx, event: WrapUpStarted | WrapUpEnded) -> None:
+async def on_wrap_up(tx: Tx, event: WrapUpStarted | WrapUpChanged | WrapUpEnded) -> None:
     await _append(tx, event.agent_id, "call_changed", offer_id=event.offer_id, call_id=event.call_id)
 
 

@@ -21,6 +21,7 @@ from realtime import queries as sql
 from realtime.messages import Desk, NoteDraft, ScreenPop
 from realtime.push import me_of
 from routing import service as routing
+from routing import wrap_up as own_wrap_up
 from ticketing import queries as tickets
 from ticketing import service as ticketing
 
@@ -116,7 +117,10 @@ class WrapUpIn(ApiModel):
 
 @ROUTES.command("POST", "/api/v1/calls/{id}/wrap-up", roles=STAFF, body=WrapUpIn, returns=CallChanged)
 async def wrap_up(tx: Tx, call: Call[WrapUpIn]) -> CallChanged:
-    """Save disposition and note; when the conversation is over, this finishes wrap-up and frees the agent."""
+    """Save disposition and note; when the conversation is over, this finishes wrap-up and frees the agent (`closed`).
+
+    During the call they are kept (`in_call`), and so in a queue whose wrap-up may not be left early (`wrapping`). 409
+    disposition_required where the queue asks for a result."""
     call_id, data = call.id(), call.data
     if data.disposition is not None and await tx.conn.fetchval(sql.DISPOSITION, data.disposition) is None:
         errors = [{"field": "disposition", "message": "unknown"}]
@@ -127,6 +131,41 @@ async def wrap_up(tx: Tx, call: Call[WrapUpIn]) -> CallChanged:
     after = {"disposition": data.disposition, "state": state}
     await audit(tx, actor_of(call.who), "call.wrap_up", "call", call_id, after=after)
     return CallChanged(call=CallState(id=call_id, state=state))
+
+
+class WrapUpExtended(CallChanged):
+    wrap_up_ends_at: datetime
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/wrap-up/extend", roles=STAFF, returns=WrapUpExtended)
+async def extend_wrap_up(tx: Tx, call: Call[Nothing]) -> WrapUpExtended:
+    """More time for one's own wrap-up, once, by as much as the queue allows. 409 with not_wrapping_up, wrap_up_has_no_timer,
+    wrap_up_already_extended or wrap_up_not_extensible."""
+    ends_at = await own_wrap_up.extend(tx, call_id=call.id(), who=call.who)
+    await audit(
+        tx, actor_of(call.who), "call.extend_wrap_up", "call", call.id(), after={"ends_at": ends_at.isoformat()}
+    )
+    return WrapUpExtended(call=CallState(id=call.id(), state="wrapping"), wrap_up_ends_at=ends_at)
+
+
+class WrapUpRequestIn(ApiModel):
+    is_wanted: bool = True
+
+
+class WrapUpRequested(CallChanged):
+    is_requested: bool
+
+
+@ROUTES.command(
+    "POST", "/api/v1/calls/{id}/wrap-up/request", roles=STAFF, body=WrapUpRequestIn, returns=WrapUpRequested
+)
+async def request_wrap_up(tx: Tx, call: Call[WrapUpRequestIn]) -> WrapUpRequested:
+    """During the call: ask for wrap-up after it, or no longer, in a queue that has it on request. 409 with wrap_up_not_on_request, or
+    not_wrapping_up once the call is over."""
+    is_wanted = call.data.is_wanted
+    await own_wrap_up.request(tx, call_id=call.id(), who=call.who, is_wanted=is_wanted)
+    await audit(tx, actor_of(call.who), "call.request_wrap_up", "call", call.id(), after={"is_wanted": is_wanted})
+    return WrapUpRequested(call=CallState(id=call.id(), state="in_call"), is_requested=is_wanted)
 
 
 class ChosenCustomer(ApiModel):

@@ -10,6 +10,7 @@ from accounts.model import Me
 from core.texts import Text
 from customers.model import Candidate
 from routing.messages import Presence, QueueStats
+from routing.model import WrapMode
 from ticketing.model import Profile, TicketOfCall, TicketSummary
 
 
@@ -70,12 +71,21 @@ class NoteDraft(Message):
     saved_at: datetime | None
 
 
+class WrapUp(Message):
+    mode: WrapMode
+    extension_s: int
+    """By so much it may be extended now; 0: not, or not again."""
+    is_requested: bool
+    """Where it is on request: the agent wants it."""
+
+
 class ActiveCall(Message):
     pop: ScreenPop
     state: Literal["connecting", "in_call", "on_hold", "wrapping"]
     conference: str
     connected_at: datetime | None
     ended_at: datetime | None
+    wrap_up: WrapUp
     wrap_up_ends_at: datetime | None
     note: NoteDraft
     disposition: str | None

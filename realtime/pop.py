@@ -24,6 +24,7 @@ from realtime.messages import (
     PopReason,
     PresenceChangedData,
     ScreenPop,
+    WrapUp,
 )
 from routing.explain import why_agent
 from routing.live import board, presence_of
@@ -62,6 +63,11 @@ async def active_call(conn: Connection, *, offer_id: int) -> ActiveCall | Closed
         conference=conference_name(row["call_id"]),
         connected_at=row["connected_at"],
         ended_at=row["ended_at"] if state == "wrapping" else None,
+        wrap_up=WrapUp(
+            mode=row["wrap_mode"],
+            extension_s=row["wrap_extension_s"] if row["wrap_ends_at"] and not row["wrap_extended_s"] else 0,
+            is_requested=row["wrap_requested"],
+        ),
         wrap_up_ends_at=row["wrap_ends_at"],
         note=NoteDraft(body=row["note_body"] or "", version=row["note_version"] or 0, saved_at=row["note_saved_at"]),
         disposition=row["disposition"],

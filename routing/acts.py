@@ -18,7 +18,7 @@ from infra.outbox import Tx, publish
 from routing import queries as sql
 from routing import service
 from routing.line import tell_queued
-from routing.live import presence_of
+from routing.live import audited, presence_of
 from routing.messages import Presence
 from routing.model import ItemState, NotWaiting, PresenceState
 
@@ -110,16 +110,12 @@ async def hold(
 async def force_presence(
     tx: Tx, *, agent_id: int, state: str, reason: str | None, who: Principal
 ) -> tuple[Presence, Act]:
-    """Set somebody else's presence; they are told by whom. Returns it as it is now."""
+    """Set somebody else's presence, of somebody at work for its end; they are told by whom. Returns it as it is now."""
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
     before = await presence_of(tx.conn, agent_id)
     await service.set_presence(tx, agent_id=agent_id, state=state, reason=reason, by=_by(who))
     after = await presence_of(tx.conn, agent_id)
-    act = await kept(
-        tx, who, FORCE, "agent", agent_id,
-        before={"state": before.state, "reason": before.reason}, after={"state": after.state, "reason": after.reason},
-        purpose=reason,
-    )  # fmt: skip
+    act = await kept(tx, who, FORCE, "agent", agent_id, before=audited(before), after=audited(after), purpose=reason)
     return after, act
 
 
@@ -182,10 +178,16 @@ async def _undo_force(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
     agent_id, before, after = int(act["object_id"]), act["before"], act["after"]
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
     now = await presence_of(tx.conn, agent_id)
-    if (now.state, now.reason) != (after["state"], after["reason"]) or now.since > act["at"]:
+    if audited(now) != after or now.since > act["at"]:
         raise TooLateToUndo("The state has changed since.")
-    state = PresenceState(before["state"])
-    await service.restore_presence(tx, agent_id=agent_id, state=state, reason=before["reason"], by=_by(who))
+    await service.restore_presence(
+        tx,
+        agent_id=agent_id,
+        state=PresenceState(before["state"]),
+        reason=before["reason"],
+        following=(before.get("next"), before.get("next_reason")),
+        by=_by(who),
+    )
     await kept(tx, who, FORCE, "agent", agent_id, before=after, after=before, purpose=purpose)
 
 

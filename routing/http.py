@@ -18,9 +18,9 @@ from routing import acts, by_hand, explain, service
 from routing import queries as sql
 from routing.decide import current_step
 from routing.decide import explain as verdicts_of
-from routing.live import board, line_of, presence_of, shown_caller
+from routing.live import audited, board, line_of, presence_of, shown_caller
 from routing.messages import Presence, QueueStats
-from routing.model import AgentVerdict, OfferRow, Verdict, WaitingItem
+from routing.model import AgentVerdict, OfferRow, PresenceState, Verdict, WaitingItem, WrapMode
 
 ROUTES = Routes("routing")
 
@@ -81,15 +81,17 @@ class PresenceIn(ApiModel):
 
 @ROUTES.command("PUT", "/api/v1/presence", roles=STAFF, body=PresenceIn, returns=Presence)
 async def set_own_presence(tx: Tx, call: Call[PresenceIn]) -> Presence:
-    """Choose available, break (with a reason) or offline."""
+    """Choose available, break (with a reason) or offline. During a call or wrap-up it applies at its end: until then it is `next`, and
+    choosing what is in force takes it back. Available ends an optional wrap-up."""
     data = call.data
     before = await presence_of(tx.conn, call.who.user_id)
-    await service.set_presence(tx, agent_id=call.who.user_id, state=data.state, reason=data.reason, by=call.who.name)
+    await service.set_presence(
+        tx, agent_id=call.who.user_id, state=data.state, reason=data.reason, by=call.who.name, ends_wrap_up=True
+    )
     after = await presence_of(tx.conn, call.who.user_id)
     await audit(
-        tx, actor_of(call.who), "presence.set", "agent", call.who.user_id,
-        before={"state": before.state, "reason": before.reason}, after={"state": after.state, "reason": after.reason},
-    )  # fmt: skip
+        tx, actor_of(call.who), "presence.set", "agent", call.who.user_id, before=audited(before), after=audited(after)
+    )
     return after
 
 
@@ -99,8 +101,20 @@ class ServiceLevelGoal(BaseModel):
 
 
 class WrapUp(BaseModel):
-    mode: str
+    mode: WrapMode
     seconds: int
+    extension_s: int
+    default_disposition: str | None
+    """The result of a call when nobody chose one."""
+
+
+class CoolDowns(BaseModel):
+    """How long an agent is not asked again for a call: after declining it, after it could not be joined (then for no other either),
+    after missing it."""
+
+    reject_s: int
+    busy_s: int
+    no_answer_s: int | None
 
 
 class Queue(BaseModel):
@@ -108,6 +122,8 @@ class Queue(BaseModel):
     name: Text
     service_level: ServiceLevelGoal
     offer_timeout_s: int
+    misses_before_not_responding: int
+    cool_downs: CoolDowns
     wrap_up: WrapUp
 
 
@@ -125,7 +141,14 @@ async def list_queues(conn: Connection, call: Call[Nothing]) -> QueueList:
                 name=row["name"],
                 service_level=ServiceLevelGoal(within_s=row["within_s"], target=round(row["target"], 4)),
                 offer_timeout_s=row["offer_timeout_s"],
-                wrap_up=WrapUp(mode=row["wrap_mode"], seconds=row["wrap_s"]),
+                misses_before_not_responding=row["misses_before_not_responding"],
+                cool_downs=CoolDowns(reject_s=row["reject_s"], busy_s=row["busy_s"], no_answer_s=row["no_answer_s"]),
+                wrap_up=WrapUp(
+                    mode=row["wrap_mode"],
+                    seconds=row["wrap_s"],
+                    extension_s=row["wrap_extension_s"],
+                    default_disposition=row["default_disposition"],
+                ),
             )
             for row in await conn.fetch(sql.QUEUES)
         ]
@@ -158,6 +181,8 @@ class AgentLive(BaseModel):
     role: str
     state: str
     reason: str | None
+    next: PresenceState | None
+    """Chosen for the end of the work in hand."""
     since: datetime | None
     connected: bool
     queues: list[str]
@@ -186,6 +211,7 @@ async def list_agents(conn: Connection, call: Call[Nothing]) -> AgentsLive:
                 role=row["role"],
                 state=row["interval_state"] or row["presence"],
                 reason=row["presence_reason"] if row["work"] == "idle" else None,
+                next=row["next_presence"],
                 since=row["since"],
                 connected=row["connected"],
                 queues=row["queues"],
@@ -363,7 +389,7 @@ class ForcedPresence(Presence):
 
 @ROUTES.command("PUT", "/api/v1/agents/{id}/presence", roles=LEADS, body=ForcedPresenceIn, returns=ForcedPresence)
 async def force_presence(tx: Tx, call: Call[ForcedPresenceIn]) -> ForcedPresence:
-    """A supervisor sets an agent's presence; the agent is told by whom."""
+    """A supervisor sets an agent's presence; the agent is told by whom. During a call or wrap-up it applies at its end (`next`)."""
     data = call.data
     after, act = await acts.force_presence(tx, agent_id=call.id(), state=data.state, reason=data.reason, who=call.who)
     return ForcedPresence(**after.model_dump(), undo=_undo(act))

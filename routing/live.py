@@ -23,8 +23,16 @@ async def presence_of(conn: Connection, agent_id: int) -> Presence:
         reason=row["presence_reason"],
         since=row["presence_since"],
         work=row["work"],
+        next=row["next_presence"],
+        next_reason=row["next_reason"],
         version=row["version"],
     )
+
+
+def audited(presence: Presence) -> dict[str, Any]:
+    """What the audit log keeps of it."""
+    kept = {"state": presence.state, "reason": presence.reason}
+    return kept if presence.next is None else {**kept, "next": presence.next, "next_reason": presence.next_reason}
 
 
 async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> list[QueueStats]:

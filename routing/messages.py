@@ -14,7 +14,9 @@ class Presence(BaseModel):
     reason: str | None
     since: datetime
     work: Literal["idle", "offered", "in_call", "wrapping"]
-    next: str | None = None
+    next: PresenceState | None = None
+    """Chosen during a call or wrap-up; it applies at its end."""
+    next_reason: str | None = None
     version: int
 
 

@@ -32,6 +32,30 @@ class CannotTake(Conflict):
     code, title = "cannot_take", "This agent cannot take it now"
 
 
+class DispositionRequired(Conflict):
+    code, title = "disposition_required", "This queue asks for a result"
+
+
+class NotWrappingUp(Conflict):
+    code, title = "not_wrapping_up", "This call is not in wrap-up"
+
+
+class WrapUpHasNoTimer(Conflict):
+    code, title = "wrap_up_has_no_timer", "This wrap-up does not end by itself"
+
+
+class WrapUpAlreadyExtended(Conflict):
+    code, title = "wrap_up_already_extended", "This wrap-up was extended already"
+
+
+class WrapUpNotExtensible(Conflict):
+    code, title = "wrap_up_not_extensible", "Wrap-up cannot be extended in this queue"
+
+
+class WrapUpNotOnRequest(Conflict):
+    code, title = "wrap_up_not_on_request", "Wrap-up is not on request in this queue"
+
+
 class OfferState(StrEnum):
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -64,10 +88,15 @@ class PresenceState(StrEnum):
 
 CHOOSABLE: Final = frozenset({PresenceState.AVAILABLE, PresenceState.BREAK, PresenceState.OFFLINE})
 
+SET_BY_ENGINE: Final = frozenset(PresenceState) - CHOOSABLE
+
+WrapMode = Literal["none", "optional", "manual", "timed", "timed_fixed", "on_request"]
+"""What follows a call in a queue: nothing; work until the agent says so or chooses available; work until the agent has given a
+result; work for a time, which may be left early or not; the same, but only for who asked for it during the call."""
+
 VOICE_UNITS: Final = 1
-MISSES_BEFORE_NOT_RESPONDING: Final = 1
-REJECT_COOLDOWN_S: Final = 30
-BUSY_COOLDOWN_S: Final = 10
+SECOND_THOUGHT_S: Final = 10
+"""Who missed a call and may miss another is not asked for the same one for so long, where the queue names no time."""
 OFFER_GRACE_S: Final = 5
 RECONNECT_GRACE_S: Final = 45
 LEASE_S: Final = 20
@@ -310,4 +339,7 @@ class OfferRow:
     deadline: datetime
     version: int
     wrap_ends_at: datetime | None = None
+    wrap_requested: bool = False
+    wrap_extended_s: int = 0
+    disposition: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)

@@ -147,14 +147,18 @@ AGENT_BY_ADDRESS: Final = (
 AGENT_ADDRESSES: Final = "SELECT lower(u.email) AS email FROM users u JOIN agents a ON a.id = u.id WHERE a.is_active"
 
 QUEUE_SETTINGS: Final = """
-SELECT key, pool_id, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, zone FROM queues WHERE key = $1
+SELECT key, pool_id, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, wrap_extension_s, reject_s, busy_s,
+       no_answer_s, misses_before_not_responding, zone
+FROM queues WHERE key = $1
 """
 # Held until the item is in: a queue that `apply` takes away meanwhile is not found, or waits for this transaction.
 LOCKED_QUEUE: Final = "key, max_waiting, max_wait_s, if_nobody, overflow_to"
 LOCK_QUEUE: Final = f"SELECT {LOCKED_QUEUE} FROM queues WHERE key = $1 AND is_active FOR KEY SHARE"
 FIRST_QUEUE: Final = f"SELECT {LOCKED_QUEUE} FROM queues WHERE is_active ORDER BY position, key LIMIT 1 FOR KEY SHARE"
 QUEUES: Final = """
-SELECT key, name, within_s, target, offer_timeout_s, wrap_mode, wrap_s, pool_id FROM queues WHERE is_active ORDER BY position, key
+SELECT key, name, within_s, target, offer_timeout_s, wrap_mode, wrap_s, wrap_extension_s, default_disposition, reject_s, busy_s,
+       no_answer_s, misses_before_not_responding, pool_id
+FROM queues WHERE is_active ORDER BY position, key
 """
 SKILLS: Final = "SELECT key, name FROM skills ORDER BY key"
 
@@ -265,9 +269,12 @@ HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.used_units < a
 # Counted call by call, so that the limit holds in every stretch of so many seconds, wherever it begins.
 HAS_HAD_ENOUGH: Final = """(a.max_calls IS NOT NULL AND (
     SELECT count(*) FROM offers o WHERE o.agent_id = a.id AND o.accepted_at > now() - make_interval(secs => a.max_calls_s)) >= a.max_calls)"""
-IS_FREE: Final = f"""{HAS_ROOM} AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
+IS_FREE: Final = f"""{HAS_ROOM} AND a.next_presence IS NULL AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
         AND {WORK_OF_AGENT} <> 'wrapping' AND NOT {HAS_HAD_ENOUGH}"""
-AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues, a.presence, a.total_units + a.over_by - a.used_units AS free_units, a.idle_since,
+# Who has chosen to go after the work in hand is as good as gone for any more.
+AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues,
+       CASE WHEN {HAS_ROOM} THEN coalesce(a.next_presence, a.presence) ELSE a.presence END AS presence,
+       a.total_units + a.over_by - a.used_units AS free_units, a.idle_since,
        a.last_offered_at, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, {HAS_HAD_ENOUGH} AS has_had_enough"""
 
 
@@ -326,8 +333,8 @@ SELECT id FROM calls WHERE id = ANY($1) AND outcome IS NULL ORDER BY id FOR SHAR
 """
 LOCK_FREE_AGENTS: Final = f"""
 SELECT a.id FROM agents a
-WHERE a.id = ANY($1) AND a.is_active AND a.presence = 'available' AND a.used_units + 1 <= a.total_units + a.over_by AND {IS_CONNECTED}
-  AND NOT {HAS_HAD_ENOUGH}
+WHERE a.id = ANY($1) AND a.is_active AND a.presence = 'available' AND a.next_presence IS NULL
+  AND a.used_units + 1 <= a.total_units + a.over_by AND {IS_CONNECTED} AND NOT {HAS_HAD_ENOUGH}
 ORDER BY a.id FOR UPDATE OF a
 """
 LOCK_AGENTS: Final = "SELECT id FROM agents WHERE id = ANY($1) ORDER BY id FOR UPDATE"
@@ -416,7 +423,7 @@ SELECT at, action, object_kind, object_id, before, after FROM audit_log
 WHERE id = $1 AND actor_kind = 'user' AND actor_id = $2 AND action = ANY($3)
 """
 
-OFFER_COLUMNS: Final = "id, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at"
+OFFER_COLUMNS: Final = "id, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at, wrap_requested, wrap_extended_s, disposition"
 OFFER: Final = f"SELECT {OFFER_COLUMNS} FROM offers WHERE id = $1"
 OPEN_OFFERS_OF_ITEM: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers WHERE work_item_id = $1 AND state IN ('pending', 'accepted', 'wrapping') ORDER BY id
@@ -452,9 +459,25 @@ WRAP_OFFER: Final = """
 UPDATE offers SET state = 'wrapping', wrap_started_at = $2, wrap_ends_at = $3, version = version + 1
 WHERE id = $1 AND state = 'accepted' RETURNING version
 """
+REQUEST_WRAP: Final = """
+UPDATE offers SET wrap_requested = $2, version = version + 1
+WHERE id = $1 AND state = 'accepted' AND wrap_requested <> $2 RETURNING version
+"""
+EXTEND_WRAP: Final = """
+UPDATE offers SET wrap_ends_at = wrap_ends_at + make_interval(secs => $2::integer), wrap_extended_s = $2, version = version + 1
+WHERE id = $1 AND version = $3 AND state = 'wrapping' AND wrap_extended_s = 0 RETURNING version, wrap_ends_at
+"""
+# Where nobody chose a result, it is the queue's.
 COMPLETE_OFFER: Final = """
-UPDATE offers SET state = 'completed', disposition = coalesce($2, disposition), ended_at = $3, version = version + 1
-WHERE id = $1 AND state = 'wrapping' RETURNING version, disposition
+UPDATE offers o SET state = 'completed', disposition = coalesce($2, o.disposition, q.default_disposition),
+       disposition_is_default = coalesce($2, o.disposition) IS NULL AND q.default_disposition IS NOT NULL,
+       ended_at = $3, version = o.version + 1
+FROM queues q WHERE o.id = $1 AND o.state = 'wrapping' AND q.key = o.queue RETURNING o.version, o.disposition, o.disposition_is_default
+"""
+HAS_DISPOSITIONS: Final = "SELECT EXISTS (SELECT 1 FROM dispositions WHERE queue IS NULL OR queue = $1)"
+OPTIONAL_WRAP_UPS: Final = """
+SELECT o.id, o.call_id FROM offers o JOIN queues q ON q.key = o.queue
+WHERE o.agent_id = $1 AND o.state = 'wrapping' AND q.wrap_mode = 'optional' ORDER BY o.call_id, o.id
 """
 SAVE_DISPOSITION: Final = "UPDATE offers SET disposition = $2 WHERE id = $1"
 FREE_AGENTS: Final = """
@@ -492,17 +515,21 @@ WHERE closed.agent_id IS NOT NULL
 """
 
 AGENT: Final = f"""
-SELECT a.id, a.name, a.presence, a.presence_reason, a.presence_since, a.pool_id, a.version, a.misses, a.used_units, a.total_units,
-       {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work
+SELECT a.id, a.name, a.presence, a.presence_reason, a.presence_since, a.next_presence, a.next_reason, a.pool_id, a.version, a.misses,
+       a.used_units, a.total_units, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work
 FROM agents a WHERE a.id = $1
 """
 SET_PRESENCE: Final = """
 UPDATE agents SET presence = $2, presence_reason = $3, version = version + 1,
        presence_since = CASE WHEN presence = $2 AND presence_reason IS NOT DISTINCT FROM $3 THEN presence_since ELSE $4 END,
        idle_since = CASE WHEN presence <> 'available' AND $2 = 'available' AND $5 THEN $4 ELSE idle_since END,
-       misses = CASE WHEN $2 = 'available' THEN 0 ELSE misses END
+       misses = CASE WHEN $2 = 'available' AND $5 THEN 0 ELSE misses END
 WHERE id = $1 RETURNING version, presence_since
 """
+SET_NEXT_PRESENCE: Final = "UPDATE agents SET next_presence = $2, next_reason = $3, version = version + 1 WHERE id = $1"
+COOL_DOWN: Final = (
+    "UPDATE agents SET cooldown_until = greatest(cooldown_until, $2), version = version + 1 WHERE id = $1"
+)
 ADD_MISS: Final = "UPDATE agents SET misses = misses + 1 WHERE id = $1 RETURNING misses"
 
 CONNECT: Final = """
@@ -618,7 +645,7 @@ SELECT p.pool_id, (SELECT count(*) FROM (
 FROM (SELECT DISTINCT pool_id FROM queues WHERE is_active) p
 """
 AGENTS_LIVE: Final = f"""
-SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.skills, a.used_units, a.total_units, a.misses, a.version,
+SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.next_presence, a.skills, a.used_units, a.total_units, a.misses, a.version,
        {HAS_DESK} AS connected, {WORK_OF_AGENT} AS work,
        ARRAY(SELECT queue_key FROM agent_queues m WHERE m.agent_id = a.id ORDER BY queue_key) AS queues,
        i.state AS interval_state, i.started_at AS since, c.call_id, c.queue AS call_queue, c.call_since
@@ -667,6 +694,9 @@ def offer_of(row: Any) -> OfferRow:
         deadline=row["deadline"],
         version=row["version"],
         wrap_ends_at=row["wrap_ends_at"],
+        wrap_requested=row["wrap_requested"],
+        wrap_extended_s=row["wrap_extended_s"],
+        disposition=row["disposition"],
     )
 
 

@@ -44,11 +44,11 @@ from routing import queries as sql
 from routing.line import tell_queued
 from routing.lint import Finding, RosterAgent, lint
 from routing.model import (
-    BUSY_COOLDOWN_S,
     CHOOSABLE,
     LEASE_S,
-    MISSES_BEFORE_NOT_RESPONDING,
-    REJECT_COOLDOWN_S,
+    SECOND_THOUGHT_S,
+    SET_BY_ENGINE,
+    DispositionRequired,
     ItemState,
     OfferExpired,
     OfferRescinded,
@@ -68,6 +68,7 @@ log = structlog.get_logger()
 OFFER_TIMER: Final = "routing.offer"
 STEP_TIMER: Final = "routing.step"
 WRAP_TIMER: Final = "routing.wrap_up"
+COOLDOWN_TIMER: Final = "routing.cool_down"
 
 COMPILED_KEPT: Final = 8
 _compiled: dict[tuple[int, datetime], RuleSet] = {}
@@ -233,15 +234,16 @@ async def reject(tx: Tx, *, offer_id: int, who: Principal, reason: str | None = 
     if offer.state is not OfferState.PENDING:
         item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
         await _refuse_late(tx, offer, item)
-    until = tx.now + timedelta(seconds=REJECT_COOLDOWN_S)
-    await tx.conn.execute(sql.EXCLUDE, offer.work_item_id, offer.agent_id, until, "rejected")
+    settings = await _settings(tx, offer)
+    await _exclude(tx, offer, settings["reject_s"], "rejected")
     await _end_offers(tx, [offer], OfferState.REJECTED, reason or "rejected")
     await _back_in_line(tx, offer)
     return (await sql.offer_by_id(tx.conn, offer_id=offer.id)) or offer
 
 
 async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
-    """Timer: nobody answered. A miss; after the threshold the agent is not responding until a person says otherwise.
+    """Timer: nobody answered. A miss; after so many in a row as the queue allows the agent is not responding until a person says
+    otherwise. Before that only this item goes elsewhere for a while.
 
     Who has no connection just then has not missed anything: the offer could not be seen."""
     offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
@@ -256,11 +258,29 @@ async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
         await _give_back(tx, [offer])
         return
     await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
+    settings = await _settings(tx, offer)
     misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
+    is_responding = misses < settings["misses_before_not_responding"]
+    seconds = settings["no_answer_s"]
+    await _exclude(tx, offer, SECOND_THOUGHT_S if seconds is None and is_responding else seconds, "no_answer")
     is_away = agent is not None and agent["presence"] != PresenceState.AVAILABLE  # it was pushed to somebody on a break
-    if misses >= MISSES_BEFORE_NOT_RESPONDING and not is_away:
+    if not is_responding and not is_away:
         await _change_presence(tx, offer.agent_id, PresenceState.NOT_RESPONDING, "missed_offer", by="system")
     await _back_in_line(tx, offer)
+
+
+async def _settings(tx: Tx, offer: OfferRow) -> Any:
+    """Of the offer's queue. Queues are switched off, never deleted."""
+    settings = await tx.conn.fetchrow(sql.QUEUE_SETTINGS, offer.queue)
+    assert settings is not None
+    return settings
+
+
+async def _exclude(tx: Tx, offer: OfferRow, seconds: int | None, reason: str) -> None:
+    """This agent is not asked for this item for so long."""
+    if seconds:
+        until = tx.now + timedelta(seconds=seconds)
+        await tx.conn.execute(sql.EXCLUDE, offer.work_item_id, offer.agent_id, until, reason)
 
 
 async def _lock(tx: Tx, offers: Sequence[OfferRow]) -> None:
@@ -299,6 +319,8 @@ async def _end_offers(
             ),
         )
     await tx.conn.execute(sql.REFRESH_INTERVALS, agents, tx.now)
+    for agent_id in sorted({o.agent_id for o in gone if o.state is OfferState.ACCEPTED}):
+        await _apply_next(tx, agent_id, by="system")
 
 
 async def _back_in_line(tx: Tx, offer: OfferRow) -> None:
@@ -368,15 +390,26 @@ async def on_call_answered(tx: Tx, event: CallAnswered) -> None:
 
 
 async def on_connect_failed(tx: Tx, event: CallConnectFailed) -> None:
-    """Inline: the accepted offer is over, the item back in its place; the agent is not asked again at once."""
+    """Inline: the accepted offer is over, the item back in its place. The agent is not asked again at once, for nothing: a phone that
+    did not come to this call would not come to the next."""
     offer = await sql.offer_by_id(tx.conn, offer_id=event.offer_id)
     if offer is None or offer.state is not OfferState.ACCEPTED:
         return
     await _lock(tx, [offer])
-    until = tx.now + timedelta(seconds=BUSY_COOLDOWN_S)
-    await tx.conn.execute(sql.EXCLUDE, offer.work_item_id, offer.agent_id, until, "connect_failed")
+    settings = await _settings(tx, offer)
+    await _exclude(tx, offer, settings["busy_s"], "connect_failed")
+    until = tx.now + timedelta(seconds=settings["busy_s"])
+    await tx.conn.execute(sql.COOL_DOWN, offer.agent_id, until)
+    await set_timer(tx, COOLDOWN_TIMER, offer.agent_id, version=0, due_at=until)
     await _end_offers(tx, [offer], OfferState.CANCELED, "connect_failed")
     await _back_in_line(tx, offer)
+
+
+async def cooled_down(tx: Tx, agent_id: int, _: int) -> None:
+    """Timer: the agent may be asked again; the pool looks."""
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if agent is not None:
+        await _tell_freed(tx, agent)
 
 
 async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
@@ -441,10 +474,12 @@ async def on_call_ended(tx: Tx, event: CallEnded) -> None:
 # --- wrap-up ----------------------------------------------------------------------------------------------------------------
 
 
+TIMED: Final = frozenset({"timed", "timed_fixed", "on_request"})
+
+
 async def _start_wrap_up(tx: Tx, offer: OfferRow) -> None:
-    settings = await tx.conn.fetchrow(sql.QUEUE_SETTINGS, offer.queue)
-    is_timed = settings is not None and settings["wrap_mode"].startswith("timed")
-    ends_at = tx.now + timedelta(seconds=settings["wrap_s"]) if settings is not None and is_timed else None
+    settings = await _settings(tx, offer)
+    ends_at = tx.now + timedelta(seconds=settings["wrap_s"]) if settings["wrap_mode"] in TIMED else None
     version = await tx.conn.fetchval(sql.WRAP_OFFER, offer.id, tx.now, ends_at)
     if version is None:
         return
@@ -460,13 +495,15 @@ async def _start_wrap_up(tx: Tx, offer: OfferRow) -> None:
 
 
 async def _complete_if_no_wrap_up(tx: Tx, offer: OfferRow) -> None:
-    settings = await tx.conn.fetchrow(sql.QUEUE_SETTINGS, offer.queue)
-    if settings is not None and settings["wrap_mode"] == "none":
+    mode = (await _settings(tx, offer))["wrap_mode"]
+    if mode == "none" or (mode == "on_request" and not offer.wrap_requested):
         await _complete(tx, offer.id, disposition=None, by="system")
 
 
 async def finish_wrap_up(tx: Tx, *, call_id: int, who: Principal, disposition: str | None) -> str:
-    """Save the disposition; when the conversation is over, the agent is free. Returns the offer's state."""
+    """Save the disposition; when the conversation is over, the agent is free, unless this queue's wrap-up has a fixed time.
+
+    Returns where it stands: in_call, wrapping, closed. Raises DispositionRequired where the queue asks for a result."""
     await calls.lock_call(tx.conn, call_id=CallId(call_id))
     row = await tx.conn.fetchrow(sql.OPEN_OFFER_OF_CALL, call_id, who.user_id)
     if row is None:
@@ -475,12 +512,22 @@ async def finish_wrap_up(tx: Tx, *, call_id: int, who: Principal, disposition: s
     if offer.state is OfferState.ACCEPTED:
         await tx.conn.execute(sql.SAVE_DISPOSITION, offer.id, disposition)
         return "in_call"
+    mode = (await _settings(tx, offer))["wrap_mode"]
+    if mode == "timed_fixed" and offer.wrap_ends_at is not None:
+        await tx.conn.execute(sql.SAVE_DISPOSITION, offer.id, disposition)
+        return "wrapping"
+    is_open = mode == "manual" and disposition is None and offer.disposition is None
+    # Where there is none to choose from, nobody is kept waiting for one.
+    if is_open and await tx.conn.fetchval(sql.HAS_DISPOSITIONS, offer.queue):
+        raise DispositionRequired("Choose a result to finish.")
     await _complete(tx, offer.id, disposition=disposition, by="agent")
     return "closed"
 
 
 async def wrap_up_timed_out(tx: Tx, offer_id: int, _: int) -> None:
-    """Timer: wrap-up ends on the server even if nobody returns. A missing disposition blocks nobody."""
+    """Timer: wrap-up ends on the server even if nobody returns. A missing disposition blocks nobody.
+
+    A timer that is being run cannot be moved (see `wrap_up.extend`), so whatever runs is the last word."""
     offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
     if offer is None or offer.state is not OfferState.WRAPPING:
         return
@@ -514,10 +561,13 @@ async def _complete(tx: Tx, offer_id: OfferId, *, disposition: str | None, by: s
             agent_id=offer.agent_id,
             version=completed["version"],
             disposition=completed["disposition"],
+            is_default=completed["disposition_is_default"],
             by=by,
             call_id=offer.call_id,
         ),
     )
+    if await _apply_next(tx, offer.agent_id, by=by):
+        return
     agent = await tx.conn.fetchrow(sql.AGENT, offer.agent_id)
     if agent is not None:
         await _tell_freed(tx, agent)
@@ -532,24 +582,99 @@ async def _tell_freed(tx: Tx, agent: Any) -> None:
 # --- presence ---------------------------------------------------------------------------------------------------------------
 
 
-async def set_presence(tx: Tx, *, agent_id: int, state: str, reason: str | None, by: str) -> None:
-    """A person chooses. Going away while an offer rings gives it back without a miss; `break` needs no reason but keeps one."""
+AT_WORK: Final = frozenset({"in_call", "wrapping"})
+
+
+async def set_presence(
+    tx: Tx,
+    *,
+    agent_id: int,
+    state: str,
+    reason: str | None,
+    by: str,
+    ends_wrap_up: bool = False,
+    at_once: bool = False,
+) -> None:
+    """A person chooses, for themselves or, as a supervisor, for somebody. `break` needs no reason but keeps one.
+
+    Presence and work are two things: what is chosen during a call or wrap-up cuts neither short. It is kept, told to the agent,
+    and applied at the end of the work; until then no more work comes. That holds for a supervisor too. Choosing what is in force
+    takes the choice back, and choosing available is at once for who was set aside by the engine. Going away while an offer rings
+    gives it back without a miss. `ends_wrap_up`: the agents themselves, who end an optional wrap-up by choosing available; no agent may
+    be locked yet. `at_once`: for who is an agent no longer."""
     try:
         wanted = PresenceState(state)
     except ValueError:
         wanted = PresenceState.UNREACHABLE
     if wanted not in CHOOSABLE:
         raise Invalid("Choose available, break or offline.", errors=[{"field": "state", "message": "not choosable"}])
+    is_back = wanted is PresenceState.AVAILABLE
+    optional = await _lock_optional_wrap_ups(tx, agent_id) if is_back and ends_wrap_up else []
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
-    if wanted is not PresenceState.AVAILABLE:
+    if not is_back:
         await _give_back(tx, await sql.live_offers_of_agent(tx.conn, agent_id=agent_id))
-    await _change_presence(
-        tx, AgentId(agent_id), wanted, reason if wanted is not PresenceState.AVAILABLE else None, by=by
-    )
+    if optional:
+        await tx.conn.execute(sql.SET_NEXT_PRESENCE, agent_id, None, None)
+    for offer_id in optional:
+        await _complete(tx, offer_id, disposition=None, by="agent")
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if agent is None:
+        raise NotFound("There is no such agent.")
+    reason = None if is_back else reason
+    if agent["work"] in AT_WORK and not at_once and not (is_back and agent["presence"] in SET_BY_ENGINE):
+        await _choose_next(tx, agent, wanted, reason, by=by)
+        return
+    if agent["next_presence"] is not None:
+        await tx.conn.execute(sql.SET_NEXT_PRESENCE, agent_id, None, None)
+    await _change_presence(tx, AgentId(agent_id), wanted, reason, by=by)
 
 
-async def restore_presence(tx: Tx, *, agent_id: int, state: PresenceState, reason: str | None, by: str) -> None:
+async def _lock_optional_wrap_ups(tx: Tx, agent_id: int) -> list[OfferId]:
+    """Wrap-ups that end by choosing available. Their calls are locked, which comes before the agent."""
+    rows = await tx.conn.fetch(sql.OPTIONAL_WRAP_UPS, agent_id)
+    for call_id in sorted({row["call_id"] for row in rows if row["call_id"] is not None}):
+        await calls.lock_call(tx.conn, call_id=CallId(call_id))
+    return [OfferId(row["id"]) for row in rows]
+
+
+async def _choose_next(tx: Tx, agent: Any, state: PresenceState, reason: str | None, *, by: str) -> None:
+    is_in_force = (agent["presence"], agent["presence_reason"]) == (state, reason)
+    await _set_next(tx, agent, (None, None) if is_in_force else (state.value, reason), by=by)
+
+
+async def _set_next(tx: Tx, agent: Any, wanted: tuple[str | None, str | None], *, by: str) -> None:
+    if wanted == (agent["next_presence"], agent["next_reason"]):
+        return
+    await tx.conn.execute(sql.SET_NEXT_PRESENCE, agent["id"], *wanted)
+    await _tell_presence(tx, await tx.conn.fetchrow(sql.AGENT, agent["id"]), by=by)
+
+
+async def _apply_next(tx: Tx, agent_id: AgentId, *, by: str) -> bool:
+    """Work has ended: what was chosen meanwhile comes into force, and is told. The agent's row is locked."""
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if agent is None or agent["next_presence"] is None or agent["work"] in AT_WORK:
+        return False
+    await tx.conn.execute(sql.SET_NEXT_PRESENCE, agent_id, None, None)
+    state = PresenceState(agent["next_presence"])
+    if (state, agent["next_reason"]) == (agent["presence"], agent["presence_reason"]):
+        return False
+    if state is PresenceState.AVAILABLE and not agent["is_connected"]:
+        return False  # nobody is there to be available; what the engine found out meanwhile stands
+    await _change_presence(tx, agent_id, state, agent["next_reason"], by=by)
+    return True
+
+
+async def restore_presence(
+    tx: Tx,
+    *,
+    agent_id: int,
+    state: PresenceState,
+    reason: str | None,
+    following: tuple[str | None, str | None],
+    by: str,
+) -> None:
     """Put back what somebody has changed a moment ago, what only the engine sets included; the idle clock has not noticed.
+    `following`: what was chosen for the end of work, with its reason.
 
     Who was reconnecting and has come back meanwhile is available."""
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
@@ -559,6 +684,9 @@ async def restore_presence(tx: Tx, *, agent_id: int, state: PresenceState, reaso
     if state is not PresenceState.AVAILABLE:
         await _give_back(tx, await sql.live_offers_of_agent(tx.conn, agent_id=agent_id))
     await _change_presence(tx, AgentId(agent_id), state, reason, by=by, resets_idle=False)
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if agent is not None and agent["work"] in AT_WORK:
+        await _set_next(tx, agent, following, by=by)
 
 
 async def _change_presence(
@@ -586,6 +714,7 @@ async def _tell_presence(tx: Tx, agent: Any, *, by: str) -> None:
             version=agent["version"],
             state=agent["presence"],
             reason=agent["presence_reason"],
+            next=agent["next_presence"],
             pool=agent["pool_id"],
             by=by,
         ),

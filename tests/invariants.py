@@ -80,9 +80,19 @@ SAFETY: Final[dict[str, str]] = {
         WHERE o.state IN ('pending', 'accepted') AND (o.pool_id, o.queue) IS DISTINCT FROM (i.pool_id, i.queue)""",
     "R13 nobody was offered what they had just declined, or failed to be connected to": f"""
         SELECT o.id FROM offers o JOIN offers p ON p.work_item_id = o.work_item_id AND p.agent_id = o.agent_id
+        JOIN queues q ON q.key = p.queue
         WHERE o.created_at > p.ended_at AND NOT {by_hand("o")} AND (
-            p.state = 'rejected' AND o.created_at < p.ended_at + interval '29 seconds'
-            OR p.reason = 'connect_failed' AND o.created_at < p.ended_at + interval '9 seconds')""",
+            p.state = 'rejected' AND o.created_at < p.ended_at + make_interval(secs => q.reject_s - 1)
+            OR p.reason = 'connect_failed' AND o.created_at < p.ended_at + make_interval(secs => q.busy_s - 1))""",
+    "R13 nobody whose phone could not be joined was offered anything for a while": f"""
+        SELECT o.id FROM offers o JOIN offers p ON p.agent_id = o.agent_id JOIN queues q ON q.key = p.queue
+        WHERE p.reason = 'connect_failed' AND o.created_at > p.ended_at AND NOT {by_hand("o")}
+          AND o.created_at < p.ended_at + make_interval(secs => q.busy_s - 1)""",
+    "R29 a presence chosen for the end of work waits for some": """
+        SELECT a.id FROM agents a WHERE a.next_presence IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id AND o.state IN ('accepted', 'wrapping'))""",
+    "a result that nobody chose is the queue's": """
+        SELECT id FROM offers WHERE disposition_is_default AND (disposition IS NULL OR state <> 'completed')""",
     "R15 every offer has its decision": """
         SELECT o.id FROM offers o WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.offer_id = o.id AND d.chosen_agent_id = o.agent_id)""",
     "R15 every decision says of whom it chose that they are chosen": """
@@ -185,6 +195,7 @@ SETTLED: Final[dict[str, str]] = {
         SELECT i.id, a.id FROM work_items i JOIN agents a ON a.pool_id = i.pool_id
         JOIN agent_queues q ON q.agent_id = a.id AND q.queue_key = i.queue
         WHERE i.state = 'queued' AND a.is_active AND a.presence = 'available' AND a.used_units < a.total_units
+          AND a.next_presence IS NULL AND (a.cooldown_until IS NULL OR a.cooldown_until < now() - interval '5 seconds')
           AND {has_skills("i", "a", "now() - interval '5 seconds'")} AND {has_skills("i", "a", "now()")}
           AND i.entered_at < now() - interval '5 seconds' AND NOT coalesce(i.sticky_agent_id <> a.id AND i.sticky_until > now() - interval '5 seconds', false)
           AND NOT EXISTS (SELECT 1 FROM queues h WHERE h.key = i.queue AND h.held_since IS NOT NULL)

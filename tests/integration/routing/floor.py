@@ -7,7 +7,7 @@ transaction of its own. Wakes and effects do not run by themselves: a test says 
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -34,7 +34,7 @@ from infra.timers import TAKE_TIMER
 from realtime.push import Push
 from realtime.server import DeskServer
 from routing import queries as sql
-from routing import service
+from routing import service, wrap_up
 from routing.dispatcher import Dispatcher
 from routing.model import LEASE_S, OFFER_GRACE_S, RECONNECT_GRACE_S, OfferRow
 
@@ -154,7 +154,9 @@ class Floor:
     async def present(self, name: str, state: str, reason: str | None = None, *, by: str | None = None) -> None:
         ident = self.agent(name).user_id
         await self.transact(
-            lambda tx: service.set_presence(tx, agent_id=ident, state=state, reason=reason, by=by or name)
+            lambda tx: service.set_presence(
+                tx, agent_id=ident, state=state, reason=reason, by=by or name, ends_wrap_up=by is None
+            )
         )
 
     async def sweep_lost(self, *names: str) -> None:
@@ -285,6 +287,14 @@ class Floor:
             lambda tx: service.finish_wrap_up(
                 tx, call_id=waiting.call_id, who=self.agent(name), disposition=disposition
             )
+        )
+
+    async def extend(self, waiting: Waiting, name: str) -> datetime:
+        return await self.transact(lambda tx: wrap_up.extend(tx, call_id=waiting.call_id, who=self.agent(name)))
+
+    async def request_wrap_up(self, waiting: Waiting, name: str, *, is_wanted: bool = True) -> None:
+        await self.transact(
+            lambda tx: wrap_up.request(tx, call_id=waiting.call_id, who=self.agent(name), is_wanted=is_wanted)
         )
 
     async def talk(self, waiting: Waiting, name: str) -> None:

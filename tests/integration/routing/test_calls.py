@@ -114,6 +114,7 @@ async def test_after_a_failed_connection_the_only_agent_is_asked_again_soon(floo
     await floor.not_found(call)
     assert await floor.dispatch() == []
     await floor.execute("UPDATE exclusions SET until = until - interval '11 seconds'")
+    await floor.execute("UPDATE agents SET cooldown_until = cooldown_until - interval '11 seconds'")
     await floor.execute(
         "UPDATE offers SET created_at = created_at - interval '12 s', accepted_at = accepted_at - interval '11 s', "
         "ended_at = ended_at - interval '11 s'"

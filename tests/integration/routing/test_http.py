@@ -217,7 +217,9 @@ async def test_queues_as_they_are_defined(api: Api, floor: Floor) -> None:
         "name": {"en": "Support"},
         "service_level": {"within_s": 20, "target": 0.8},
         "offer_timeout_s": 20,
-        "wrap_up": {"mode": "timed", "seconds": 30},
+        "misses_before_not_responding": 1,
+        "cool_downs": {"reject_s": 30, "busy_s": 10, "no_answer_s": None},
+        "wrap_up": {"mode": "timed", "seconds": 30, "extension_s": 30, "default_disposition": None},
     }
     assert [item["key"] for item in items] == ["support", "sales", "de"]
 

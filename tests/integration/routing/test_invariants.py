@@ -34,6 +34,12 @@ PLANTED: Final[dict[str, str]] = {
         UPDATE offers SET created_at = (SELECT max(ended_at) FROM offers WHERE state = 'rejected') + interval '1 s',
                work_item_id = (SELECT work_item_id FROM offers WHERE state = 'rejected'),
                agent_id = (SELECT agent_id FROM offers WHERE state = 'rejected') WHERE state = 'pending'""",
+    "R13 nobody whose phone could not be joined was offered anything for a while": """
+        UPDATE offers SET reason = 'connect_failed', ended_at = (SELECT created_at - interval '1 s' FROM offers WHERE state = 'pending'),
+               agent_id = (SELECT agent_id FROM offers WHERE state = 'pending') WHERE state = 'rejected'""",
+    "R29 a presence chosen for the end of work waits for some": """
+        UPDATE agents a SET next_presence = 'break' WHERE NOT EXISTS (SELECT 1 FROM offers o WHERE o.agent_id = a.id)""",
+    "a result that nobody chose is the queue's": "UPDATE offers SET disposition_is_default = true WHERE state = 'wrapping'",
     "R15 every offer has its decision": "DELETE FROM decisions WHERE id = (SELECT max(id) FROM decisions)",
     "R15 every decision says of whom it chose that they are chosen": "UPDATE decisions SET verdicts = '[]'",
     "R16 nobody was given an item while one before it, that they may serve, was in line": """

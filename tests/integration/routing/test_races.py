@@ -19,7 +19,7 @@ from routing import service
 from routing.dispatcher import apply_decision, one_pass
 from routing.model import OfferExpired, OfferRow
 from routing.reading import read_and_decide
-from tests.integration.routing.floor import POOL, Floor, Waiting
+from tests.integration.routing.floor import ORG, POOL, Floor, Waiting
 from tests.integration.routing.racing import Act, race, retries
 from tests.invariants import broken
 
@@ -314,9 +314,10 @@ WRAPPING = ["finish", "wrap-up ends", "hang up", "break", "lost", "dispatch"]
 async def collide(
     floor: Floor, arrange: Callable[[Floor, Waiting, str, int], Arranged], names: list[str], *, moments: list[str]
 ) -> None:
-    await floor.open()
+    await floor.open(ORG.replace("{en: Support},", "{en: Support}, cool_downs: {busy_s: 1},"))
     for moment in moments:
         for pair in pairs(names):
+            await floor.execute("UPDATE agents SET cooldown_until = NULL")
             await floor.arrive("ava", "ben")
             call = await floor.ring()
             assert await floor.dispatch() == [("ava", call.item_id)]
