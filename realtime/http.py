@@ -139,8 +139,9 @@ class WrapUpExtended(CallChanged):
 
 @ROUTES.command("POST", "/api/v1/calls/{id}/wrap-up/extend", roles=STAFF, returns=WrapUpExtended)
 async def extend_wrap_up(tx: Tx, call: Call[Nothing]) -> WrapUpExtended:
-    """More time for one's own wrap-up, once, by as much as the queue allows. 409 with not_wrapping_up, wrap_up_has_no_timer,
-    wrap_up_already_extended or wrap_up_not_extensible."""
+    """More time for one's own wrap-up, once, by as much as the queue allows.
+
+    409 with not_wrapping_up, wrap_up_has_no_timer, wrap_up_already_extended or wrap_up_not_extensible."""
     ends_at = await own_wrap_up.extend(tx, call_id=call.id(), who=call.who)
     await audit(
         tx, actor_of(call.who), "call.extend_wrap_up", "call", call.id(), after={"ends_at": ends_at.isoformat()}
@@ -160,8 +161,9 @@ class WrapUpRequested(CallChanged):
     "POST", "/api/v1/calls/{id}/wrap-up/request", roles=STAFF, body=WrapUpRequestIn, returns=WrapUpRequested
 )
 async def request_wrap_up(tx: Tx, call: Call[WrapUpRequestIn]) -> WrapUpRequested:
-    """During the call: ask for wrap-up after it, or no longer, in a queue that has it on request. 409 with wrap_up_not_on_request, or
-    not_wrapping_up once the call is over."""
+    """During the call: ask for wrap-up after it, or no longer, in a queue that has it on request.
+
+    409 with wrap_up_not_on_request, or not_wrapping_up once the call is over."""
     is_wanted = call.data.is_wanted
     await own_wrap_up.request(tx, call_id=call.id(), who=call.who, is_wanted=is_wanted)
     await audit(tx, actor_of(call.who), "call.request_wrap_up", "call", call.id(), after={"is_wanted": is_wanted})

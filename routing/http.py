@@ -81,8 +81,9 @@ class PresenceIn(ApiModel):
 
 @ROUTES.command("PUT", "/api/v1/presence", roles=STAFF, body=PresenceIn, returns=Presence)
 async def set_own_presence(tx: Tx, call: Call[PresenceIn]) -> Presence:
-    """Choose available, break (with a reason) or offline. During a call or wrap-up it applies at its end: until then it is `next`, and
-    choosing what is in force takes it back. Available ends an optional wrap-up."""
+    """Choose available, break (with a reason) or offline. During a call or wrap-up it applies at its end.
+
+    Until then it is `next`, and choosing what is in force takes it back. Available ends an optional wrap-up."""
     data = call.data
     before = await presence_of(tx.conn, call.who.user_id)
     await service.set_presence(

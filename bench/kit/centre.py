@@ -20,7 +20,7 @@ HISTORY: Final = 3
 
 ORG: Final[dict[str, Any]] = {
     "queues": [
-        {"key": QUEUE, "name": {"en": "Support"}, "offer_timeout_s": 600, "wrap_up": {"mode": "manual", "seconds": 600}}
+        {"key": QUEUE, "name": {"en": "Support"}, "offer_timeout_s": 600, "wrap_up": {"mode": "optional"}}
     ],
     "agents": [{"email": "agent0@bench.example", "name": "Agent 0", "queues": [QUEUE]}],
     "numbers": [{"number": LINE, "region": "US", "queue": QUEUE, "voice": {"language": "en"}}],

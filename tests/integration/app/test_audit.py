@@ -80,6 +80,18 @@ async def _wrap_up(w: World) -> Given:
     return f"/calls/{call_id}/wrap-up", {"note": "x"}
 
 
+async def _extend_wrap_up(w: World) -> Given:
+    path, _ = await _hang_up(w)
+    assert (await w.ava.ask("POST", path, {}))[0] == 200
+    await w.stack.quiet()
+    return path.replace("hangup", "wrap-up/extend"), {}
+
+
+async def _request_wrap_up(w: World) -> Given:
+    await w.stack.rows("UPDATE queues SET wrap_mode = 'on_request' RETURNING key")
+    return await _with_call(w, "/wrap-up/request", {"is_wanted": True})
+
+
 async def _choose_customer(w: World) -> Given:
     return f"/calls/{await w.call()}/customer", {"customer_id": await w.customer()}
 
@@ -147,6 +159,8 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "hang_up": _hang_up,
     "save_note": lambda w: _with_call(w, "/note", {"body": "x", "version": 0}),
     "wrap_up": _wrap_up,
+    "extend_wrap_up": _extend_wrap_up,
+    "request_wrap_up": _request_wrap_up,
     "choose_customer": _choose_customer,
     "choose_ticket": _choose_ticket,
     "accept_offer": lambda w: _offer(w, "accept"),

@@ -171,6 +171,8 @@ async def test_work_of_others_does_not_exist(stack: Stack, people: People) -> No
         ("PUT", "note", {"body": "x", "version": 0}),
         ("POST", "hangup", {}),
         ("POST", "wrap-up", {}),
+        ("POST", "wrap-up/extend", {}),
+        ("POST", "wrap-up/request", {"is_wanted": True}),
         ("POST", "customer", {"customer_id": 1}),
         ("POST", "ticket", {"ticket_id": None}),
     ]

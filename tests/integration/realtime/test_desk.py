@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from functools import reduce as fold
 from pathlib import Path
 from typing import Any, Final
@@ -342,6 +343,8 @@ async def test_offer_of_somebody_else_does_not_exist(live: Stack, person: People
             ("PUT", f"/calls/{call_id}/note", {"body": "x", "version": 0}),
             ("POST", f"/calls/{call_id}/hangup", {}),
             ("POST", f"/calls/{call_id}/wrap-up", {}),
+            ("POST", f"/calls/{call_id}/wrap-up/extend", {}),
+            ("POST", f"/calls/{call_id}/wrap-up/request", {}),
             ("POST", f"/calls/{call_id}/customer", {"customer_id": 1}),
             ("POST", f"/calls/{call_id}/ticket", {"ticket_id": None}),
         ]
@@ -358,3 +361,88 @@ async def test_work_item_follows_its_call_to_another_ticket(live: Stack, person:
         popped = await story.person.ask("POST", f"/calls/{call_id}/ticket", {"ticket_id": ticket["id"]})
         assert popped["ticket"]["id"] == ticket["id"]
         assert await live.value("SELECT ticket_id FROM work_items WHERE call_id = $1", call_id) == ticket["id"]
+
+
+async def in_wrap_up(story: Story, live: Stack) -> int:
+    leg = await live.dial()
+    call_id = await story.agent.accept((await story.offered())["offer_id"])
+    await story.agent.pick_up(call_id)
+    leg.leave()
+    await story.verify_desk()
+    return call_id
+
+
+async def test_more_time_for_wrap_up_is_seen_on_the_desk_and_given_once(live: Stack, person: People) -> None:
+    async with a_story(await person("ava")) as story:
+        call_id = await in_wrap_up(story, live)
+        before = story.reduced["calls"][0]
+        assert before["wrap_up"] == {"mode": "timed", "extension_s": 30, "is_requested": False}
+        answer = await story.person.ask("POST", f"/calls/{call_id}/wrap-up/extend", {})
+        (after,) = (await story.verify_desk())["calls"]
+        added = datetime.fromisoformat(after["wrap_up_ends_at"]) - datetime.fromisoformat(before["wrap_up_ends_at"])
+        assert (after["wrap_up_ends_at"], added) == (answer["wrap_up_ends_at"], timedelta(seconds=30))
+        assert after["wrap_up"]["extension_s"] == 0
+        async with story.person.browser.post(f"/api/v1/calls/{call_id}/wrap-up/extend", json={}) as again:
+            assert (again.status, (await again.json())["code"]) == (409, "wrap_up_already_extended")
+        assert await live.fire("routing.wrap_up") == 1
+        assert (await story.verify_desk())["calls"] == []
+        story.write("wrap-up-is-extended")
+
+
+async def test_wrap_up_on_request_is_asked_for_in_the_call(live: Stack, person: People) -> None:
+    await live.rows("UPDATE queues SET wrap_mode = 'on_request', wrap_s = 25 RETURNING key")
+    async with a_story(await person("ava")) as story:
+        leg = await live.dial()
+        call_id = await story.agent.accept((await story.offered())["offer_id"])
+        await story.agent.pick_up(call_id)
+        assert (await story.verify_desk())["calls"][0]["wrap_up"]["is_requested"] is False
+        path = f"/calls/{call_id}/wrap-up/request"
+        for is_wanted in (True, False, True):
+            assert (await story.person.ask("POST", path, {"is_wanted": is_wanted}))["is_requested"] is is_wanted
+            assert (await story.verify_desk())["calls"][0]["wrap_up"]["is_requested"] is is_wanted
+        leg.leave()
+        assert (await story.verify_desk())["calls"][0]["state"] == "wrapping"
+        async with story.person.browser.post(f"/api/v1{path}", json={"is_wanted": False}) as late:
+            assert (late.status, (await late.json())["code"]) == (409, "not_wrapping_up")
+
+
+async def test_a_fixed_wrap_up_keeps_what_was_saved_and_a_manual_one_asks_for_a_result(
+    live: Stack, person: People
+) -> None:
+    await live.rows("INSERT INTO dispositions (key, name) VALUES ('done', '{\"en\": \"Done\"}') RETURNING key")
+    await live.rows("UPDATE queues SET wrap_mode = 'manual' RETURNING key")
+    async with a_story(await person("ava")) as story:
+        call_id = await in_wrap_up(story, live)
+        assert story.reduced["calls"][0]["wrap_up_ends_at"] is None
+        async with story.person.browser.post(f"/api/v1/calls/{call_id}/wrap-up", json={"note": "x"}) as refused:
+            assert (refused.status, (await refused.json())["code"]) == (409, "disposition_required")
+        done = {"disposition": "done", "note": "x"}
+        assert (await story.person.ask("POST", f"/calls/{call_id}/wrap-up", done))["call"]["state"] == "closed"
+        await live.rows("UPDATE queues SET wrap_mode = 'timed_fixed' RETURNING key")
+        call_id = await in_wrap_up(story, live)
+        assert (await story.person.ask("POST", f"/calls/{call_id}/wrap-up", done))["call"]["state"] == "wrapping"
+        await live.quiet()
+        (call,) = (await story.person.ask("GET", "/desk"))["calls"]
+        assert (call["state"], call["disposition"], call["note"]["body"]) == ("wrapping", "done", "x")
+
+
+async def test_a_presence_for_after_the_call_is_told_and_taken_back(live: Stack, person: People) -> None:
+    async with a_story(await person("ava")) as story:
+        lead = await person(role=Role.SUPERVISOR)
+        call_id = await in_wrap_up(story, live)
+        answer = await story.person.ask("PUT", "/presence", {"state": "break", "reason": "lunch"})
+        assert (answer["state"], answer["next"], answer["next_reason"]) == ("available", "break", "lunch")
+        presence = (await story.verify_desk())["presence"]
+        assert (presence["state"], presence["next"], presence["next_reason"]) == ("available", "break", "lunch")
+        agents = (await lead.ask("GET", "/agents"))["items"]
+        assert [each["next"] for each in agents if each["id"] == story.person.id] == ["break"]
+        await story.person.ask("PUT", "/presence", {"state": "available"})
+        assert (await story.verify_desk())["presence"]["next"] is None
+        await lead.ask("PUT", f"/agents/{story.person.id}/presence", {"state": "offline", "reason": "shift ended"})
+        assert (await story.verify_desk())["presence"]["next"] == "offline"
+        told = [event["data"] for event in story.desk.numbered if event["type"] == "presence_changed"][-1]
+        assert (told["next"], told["by"] is None) == ("offline", False)
+        await story.person.ask("POST", f"/calls/{call_id}/wrap-up", {})
+        presence = (await story.verify_desk())["presence"]
+        assert (presence["state"], presence["reason"], presence["next"]) == ("offline", "shift ended", None)
+        story.write("presence-after-the-call")

@@ -46,7 +46,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** A supervisor sets an agent's presence; the agent is told by whom. */
+        /** A supervisor sets an agent's presence; the agent is told by whom. During a call or wrap-up it applies at its end (`next`). */
         put: operations["force_presence"];
         post?: never;
         delete?: never;
@@ -149,8 +149,42 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Save disposition and note; when the conversation is over, this finishes wrap-up and frees the agent. */
+        /** Save disposition and note; when the conversation is over, this finishes wrap-up and frees the agent (`closed`). */
         post: operations["wrap_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/wrap-up/extend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** More time for one's own wrap-up, once, by as much as the queue allows. */
+        post: operations["extend_wrap_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/wrap-up/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** During the call: ask for wrap-up after it, or no longer, in a queue that has it on request. */
+        post: operations["request_wrap_up"];
         delete?: never;
         options?: never;
         head?: never;
@@ -269,7 +303,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Choose available, break (with a reason) or offline. */
+        /** Choose available, break (with a reason) or offline. During a call or wrap-up it applies at its end. */
         put: operations["set_own_presence"];
         post?: never;
         delete?: never;
@@ -720,6 +754,7 @@ export interface components {
             state: "connecting" | "in_call" | "on_hold" | "wrapping";
             /** Version */
             version: number;
+            wrap_up: components["schemas"]["realtime__messages__WrapUp"];
             /** Wrap Up Ends At */
             wrap_up_ends_at: string | null;
         };
@@ -748,6 +783,7 @@ export interface components {
             misses: number;
             /** Name */
             name: string;
+            next: components["schemas"]["PresenceState"] | null;
             /** Queues */
             queues: string[];
             /** Reason */
@@ -976,6 +1012,19 @@ export interface components {
              * @constant
              */
             state?: "closed";
+        };
+        /**
+         * CoolDowns
+         * @description How long an agent is not asked again for a call: after declining it, after it could not be joined (then for no other either),
+         *     after missing it.
+         */
+        CoolDowns: {
+            /** Busy S */
+            busy_s: number;
+            /** No Answer S */
+            no_answer_s: number | null;
+            /** Reject S */
+            reject_s: number;
         };
         /**
          * CustomerCard
@@ -1293,11 +1342,13 @@ export interface components {
         };
         /** ForcedPresence */
         ForcedPresence: {
+            /** @default null */
+            next?: components["schemas"]["PresenceState"] | null;
             /**
-             * Next
+             * Next Reason
              * @default null
              */
-            next?: string | null;
+            next_reason?: string | null;
             /** Reason */
             reason: string | null;
             /**
@@ -1693,11 +1744,13 @@ export interface components {
         };
         /** Presence */
         Presence: {
+            /** @default null */
+            next?: components["schemas"]["PresenceState"] | null;
             /**
-             * Next
+             * Next Reason
              * @default null
              */
-            next?: string | null;
+            next_reason?: string | null;
             /** Reason */
             reason: string | null;
             /**
@@ -1724,11 +1777,13 @@ export interface components {
              * @default null
              */
             by?: string | null;
+            /** @default null */
+            next?: components["schemas"]["PresenceState"] | null;
             /**
-             * Next
+             * Next Reason
              * @default null
              */
-            next?: string | null;
+            next_reason?: string | null;
             /** Reason */
             reason: string | null;
             /**
@@ -1885,8 +1940,11 @@ export interface components {
         };
         /** Queue */
         Queue: {
+            cool_downs: components["schemas"]["CoolDowns"];
             /** Key */
             key: string;
+            /** Misses Before Not Responding */
+            misses_before_not_responding: number;
             /** Name */
             name: {
                 [key: string]: string;
@@ -1894,7 +1952,7 @@ export interface components {
             /** Offer Timeout S */
             offer_timeout_s: number;
             service_level: components["schemas"]["ServiceLevelGoal"];
-            wrap_up: components["schemas"]["WrapUp"];
+            wrap_up: components["schemas"]["routing__http__WrapUp"];
         };
         /** QueueList */
         QueueList: {
@@ -2571,12 +2629,14 @@ export interface components {
             /** Waited S */
             waited_s: number;
         };
-        /** WrapUp */
-        WrapUp: {
-            /** Mode */
-            mode: string;
-            /** Seconds */
-            seconds: number;
+        /** WrapUpExtended */
+        WrapUpExtended: {
+            call: components["schemas"]["CallState"];
+            /**
+             * Wrap Up Ends At
+             * Format: date-time
+             */
+            wrap_up_ends_at: string;
         };
         /** WrapUpIn */
         WrapUpIn: {
@@ -2590,6 +2650,46 @@ export interface components {
              * @default null
              */
             note?: string | null;
+        };
+        /** WrapUpRequestIn */
+        WrapUpRequestIn: {
+            /**
+             * Is Wanted
+             * @default true
+             */
+            is_wanted?: boolean;
+        };
+        /** WrapUpRequested */
+        WrapUpRequested: {
+            call: components["schemas"]["CallState"];
+            /** Is Requested */
+            is_requested: boolean;
+        };
+        /** WrapUp */
+        realtime__messages__WrapUp: {
+            /** Extension S */
+            extension_s: number;
+            /** Is Requested */
+            is_requested: boolean;
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "none" | "optional" | "manual" | "timed" | "timed_fixed" | "on_request";
+        };
+        /** WrapUp */
+        routing__http__WrapUp: {
+            /** Default Disposition */
+            default_disposition: string | null;
+            /** Extension S */
+            extension_s: number;
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "none" | "optional" | "manual" | "timed" | "timed_fixed" | "on_request";
+            /** Seconds */
+            seconds: number;
         };
     };
     responses: never;
@@ -3431,6 +3531,222 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CallChanged"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    extend_wrap_up: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrapUpExtended"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    request_wrap_up: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WrapUpRequestIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrapUpRequested"];
                 };
             };
             /** @description Not logged in */
