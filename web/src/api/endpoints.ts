@@ -57,6 +57,9 @@ export const saveNote = (call: number, body: string, version: number, keepalive 
   answer(client.PUT(`${ROOT}/calls/{id}/note`, { ...at(call), body: { body, version }, keepalive }));
 export const finishCall = (call: number, disposition: string | null, note: string | null) =>
   answer(client.POST(`${ROOT}/calls/{id}/wrap-up`, { ...at(call), body: { disposition, note } }));
+export const extendWrapUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/wrap-up/extend`, at(call)));
+export const requestWrapUp = (call: number, is_wanted: boolean) =>
+  answer(client.POST(`${ROOT}/calls/{id}/wrap-up/request`, { ...at(call), body: { is_wanted } }));
 export const chooseCustomer = (call: number, customer_id: number) =>
   answer(client.POST(`${ROOT}/calls/{id}/customer`, { ...at(call), body: { customer_id } })) as Promise<ScreenPop>;
 export const chooseTicket = (call: number, ticket_id: number | null) =>

@@ -44,9 +44,14 @@ function onOfferEnded(
 }
 
 function onPresence(t: TFunction, me: Me, presence: PresenceChanged, before: Desk | undefined): void {
-  if (before?.presence?.state === presence.state) return;
   const isForced = ![null, undefined, "system", me.name].includes(presence.by);
-  const state = presence.state;
+  const { state, next = null } = presence;
+  if (before?.presence?.state === state) {
+    if (!isForced || next === null || next === before.presence.next) return;
+    const title = t("presence.setNextBy", { name: presence.by, state: t(`presence.${next}`) });
+    showToast({ id: "presence", tone: "amber", title, text: presence.next_reason ?? undefined });
+    return;
+  }
   if (isForced) {
     const title = t("presence.setBy", { name: presence.by, state: t(`presence.${state}`) });
     showToast({ id: "presence", tone: "amber", title, text: presence.reason ?? undefined });

@@ -44,9 +44,10 @@ export function newer(current: Desk | undefined, fetched: Desk): Desk {
   return current && current.seq > fetched.seq ? current : fetched;
 }
 
-function applyPresence(desk: Desk, { state, reason, since, work, next = null, version }: PresenceChanged): Desk {
+function applyPresence(desk: Desk, change: PresenceChanged): Desk {
+  const { state, reason, since, work, next = null, next_reason = null, version } = change;
   if (version < (desk.presence?.version ?? 0)) return desk;
-  return { ...desk, presence: { state, reason, since, work, next, version } };
+  return { ...desk, presence: { state, reason, since, work, next, next_reason, version } };
 }
 
 function applyPop(desk: Desk, pop: ScreenPop): Desk {

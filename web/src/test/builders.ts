@@ -111,6 +111,7 @@ export function aCall(change: Partial<ActiveCall> = {}): ActiveCall {
     conference: "call_42",
     connected_at: AT,
     ended_at: null,
+    wrap_up: { mode: "timed", extension_s: 0, is_requested: false },
     wrap_up_ends_at: null,
     note: { body: "", version: 0, saved_at: null },
     disposition: null,
@@ -120,7 +121,7 @@ export function aCall(change: Partial<ActiveCall> = {}): ActiveCall {
 }
 
 export function aPresence(change: Partial<Presence> = {}): Presence {
-  return { state: "available", reason: null, since: AT, work: "idle", next: null, version: 4, ...change };
+  return { state: "available", reason: null, since: AT, work: "idle", next: null, next_reason: null, version: 4, ...change };
 }
 
 export function aQueue(change: Partial<QueueStats> = {}): QueueStats {

@@ -156,6 +156,9 @@ function Row({ agent, index, top, queueNames }: {
       <span role="cell">
         <Chip tone={TONE[agent.state]}>{t(`agentState.${agent.state}`)}</Chip>
         {agent.reason ? <span className={classes.reason}>{agent.reason}</span> : null}
+        {agent.next === null ? null : (
+          <span className={classes.reason}>{t("agents.next", { state: t(`presence.${agent.next}`) })}</span>
+        )}
       </span>
       <span role="cell" className={classes.time}>
         {agent.since === null ? "—" : clock(secondsSince(agent.since, now))}

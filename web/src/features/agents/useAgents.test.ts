@@ -12,6 +12,7 @@ function anAgent(id: number, name: string, state: AgentState, minutes: number, q
     role: "agent",
     state,
     reason: null,
+    next: null,
     since: new Date(Date.UTC(2026, 10, 22, 10, 0) - minutes * 60_000).toISOString(),
     connected: true,
     queues,

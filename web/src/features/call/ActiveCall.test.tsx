@@ -2,6 +2,8 @@ import { screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, test } from "vitest";
 
+import type { Desk } from "@/api/types";
+import { DESK_KEY } from "@/live/desk";
 import { aCall, aDesk, aPop } from "@/test/builders";
 import { draw, expectAccessible } from "@/test/render";
 import { Service } from "@/test/service";
@@ -94,6 +96,64 @@ test("during the call Ctrl+Enter cuts nobody off: it finishes when the call has 
   expect(service.bodiesOf("POST /calls/42/hangup")).toEqual([]);
   expect(service.bodiesOf(FINISH)).toEqual([{ disposition: "resolved", note: "soon done" }]);
   expect(screen.getByTestId("active-call")).toBeTruthy();
+});
+
+test("more time is asked for once, and the time left is the new one", async () => {
+  service.on("POST /calls/42/wrap-up/extend", {
+    body: { call: { id: 42, state: "wrapping" }, wrap_up_ends_at: "2099-11-22T10:03:00Z" },
+  });
+  const call = { ...wrapping, wrap_up: { mode: "timed" as const, extension_s: 30, is_requested: false } };
+  const { container, queries } = await show(call);
+  await expectAccessible(container);
+  await userEvent.click(screen.getByRole("button", { name: "30 s more for wrap-up, once" }));
+  const kept = () => queries.getQueryData<Desk>(DESK_KEY)?.calls[0];
+  await waitFor(() => expect(kept()?.wrap_up_ends_at).toBe("2099-11-22T10:03:00Z"));
+  expect(kept()?.wrap_up.extension_s).toBe(0);
+});
+
+test("no more time is offered where there is none", async () => {
+  await show(wrapping);
+  expect(screen.queryByTestId("extend-wrap-up")).toBeNull();
+});
+
+test("an extension that is refused says why", async () => {
+  service.on("POST /calls/42/wrap-up/extend", { status: 409, body: { code: "wrap_up_already_extended", status: 409 } });
+  await show({ ...wrapping, wrap_up: { mode: "timed", extension_s: 30, is_requested: false } });
+  await userEvent.click(screen.getByTestId("extend-wrap-up"));
+  expect((await screen.findByRole("alert")).textContent).toBe("This wrap-up was extended already.");
+});
+
+test.each([false, true])("wrap-up on request is asked for in the call, and taken back (asked: %s)", async (is_requested) => {
+  service.on("POST /calls/42/wrap-up/request", { body: { call: { id: 42, state: "in_call" }, is_requested: !is_requested } });
+  const { container } = await show(aCall({ wrap_up: { mode: "on_request", extension_s: 0, is_requested } }));
+  const button = screen.getByRole("button", { name: "Wrap-up after this call", pressed: is_requested });
+  await expectAccessible(container);
+  await userEvent.click(button);
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/wrap-up/request")).toEqual([{ is_wanted: !is_requested }]));
+});
+
+test("a wrap-up of fixed time is saved, once, and goes on", async () => {
+  service.on(FINISH, { body: { call: { id: 42, state: "wrapping" } } });
+  await show({ ...wrapping, wrap_up: { mode: "timed_fixed", extension_s: 0, is_requested: false } });
+  expect(screen.getByTestId("finish").textContent).toContain("Save");
+  await userEvent.keyboard("sent{Alt>}3{/Alt}{Control>}{Enter}{/Control}");
+  expect(await screen.findByText("Saved. Wrap-up has a fixed time here and ends by itself.")).toBeTruthy();
+  expect(service.bodiesOf(FINISH)).toEqual([{ disposition: "callback", note: "sent" }]);
+});
+
+test.each([
+  ["manual", "Choose a result, then finish."],
+  ["optional", "Ends when you finish or go available."],
+] as const)("what ends wrap-up is said: %s", async (mode, words) => {
+  await show({ ...wrapping, wrap_up_ends_at: null, wrap_up: { mode, extension_s: 0, is_requested: false } });
+  expect(screen.getByText(words)).toBeTruthy();
+});
+
+test("a result that is asked for and missing is said", async () => {
+  service.on(FINISH, { status: 409, body: { code: "disposition_required", status: 409 } });
+  await show({ ...wrapping, wrap_up_ends_at: null, wrap_up: { mode: "manual", extension_s: 0, is_requested: false } });
+  await userEvent.click(screen.getByTestId("finish"));
+  expect((await screen.findByRole("alert")).textContent).toContain("Choose a result first; this queue asks for one.");
 });
 
 test("hanging up by key tells the service", async () => {

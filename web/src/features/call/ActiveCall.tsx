@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { CircleCheck, X } from "lucide-react";
+import { CircleCheck, ClipboardList, X } from "lucide-react";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -14,7 +14,7 @@ import { useShortcut } from "@/keys/shortcuts";
 import classes from "./ActiveCall.module.css";
 import { CallHead } from "./CallHead";
 import { Candidates } from "./Candidates";
-import { useChooseCustomer, useFinish } from "./commands";
+import { useChooseCustomer, useFinish, useRequestWrapUp } from "./commands";
 import { Dispositions } from "./Dispositions";
 import { NoteField } from "./NoteField";
 import { PopIdentity } from "./PopIdentity";
@@ -87,13 +87,26 @@ interface FinishProps {
   hasKeys: boolean;
 }
 
+/** What ends this wrap-up, in words. */
+const ENDS = {
+  none: "call.wrapHint",
+  timed: "call.wrapHint",
+  on_request: "call.wrapHint",
+  timed_fixed: "call.wrapFixed",
+  manual: "call.wrapManual",
+  optional: "call.wrapOptional",
+} as const;
+
 /** Save and finish. During the call it keeps note and result and waits: nobody is cut off by a key meant for the note. */
 function Finish({ call, note, disposition, hasKeys }: FinishProps) {
   const { t } = useTranslation();
   const problemText = useProblemText();
   const finish = useFinish(call.pop.call.id);
   const [isArmed, setArmed] = useState(false);
+  const [isSaved, setSaved] = useState(false);
   const isOver = call.state === "wrapping";
+  const { mode } = call.wrap_up;
+  const isFixed = isOver && mode === "timed_fixed" && call.wrap_up_ends_at !== null;
   const run = async () => {
     const words = note.body === "" ? null : note.body;
     note.pause();
@@ -103,7 +116,10 @@ function Finish({ call, note, disposition, hasKeys }: FinishProps) {
         note.forget();
         return;
       }
-      setArmed(true);
+      // Still wrapping: this queue's time may not be cut short.
+      const isKept = after.state === "wrapping";
+      setArmed(!isKept);
+      setSaved(isKept);
       if (words !== null) note.kept(words);
     } catch {
       // Shown beside the button; the note goes on being saved by itself.
@@ -140,11 +156,12 @@ function Finish({ call, note, disposition, hasKeys }: FinishProps) {
         aria-keyshortcuts={ariaKeys("finish")}
         data-testid="finish"
       >
-        {t(isOver ? "call.finish" : "call.finishLater")}
+        {t(isFixed ? "call.save" : isOver ? "call.finish" : "call.finishLater")}
       </Button>
+      {mode === "on_request" && !isOver ? <RequestWrapUp call={call} /> : null}
       <p className={classes.footText} role="status">
         {isArmed && !isOver ? t("call.willFinish") : null}
-        {isOver ? t("call.wrapHint") : null}
+        {isOver ? t(isFixed && isSaved ? "call.wrapSaved" : ENDS[mode]) : null}
       </p>
       {isArmed && !isOver ? (
         <Button variant="subtle" leftSection={<X size={14} aria-hidden="true" />} onClick={() => setArmed(false)}>
@@ -152,5 +169,28 @@ function Finish({ call, note, disposition, hasKeys }: FinishProps) {
         </Button>
       ) : null}
     </footer>
+  );
+}
+
+/** Where wrap-up comes only on request: asks for it while the call goes on, or takes that back. */
+function RequestWrapUp({ call }: { call: Call }) {
+  const { t } = useTranslation();
+  const problemText = useProblemText();
+  const request = useRequestWrapUp(call.pop.call.id);
+  const isRequested = call.wrap_up.is_requested;
+  return (
+    <>
+      <Button
+        variant={isRequested ? "light" : "default"}
+        leftSection={<ClipboardList size={16} aria-hidden="true" />}
+        loading={request.isPending}
+        onClick={() => request.mutate(!isRequested)}
+        aria-pressed={isRequested}
+        data-testid="request-wrap-up"
+      >
+        {t("call.requestWrapUp")}
+      </Button>
+      {request.error ? <span role="alert">{problemText(asProblem(request.error))}</span> : null}
+    </>
   );
 }

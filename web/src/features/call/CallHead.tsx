@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { Mic, MicOff, PhoneOff, RotateCw } from "lucide-react";
+import { ClockPlus, Mic, MicOff, PhoneOff, RotateCw } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
@@ -15,7 +15,7 @@ import { useShortcut } from "@/keys/shortcuts";
 import { usePhone, usePhoneStatus } from "@/phone/PhoneProvider";
 
 import classes from "./ActiveCall.module.css";
-import { useHangUp } from "./commands";
+import { useExtendWrapUp, useHangUp } from "./commands";
 import { TimeLine } from "./Deadline";
 
 const TONE: Record<ActiveCall["state"], Tone> = {
@@ -70,7 +70,9 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
               {t("action.hangUp")}
             </Button>
           </div>
-        ) : null}
+        ) : (
+          <Extend callId={call.pop.call.id} seconds={call.wrap_up.extension_s} />
+        )}
       </header>
       {hangUp.error ? (
         <div className={classes.block} role="alert">
@@ -78,6 +80,30 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
         </div>
       ) : null}
     </>
+  );
+}
+
+/** More time for wrap-up, once. */
+function Extend({ callId, seconds }: { callId: number; seconds: number }) {
+  const { t } = useTranslation();
+  const problemText = useProblemText();
+  const extend = useExtendWrapUp(callId);
+  return (
+    <div className={classes.phone}>
+      {extend.error ? <span role="alert">{problemText(asProblem(extend.error))}</span> : null}
+      {seconds === 0 ? null : (
+        <Button
+          variant="default"
+          leftSection={<ClockPlus size={16} aria-hidden="true" />}
+          loading={extend.isPending}
+          onClick={() => extend.mutate()}
+          aria-label={t("call.extendLabel", { seconds })}
+          data-testid="extend-wrap-up"
+        >
+          {t("call.extend", { seconds })}
+        </Button>
+      )}
+    </div>
   );
 }
 

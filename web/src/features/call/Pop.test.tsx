@@ -1,8 +1,10 @@
 import { fireEvent, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 
 import type { ScreenPop } from "@/api/types";
+import { currentToasts, dismissToast } from "@/design/toasts";
+import { switchLanguage } from "@/i18n";
 import { aCandidate, aDesk, anEvidence, aPop } from "@/test/builders";
 import { draw, expectAccessible } from "@/test/render";
 import { Service } from "@/test/service";
@@ -25,6 +27,8 @@ beforeEach(() => {
     .on("GET /demo/phone/CA1", { body: { sid: "CA1", status: "in-progress" } })
     .on("POST /calls/42/customer", { body: aPop({ state: "accepted", version: 9 }) });
 });
+
+afterEach(() => switchLanguage("en"));
 
 const shared = anEvidence({ value: "+14155550150", is_shared: true, verified_at: null });
 const many: ScreenPop["customer"] = {
@@ -78,11 +82,22 @@ test.each([
   expect(screen.getByTestId("pop-identity").textContent).toContain(words);
 });
 
-test("a call that somebody else took says so", async () => {
-  service.on("POST /offers/501/accept", { status: 409, body: { code: "offer_taken", status: 409 } });
-  await draw(<Pop pop={aPop()} hasKeys />, aDesk());
-  await userEvent.click(screen.getByTestId("pop-accept"));
-  expect((await screen.findByRole("alert")).textContent).toContain("Somebody else took this call.");
+test.each([
+  ["offer_taken", "Somebody else took this call.", "他人已接听此来电。"],
+  ["offer_expired", "The time to answer was over; the call went on to the next agent.", "接听时间已过，来电已转给下一位坐席。"],
+  ["offer_rescinded", "The call was withdrawn from this desk.", "来电已从此工作台撤回。"],
+  ["caller_left", "The caller hung up.", "来电者已挂断。"],
+])("who accepts too late is told what happened: %s, also when the pop has gone", async (code, english, chinese) => {
+  service.on("POST /offers/501/accept", { status: 409, body: { code, status: 409 } });
+  for (const [language, words] of [["en", english], ["zh-CN", chinese]] as const) {
+    await switchLanguage(language);
+    const { unmount } = await draw(<Pop pop={aPop()} hasKeys />, aDesk());
+    await userEvent.click(screen.getByTestId("pop-accept"));
+    expect((await screen.findByRole("alert")).textContent).toContain(words);
+    unmount();
+    expect(currentToasts()).toMatchObject([{ id: "offer-501", title: words, text: "Anna Krüger · T-2026-000123-8" }]);
+    dismissToast("offer-501");
+  }
 });
 
 test("a ringing call is announced once and leaves the focus where it is", async () => {

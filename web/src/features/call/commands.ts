@@ -1,10 +1,15 @@
 import { useMutation } from "@tanstack/react-query";
 
 import * as api from "@/api/endpoints";
+import { asProblem } from "@/api/problem";
 import type { ScreenPop } from "@/api/types";
-import { usePatchDesk, useReadDeskAgain, withPop } from "@/live/desk";
+import { showToast } from "@/design/toasts";
+import { useProblemText } from "@/design/useProblemText";
+import { usePatchDesk, useReadDeskAgain, withCall, withPop } from "@/live/desk";
 import { useLiveStatus } from "@/live/LiveProvider";
 import { usePhone } from "@/phone/PhoneProvider";
+
+import { useCallerName } from "./caller";
 
 /** The socket tells what a command did; without it the desk is read again. */
 function useSettled() {
@@ -19,7 +24,12 @@ export interface Acceptance {
   customerId: number | null;
 }
 
+/** Too late, whatever the reason: the pop goes, so what happened is said where it stays. */
+const TOO_LATE: readonly string[] = ["offer_taken", "offer_expired", "offer_rescinded", "caller_left"];
+
 export function useAccept() {
+  const problemText = useProblemText();
+  const nameOf = useCallerName();
   const phone = usePhone();
   const patch = usePatchDesk();
   const readAgain = useReadDeskAgain();
@@ -36,7 +46,14 @@ export function useAccept() {
     },
     onSuccess: settled,
     // Taken, expired or gone: whatever it was, the desk as the service sees it tells the truth.
-    onError: () => readAgain(),
+    onError: (cause, { pop }) => {
+      const problem = asProblem(cause);
+      if (TOO_LATE.includes(problem.code)) {
+        const text = `${nameOf(pop)} · ${pop.ticket.number}`;
+        showToast({ id: `offer-${pop.offer_id}`, tone: "grey", title: problemText(problem), text });
+      }
+      return readAgain();
+    },
   });
 }
 
@@ -66,6 +83,32 @@ export function useFinish(callId: number) {
       if (state === "closed") {
         patch((desk) => ({ ...desk, calls: desk.calls.filter((call) => call.pop.call.id !== callId) }));
       }
+      return settled();
+    },
+  });
+}
+
+export function useExtendWrapUp(callId: number) {
+  const patch = usePatchDesk();
+  const settled = useSettled();
+  return useMutation({
+    mutationFn: () => api.extendWrapUp(callId),
+    onSuccess: ({ wrap_up_ends_at }) => {
+      patch((desk) =>
+        withCall(desk, callId, (call) => ({ ...call, wrap_up_ends_at, wrap_up: { ...call.wrap_up, extension_s: 0 } })),
+      );
+      return settled();
+    },
+  });
+}
+
+export function useRequestWrapUp(callId: number) {
+  const patch = usePatchDesk();
+  const settled = useSettled();
+  return useMutation({
+    mutationFn: (isWanted: boolean) => api.requestWrapUp(callId, isWanted),
+    onSuccess: ({ is_requested }) => {
+      patch((desk) => withCall(desk, callId, (call) => ({ ...call, wrap_up: { ...call.wrap_up, is_requested } })));
       return settled();
     },
   });

@@ -25,6 +25,7 @@ export function useLostOffers(): LostOffer[] {
 export function lostText(t: TFunction, { outcome, reason, by }: OfferEnded): string {
   if (outcome === "canceled") return t(reason === "connect_failed" ? "lost.connectFailed" : "lost.callerLeft");
   if (outcome === "timeout") return t("lost.timeout");
+  if (by !== null) return t("lost.takenBy", { name: by });
   if (reason === "undone") return t("lost.takenBack");
-  return by === null ? t("lost.elsewhere") : t("lost.takenBy", { name: by });
+  return t(reason === "agent_left" ? "lost.away" : "lost.elsewhere");
 }

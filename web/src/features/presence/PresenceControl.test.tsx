@@ -35,3 +35,20 @@ test("what the agent does is shown before that they are available", async () => 
   await draw(<PresenceControl presence={aPresence()} work="wrapping" />, aDesk());
   expect(screen.getByTestId("presence").textContent).toContain("Wrap-up");
 });
+
+test("what was chosen for after the call is shown and can be taken back", async () => {
+  const next = aPresence({ next: "break", next_reason: "lunch" });
+  const { container } = await draw(<PresenceControl presence={next} work="in_call" />, aDesk());
+  expect(screen.getByTestId("next-presence").textContent).toBe("After this call: Lunch");
+  await expectAccessible(container);
+  await userEvent.click(screen.getByRole("button", { name: "Take this back" }));
+  await waitFor(() => expect(service.bodiesOf("PUT /presence")).toEqual([{ state: "available" }]));
+});
+
+test("the list says that a choice waits for the end of the call, and marks the choice", async () => {
+  await draw(<PresenceControl presence={aPresence({ next: "offline" })} work="wrapping" />, aDesk());
+  await userEvent.click(screen.getByTestId("presence"));
+  expect(await screen.findByText("Applies when this call and its wrap-up are over")).toBeTruthy();
+  expect(screen.getByRole("menuitem", { name: "Offline" }).getAttribute("aria-current")).toBe("true");
+  expect(screen.getByRole("menuitem", { name: "Available" }).getAttribute("aria-current")).toBeNull();
+});

@@ -1,10 +1,10 @@
-import { Button, Menu, UnstyledButton } from "@mantine/core";
-import { Check, ChevronDown } from "lucide-react";
+import { ActionIcon, Button, Menu, UnstyledButton } from "@mantine/core";
+import { Check, ChevronDown, X } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
-import type { Presence, PresenceState, WorkState } from "@/api/types";
+import type { ChosenPresence, Presence, PresenceState, WorkState } from "@/api/types";
 import { StateDot, type Tone } from "@/design/Chip";
 import { useProblemText } from "@/design/useProblemText";
 import { clock, secondsSince, useNow } from "@/format/time";
@@ -36,15 +36,20 @@ export function PresenceControl({ presence, work }: { presence: Presence; work: 
   const [isOpen, setOpen] = useState(false);
   const now = useNow();
   const choose = useSetPresence();
-  const { state, reason, next } = presence;
+  const { state, reason, next = null, next_reason = null } = presence;
   const isSetByService = state === "not_responding" || state === "unreachable";
   useShortcut("presence", () => setOpen(true));
 
-  const stateText = isBreakReason(reason) && state === "break" ? t(`breakReason.${reason}`) : t(`presence.${state}`);
+  const textOf = (which: PresenceState, why: string | null) =>
+    which === "break" && isBreakReason(why) ? t(`breakReason.${why}`) : t(`presence.${which}`);
+  // What will be after the call is what was chosen; without such a choice it is what is.
+  const [chosen, chosenReason] = next === null ? [state, reason] : [next, next_reason];
+  const atWork = work === "in_call" || work === "wrapping";
   const workTone = WORK_TONE[work];
   // What I do matters more than that I am available; the time belongs to the state, so it is left out then.
   const isShowingWork = workTone !== null && state === "available";
-  const label = isShowingWork ? t(`work.${work}`) : stateText;
+  const label = isShowingWork ? t(`work.${work}`) : textOf(state, reason);
+  const takeBack = () => choose.mutate(isChosenByPeople(state) ? { state, reason: reason ?? undefined } : { state: "available" });
   return (
     <div className={classes.control}>
       {isSetByService ? (
@@ -64,14 +69,19 @@ export function PresenceControl({ presence, work }: { presence: Presence; work: 
             <span className="visually-hidden">{t("presence.label")}</span>
             <span className={classes.state}>{label}</span>
             {isShowingWork ? null : <span className={classes.time}>{clock(secondsSince(presence.since, now))}</span>}
-            {next == null ? null : <span className={classes.next}>{t("presence.next", { state: nextText(next) })}</span>}
+            {next === null ? null : (
+              <span className={classes.next} data-testid="next-presence">
+                {t("presence.next", { state: textOf(next, next_reason) })}
+              </span>
+            )}
             <ChevronDown size={14} aria-hidden="true" />
           </UnstyledButton>
         </Menu.Target>
         <Menu.Dropdown>
           {isSetByService ? <Menu.Label>{t(`presenceWhy.${state}`)}</Menu.Label> : null}
+          {atWork ? <Menu.Label>{t("presence.appliesAfter")}</Menu.Label> : null}
           {choose.error ? <Menu.Label c="var(--tone-red-fg)">{problemText(asProblem(choose.error))}</Menu.Label> : null}
-          <Choice tone="green" isChosen={state === "available"} onClick={() => choose.mutate({ state: "available" })}>
+          <Choice tone="green" isChosen={chosen === "available"} onClick={() => choose.mutate({ state: "available" })}>
             {t("presence.available")}
           </Choice>
           <Menu.Divider />
@@ -80,25 +90,37 @@ export function PresenceControl({ presence, work }: { presence: Presence; work: 
             <Choice
               key={each}
               tone="amber"
-              isChosen={state === "break" && reason === each}
+              isChosen={chosen === "break" && chosenReason === each}
               onClick={() => choose.mutate({ state: "break", reason: each })}
             >
               {t(`breakReason.${each}`)}
             </Choice>
           ))}
           <Menu.Divider />
-          <Choice tone="grey" isChosen={state === "offline"} onClick={() => choose.mutate({ state: "offline" })}>
+          <Choice tone="grey" isChosen={chosen === "offline"} onClick={() => choose.mutate({ state: "offline" })}>
             {t("presence.offline")}
           </Choice>
         </Menu.Dropdown>
       </Menu>
+      {next === null ? null : (
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          loading={choose.isPending}
+          onClick={takeBack}
+          aria-label={t("presence.takeBack")}
+          title={t("presence.takeBack")}
+          data-testid="take-back"
+        >
+          <X size={16} aria-hidden="true" />
+        </ActionIcon>
+      )}
     </div>
   );
+}
 
-  function nextText(pending: string): string {
-    if (pending === "available" || pending === "break" || pending === "offline") return t(`presence.${pending}`);
-    return pending;
-  }
+function isChosenByPeople(state: PresenceState): state is ChosenPresence {
+  return state === "available" || state === "break" || state === "offline";
 }
 
 function Choice({ tone, isChosen, onClick, children }: {
