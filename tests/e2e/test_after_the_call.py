@@ -83,8 +83,11 @@ async def test_more_time_and_a_break_after_the_call(
     assert await seconds_left(page) > before
     faults += await look(page, f"wrap-up-extended-{language}")
     floor = await visitors.arrive("/supervisor", email=SUPERVISOR, language=language)
-    await floor.get_by_test_id(f"agent-row-{ava}").wait_for()
+    await floor.get_by_test_id("agents-table").get_by_role("textbox").first.fill("Ava")
+    await floor.get_by_test_id("agents-table").scroll_into_view_if_needed()
     await expect(floor.get_by_test_id(f"agent-row-{ava}")).to_have_attribute("data-state", "wrapping")
+    then = {"en": "then On break", "zh-CN": "之后小休"}[language]
+    await expect(floor.get_by_test_id(f"agent-row-{ava}")).to_contain_text(then)
     faults += await look(floor, f"floor-{language}")
     await page.get_by_test_id("finish").click()
     await expect(desk.call).to_have_count(0)

@@ -124,6 +124,8 @@ async def test_a_dry_run_tells_the_same_and_writes_nothing(floor: Floor) -> None
         ("{en: Support}", "{en: Help}", ["~ queue support (name)"]),
         ("{en: Sales}}", "{en: Sales}, offer_timeout_s: 9, wrap_up: {mode: none}, service_level: {target: 0.75}}",
          ["~ queue sales (target, offer_timeout_s, wrap_mode)"]),
+        ("{en: Sales}}", "{en: Sales}, cool_downs: {busy_s: 5, no_answer_s: 60}, misses_before_not_responding: 3, wrap_up: {extension_s: 0, default_disposition: resolved}}",
+         ["~ queue sales (wrap_extension_s, default_disposition, busy_s, no_answer_s, misses_before_not_responding)"]),
         ("{billing: 4}", "{billing: 5}", ["~ agent ava@example.com (skills)"]),
         ("name: Ava, queues: [support]", "name: Eva, role: supervisor, queues: []", ["~ agent ava@example.com (name, role, queues)"]),
         ("language: zh-CN", "language: en", ["~ agent ben@example.com (language)"]),

@@ -74,6 +74,13 @@ def test_the_good_file_is_read() -> None:
     assert len(org.rules) == 2
 
 
+def test_the_result_when_nobody_chose_one_leaves_the_ticket_open() -> None:
+    default = GOOD.replace("seconds: 30", "default_disposition: resolved")
+    assert parse_org(default).queues[0].wrap_up.default_disposition == "resolved"
+    faults = faults_of(default.replace("digit: 1", "digit: 1, resolves_ticket: true"))
+    assert faults == [(6, "queues[0].wrap_up.default_disposition")]
+
+
 def test_the_demos_file_is_good() -> None:
     org = read_org(ROOT / "demo" / "org.yaml")
     assert {queue.key for queue in org.queues} == {"support", "de", "sales"}
@@ -102,6 +109,11 @@ def test_the_smallest_file_is_one_queue() -> None:
         ("target: 0.8", "target: .inf", 5, "queues[0].service_level.target"),
         ("mode: timed", "mode: fixed", 6, "queues[0].wrap_up.mode"),
         ("seconds: 30", "seconds: 3601", 6, "queues[0].wrap_up.seconds"),
+        ("seconds: 30", "extension_s: -1", 6, "queues[0].wrap_up.extension_s"),
+        ("seconds: 30", "default_disposition: nothing", 6, "queues[0].wrap_up.default_disposition"),
+        ("seconds: 30", "default_disposition: sold", 6, "queues[0].wrap_up.default_disposition"),
+        ("{en: Sales}\n", "{en: Sales}\n    cool_downs: {reject_s: 0}\n", 9, "queues[1].cool_downs.reject_s"),
+        ("{en: Sales}\n", "{en: Sales}\n    misses_before_not_responding: 0\n", 9, "queues[1].misses_before_not_responding"),
         ("key: sales\n", "key: support\n", 7, "queues[1].key"),
         ("    name: {en: Sales}\n", "", 7, "queues[1].name"),
         ("{key: billing, name: {en: Billing}}", "{key: billing}", 10, "skills[0].name"),

@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { CircleCheck, ClipboardList, X } from "lucide-react";
+import { Check, CircleCheck, ClipboardList, X } from "lucide-react";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -182,7 +182,7 @@ function RequestWrapUp({ call }: { call: Call }) {
     <>
       <Button
         variant={isRequested ? "light" : "default"}
-        leftSection={<ClipboardList size={16} aria-hidden="true" />}
+        leftSection={isRequested ? <Check size={16} aria-hidden="true" /> : <ClipboardList size={16} aria-hidden="true" />}
         loading={request.isPending}
         onClick={() => request.mutate(!isRequested)}
         aria-pressed={isRequested}

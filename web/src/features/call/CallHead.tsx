@@ -27,7 +27,11 @@ const TONE: Record<ActiveCall["state"], Tone> = {
 
 function useCallClock(call: ActiveCall): string {
   const now = useNow();
-  if (call.state === "wrapping" && call.wrap_up_ends_at !== null) return clock(secondsUntil(call.wrap_up_ends_at, now));
+  if (call.state === "wrapping") {
+    // Without an end the time counts up from the end of the call.
+    if (call.wrap_up_ends_at !== null) return clock(secondsUntil(call.wrap_up_ends_at, now));
+    return call.ended_at === null ? "" : clock(secondsSince(call.ended_at, now));
+  }
   return call.connected_at === null ? "" : clock(secondsSince(call.connected_at, now));
 }
 
