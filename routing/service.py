@@ -39,7 +39,7 @@ from infra.outbox import Tx, publish
 from infra.postgres import Connection
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
-from routing import overflow, re_evaluate
+from routing import life, overflow, re_evaluate
 from routing import queries as sql
 from routing.line import tell_queued
 from routing.lint import Finding, RosterAgent, lint
@@ -51,10 +51,8 @@ from routing.model import (
     DispositionRequired,
     ItemState,
     OfferExpired,
-    OfferRescinded,
     OfferRow,
     OfferState,
-    OfferTaken,
     PresenceState,
 )
 from routing.rules import RuleSet, check, compile_rules, misfits
@@ -175,7 +173,7 @@ async def accept(tx: Tx, *, offer_id: int, who: Principal) -> OfferRow:
     offer = await _my_offer(tx, offer_id, who)
     if offer.state in (OfferState.ACCEPTED, OfferState.WRAPPING, OfferState.COMPLETED):
         return offer
-    await _refuse_late(tx, offer, item)
+    _refuse_late(offer, item)
     version = await tx.conn.fetchval(sql.ACCEPT_OFFER, offer.id, tx.now)
     if version is None:
         raise OfferExpired
@@ -210,18 +208,10 @@ async def _my_offer(tx: Tx, offer_id: int, who: Principal) -> OfferRow:
     return offer
 
 
-async def _refuse_late(tx: Tx, offer: OfferRow, item: Any) -> None:
-    if offer.state is OfferState.PENDING:
-        return
-    if item is not None and item["state"] == ItemState.ABANDONED:
-        raise CallerLeft
-    if offer.state is OfferState.TIMEOUT:
-        raise OfferExpired
-    if offer.state is OfferState.RESCINDED and offer.reason == "taken":
-        raise OfferTaken
-    if offer.state is OfferState.CANCELED and offer.reason == "caller_left":
-        raise CallerLeft
-    raise OfferRescinded
+def _refuse_late(offer: OfferRow, item: Any) -> None:
+    refusal = life.refusal(offer.state, offer.reason, None if item is None else item["state"])
+    if refusal is not None:
+        raise refusal
 
 
 async def reject(tx: Tx, *, offer_id: int, who: Principal, reason: str | None = None) -> OfferRow:
@@ -233,7 +223,7 @@ async def reject(tx: Tx, *, offer_id: int, who: Principal, reason: str | None = 
         return offer
     if offer.state is not OfferState.PENDING:
         item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
-        await _refuse_late(tx, offer, item)
+        _refuse_late(offer, item)
     settings = await _settings(tx, offer)
     await _exclude(tx, offer, settings["reject_s"], "rejected")
     await _end_offers(tx, [offer], OfferState.REJECTED, reason or "rejected")
@@ -254,17 +244,17 @@ async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
     if offer is None or offer.state is not OfferState.PENDING:
         return
     agent = await tx.conn.fetchrow(sql.AGENT, offer.agent_id)
-    if agent is not None and agent["presence"] == PresenceState.RECONNECTING:
+    if not life.is_missed(None if agent is None else agent["presence"]):
         await _give_back(tx, [offer])
         return
     await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
     settings = await _settings(tx, offer)
     misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
-    is_responding = misses < settings["misses_before_not_responding"]
+    is_benched = life.is_benched(misses, settings["misses_before_not_responding"])
     seconds = settings["no_answer_s"]
-    await _exclude(tx, offer, SECOND_THOUGHT_S if seconds is None and is_responding else seconds, "no_answer")
+    await _exclude(tx, offer, seconds if seconds is not None or is_benched else SECOND_THOUGHT_S, "no_answer")
     is_away = agent is not None and agent["presence"] != PresenceState.AVAILABLE  # it was pushed to somebody on a break
-    if not is_responding and not is_away:
+    if is_benched and not is_away:
         await _change_presence(tx, offer.agent_id, PresenceState.NOT_RESPONDING, "missed_offer", by="system")
     await _back_in_line(tx, offer)
 
@@ -325,11 +315,9 @@ async def _end_offers(
 
 async def _back_in_line(tx: Tx, offer: OfferRow) -> None:
     """The item waits again, in its old place, once nobody is being asked for it and nobody has it."""
-    taken = (OfferState.PENDING, OfferState.ACCEPTED)
-    if any(o.state in taken for o in await sql.open_offers_of_item(tx.conn, work_item_id=offer.work_item_id)):
-        return
+    states = [o.state for o in await sql.open_offers_of_item(tx.conn, work_item_id=offer.work_item_id)]
     item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
-    if item is None or item["state"] not in (ItemState.OFFERING, ItemState.ASSIGNED):
+    if item is None or not life.waits_again(item["state"], states):
         return
     await _wait_again(tx, item)
 
@@ -434,30 +422,16 @@ async def on_call_ended(tx: Tx, event: CallEnded) -> None:
     await tx.conn.execute(sql.LOCK_AGENTS, [o.agent_id for o in offers])
     await tx.conn.execute(sql.LOCK_ITEM, item["id"])
     offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
-    answered = event.outcome == "answered"
-    unfinished = [
-        o for o in offers if o.state is OfferState.PENDING or (o.state is OfferState.ACCEPTED and not answered)
-    ]
-    await _end_offers(tx, unfinished, OfferState.CANCELED, "caller_left")
-    talking = [o for o in offers if o.state is OfferState.ACCEPTED and answered]
-    for offer in talking:
+    end = life.call_end(event.outcome, offers)
+    await _end_offers(tx, end.withdrawn, OfferState.CANCELED, "caller_left")
+    for offer in end.talking:
         await _start_wrap_up(tx, offer)
     await cancel_timer(tx, STEP_TIMER, item["id"])
-    wrapping = bool(talking)
-    if answered:
-        await tx.conn.execute(sql.END_STINT, item["id"], "closed", event.at)
-        state, reason = (ItemState.WRAPPING, None) if wrapping else (ItemState.DONE, "answered")
-    else:
-        outcome = "failed" if event.outcome == "failed" else "abandoned"
-        await tx.conn.execute(sql.END_STINT, item["id"], outcome, event.at)
-        state = (
-            ItemState.DIVERTED if event.outcome == "deflected" else ItemState.ABANDONED
-        )  # then the stint has its end already
-        reason = event.outcome
-    version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], state, reason, tx.now)
-    for offer in talking:
+    await tx.conn.execute(sql.END_STINT, item["id"], end.stint, event.at)
+    version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], end.state, end.reason, tx.now)
+    for offer in end.talking:
         await _complete_if_no_wrap_up(tx, offer)
-    if state is not ItemState.WRAPPING:
+    if end.state is not ItemState.WRAPPING:
         await publish(
             tx,
             WorkWithdrawn(
@@ -465,7 +439,7 @@ async def on_call_ended(tx: Tx, event: CallEnded) -> None:
                 version=version,
                 pool=item["pool_id"],
                 queue=item["queue"],
-                reason=reason or "",
+                reason=end.reason or "",
                 call_id=event.call_id,
             ),
         )
@@ -741,20 +715,18 @@ async def agent_is_lost(tx: Tx, *, agent_id: int, offer_grace_s: float, reconnec
     agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
     if agent is None or agent["is_connected"]:
         return
-    state = PresenceState(agent["presence"])
-    if state is PresenceState.AVAILABLE:
-        await _change_presence(tx, AgentId(agent_id), PresenceState.RECONNECTING, None, by="system")
-        return
-    gone_s = (tx.now - agent["presence_since"]).total_seconds()
-    if state is PresenceState.RECONNECTING:
-        if gone_s >= offer_grace_s:
-            await _give_back(tx, await sql.live_offers_of_agent(tx.conn, agent_id=agent_id))
-        if gone_s >= reconnect_grace_s:
-            await _change_presence(tx, AgentId(agent_id), PresenceState.UNREACHABLE, "connection_lost", by="system")
-    elif gone_s >= reconnect_grace_s:
-        seen = await tx.conn.fetchval(sql.LAST_SEEN, agent_id)
-        if seen is None or (tx.now - seen).total_seconds() >= reconnect_grace_s:
-            await _change_presence(tx, AgentId(agent_id), PresenceState.OFFLINE, "connection_lost", by="system")
+    seen = await tx.conn.fetchval(sql.LAST_SEEN, agent_id)
+    then = life.absence(
+        PresenceState(agent["presence"]),
+        (tx.now - agent["presence_since"]).total_seconds(),
+        None if seen is None else (tx.now - seen).total_seconds(),
+        offer_grace_s=offer_grace_s,
+        reconnect_grace_s=reconnect_grace_s,
+    )
+    if then.gives_back:
+        await _give_back(tx, await sql.live_offers_of_agent(tx.conn, agent_id=agent_id))
+    if then.presence is not None:
+        await _change_presence(tx, AgentId(agent_id), then.presence, then.reason, by="system")
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------------

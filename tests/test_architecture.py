@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES: Sequence[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
     "wheel"
 ]["packages"]
-PURE_NAMES = {"model.py", "rules.py", "taskrouter.py", "text.py", "decide.py", "messages.py"}
+PURE_NAMES = {"model.py", "rules.py", "taskrouter.py", "text.py", "decide.py", "life.py", "messages.py"}
 
 LAYERS = "Packages import downwards only"
 INSIDE = "Inside a package"
