@@ -549,11 +549,13 @@ UPDATE desk_connections SET lease_until = greatest(lease_until, now() + make_int
 WHERE lease_until > now() - interval '10 minutes' AND closed_at IS NULL
 """
 DROP_DEAD_CONNECTIONS: Final = "DELETE FROM desk_connections WHERE lease_until < now() - interval '1 minute'"
-# Who should be here and is not: no live socket, but present or being offered something.
+# Who should be here and is not: no live socket, but present or being offered something. And whose leases live again without a new
+# socket: a replica that could not reach the database for a while renews them as if nothing had been.
 LOST_AGENTS: Final = """
 SELECT a.id, a.version FROM agents a
 WHERE a.presence IN ('available', 'reconnecting', 'not_responding', 'break')
-  AND NOT EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())
+  AND (a.presence = 'reconnecting'
+       OR NOT EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now()))
 ORDER BY a.presence_since LIMIT 500
 """
 LAST_SEEN: Final = "SELECT max(lease_until) FROM desk_connections WHERE agent_id = $1"

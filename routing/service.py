@@ -702,18 +702,27 @@ async def desk_connected(tx: Tx, *, agent_id: int, replica: str, sid: str) -> No
     agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
     if agent is None:
         raise Forbidden("This user is not an agent.")
-    if agent["presence"] == PresenceState.RECONNECTING:
-        await _change_presence(tx, AgentId(agent_id), PresenceState.AVAILABLE, None, by="system", resets_idle=False)
-    else:
+    if not await _back_from_reconnecting(tx, agent):
         await _tell_freed(tx, agent)
 
 
+async def _back_from_reconnecting(tx: Tx, agent: Any) -> bool:
+    """Whose connection is there again is where they were, with the clock they had."""
+    if agent["presence"] != PresenceState.RECONNECTING:
+        return False
+    await _change_presence(tx, AgentId(agent["id"]), PresenceState.AVAILABLE, None, by="system", resets_idle=False)
+    return True
+
+
 async def agent_is_lost(tx: Tx, *, agent_id: int, offer_grace_s: float, reconnect_grace_s: float) -> None:
-    """The sweep found an agent without a live socket. A pending offer lives on for `offer_grace_s`, presence for
+    """The sweep found an agent without a live socket, or one who was and has it again. A pending offer lives on for `offer_grace_s`, presence for
     `reconnect_grace_s`; both count from the moment the last lease ended."""
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
     agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
-    if agent is None or agent["is_connected"]:
+    if agent is None:
+        return
+    if agent["is_connected"]:
+        await _back_from_reconnecting(tx, agent)
         return
     seen = await tx.conn.fetchval(sql.LAST_SEEN, agent_id)
     then = life.absence(

@@ -419,9 +419,11 @@ def desk_gone(tx: Tx, sid: str) -> Steps[None]:
 
 def agent_is_lost(tx: Tx, agent_id: int, _: int) -> Steps[None]:
     yield from tx.lock(tx.store.agents, [agent_id])
-    if tx.store.is_connected(agent_id):
-        return
     agent, seen = tx.row(tx.store.agents, agent_id), tx.store.last_seen(agent_id)
+    if tx.store.is_connected(agent_id):
+        if agent.presence is PresenceState.RECONNECTING:
+            change_presence(tx, agent_id, AVAILABLE, None, resets_idle=False)
+        return
     then = life.absence(
         agent.presence,
         (tx.now - agent.presence_since).total_seconds(),

@@ -367,7 +367,8 @@ class World:
                 ):
                     self.spawn("overdue", partial(shell.wrap_up_timed_out, offer_id=offer_id, _=0), worker)
         for agent in list(store.agents.rows.values()):
-            if agent.presence in LOST and not store.is_connected(agent.id):
+            is_lost = agent.presence in LOST and not store.is_connected(agent.id)
+            if is_lost or agent.presence is PresenceState.RECONNECTING:
                 self.spawn("lost", partial(shell.agent_is_lost, agent_id=agent.id, _=0), worker)
         self.wake_all(worker)
 

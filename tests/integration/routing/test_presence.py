@@ -271,6 +271,24 @@ async def test_a_replica_that_died_leaves_leases_that_end(floor: Floor) -> None:
     assert await floor.fetch(sql.LOST_AGENTS) == []
 
 
+async def test_whose_lease_lives_again_without_a_new_socket_is_back(floor: Floor) -> None:
+    """A replica could not reach the database for a while: the desk has noticed nothing, so nobody would connect again."""
+    await floor.open()
+    await floor.arrive("ava")
+    idle_since = (await floor.agent_row("ava"))["idle_since"]
+    await away_for(floor, "ava", 0.1)
+    await floor.sweep_lost("ava")
+    assert await floor.presence("ava") == ("reconnecting", None)
+    await floor.renew("ava")
+    assert [row["id"] for row in await floor.fetch(sql.LOST_AGENTS)] == [floor.agent("ava").user_id]
+    await floor.sweep_lost("ava")
+    assert await floor.presence("ava") == ("available", None)
+    assert (await floor.agent_row("ava"))["idle_since"] == idle_since
+    assert await floor.fetch(sql.LOST_AGENTS) == []
+    await floor.ring()
+    assert await floor.dispatch() != []
+
+
 async def test_after_a_start_leases_count_as_alive_but_not_those_of_closed_windows(floor: Floor) -> None:
     await floor.open()
     await floor.arrive("ava", "ben")
