@@ -16,7 +16,7 @@ from typing import Any, Final
 from cti.model import Call, CallEvent, CallState, Outcome, WrapUpDone, advance
 from routing import decide as deciding
 from routing.model import AgentView, By, Decision, ItemState, OfferState, PoolState, PresenceState, Step, WaitingItem
-from tests.sim.store import OPEN, START, TERMINAL, Agent, Change, Commit, Item, Offer, Store, Tx
+from tests.sim.store import OPEN, START, TERMINAL, Agent, Commit, Item, Offer, Store, Tx
 
 SWEEP_S: Final = 2.0
 SLACK_S: Final = 1.6
@@ -67,9 +67,9 @@ class History:
                 self.ranked_at[item.key] = done.at
         for agent in done.agents:
             self.agent_changed[agent.key] = done.at
-            if agent.new is not None and (agent.old is None or agent.old.presence is not agent.new.presence):
-                if agent.new.presence is PresenceState.AVAILABLE:
-                    self.turns_since_return[agent.key] = 0
+            was = None if agent.old is None else agent.old.presence
+            if agent.new is not None and agent.new.presence is PresenceState.AVAILABLE is not was:
+                self.turns_since_return[agent.key] = 0
         for desk in done.desks:
             if desk.new is not None:
                 self.agent_changed[desk.new.agent_id] = done.at
@@ -193,7 +193,7 @@ def r04_only_the_free_are_asked(h: History, done: Commit) -> str | None:
         if agent.cooldown_until is not None and agent.cooldown_until > done.began_at:
             return f"agent {agent.id} cools down"
         seen = h.store.last_seen(agent.id)
-        if seen is None or seen <= done.began_at:
+        if (seen is None or seen <= done.began_at) and h.agent_changed[agent.id] < done.began_at:
             return f"agent {agent.id} has no desk"
         rows = h.store.offers.rows
         if any(rows[o].state is OfferState.WRAPPING for o in h.store.open_of_agent[agent.id]):
@@ -263,8 +263,11 @@ def r08_an_end_has_its_reason(h: History, done: Commit) -> str | None:
 
 def r09_nothing_follows_an_end(h: History, done: Commit) -> str | None:
     for change in done.items:
-        if change.old is not None and change.old.state in TERMINAL and change.new != change.old:
-            return f"item {change.key} was {change.old.state} and is {change.new and change.new.state}"
+        old, new = change.old, change.new
+        if old is None or old.state not in TERMINAL:
+            continue
+        if new is None or new._replace(step=old.step) != old:  # the step goes on by itself, and means nothing any more
+            return f"item {change.key} was {old.state} and is {new and new.state}"
     for offer in made(done):
         if h.store.items.rows[offer.work_item_id].state in TERMINAL:
             return f"item {offer.work_item_id} has ended and is offered"
@@ -292,9 +295,9 @@ def r13_the_excluded_are_not_asked(h: History, done: Commit) -> str | None:
         if until > done.began_at:
             return f"agent {offer.agent_id} is excluded from item {offer.work_item_id} until {until}"
         for o in offers_of(h.store, offer.work_item_id):
-            if o.agent_id == offer.agent_id and o.state is OfferState.REJECTED and o.ended_at is not None:
-                if offer.created_at < o.ended_at + timedelta(seconds=30):
-                    return f"agent {offer.agent_id} has declined item {offer.work_item_id} just now"
+            has_declined = o.agent_id == offer.agent_id and o.state is OfferState.REJECTED
+            if has_declined and offer.created_at < (o.ended_at or START) + timedelta(seconds=30):
+                return f"agent {offer.agent_id} has declined item {offer.work_item_id} just now"
     return None
 
 
@@ -327,11 +330,14 @@ def r15_every_offer_has_its_decision(h: History, done: Commit) -> str | None:
 
 
 def passed_over(h: History, done: Commit) -> Iterator[tuple[Item, Item, int]]:
-    """(x, y, agent): y was offered to the agent, who may serve x too; x was in line all the time, and still is."""
+    """(x, y, agent): y was offered to the agent, who may serve x too; x was in line all the time, and still is.
+
+    An x for which the pass had somebody else, and which was held when it came to writing, has its own agent in the next pass."""
     if not any(change.old is None for change in done.offers):
         return
     store = h.store
-    line = [store.items.rows[key] for key in sorted(store.line)]
+    had_somebody = {item_id for change in done.decisions if change.new for item_id in change.new.given}
+    line = [store.items.rows[key] for key in sorted(store.line) if key not in had_somebody]
     for offer in made(done):
         agent, y = before(done, store, offer.agent_id), store.items.rows[offer.work_item_id]
         if h.ranked_at.get(y.id, START) >= done.began_at:
@@ -444,9 +450,10 @@ def r22_who_returns_gets_no_burst(h: History, done: Commit) -> str | None:
         for other in h.store.agents.rows.values():
             if other.id in asked or h.agent_changed[other.id] >= agent.presence_since:
                 continue
-            if other.presence_since < agent.idle_since and other.idle_since < agent.idle_since:
-                if is_free(h.store, other, done.began_at) and can_serve(h.store, other, item, done.began_at):
-                    return f"agent {agent.id} came back and was asked before agent {other.id}, who was idle longer"
+            if max(other.presence_since, other.idle_since) >= agent.idle_since:
+                continue
+            if is_free(h.store, other, done.began_at) and can_serve(h.store, other, item, done.began_at):
+                return f"agent {agent.id} came back and was asked before agent {other.id}, who was idle longer"
     return None
 
 
@@ -459,14 +466,17 @@ ON_COMMIT: Final[tuple[CommitCheck, ...]] = (
     r15_every_offer_has_its_decision, r16_nobody_gets_what_is_behind, r17_place_in_line_is_kept, r18_only_an_act_moves_in_line,
     r19_overtaken_only_by_a_head_start, r20_idle_clocks_start_with_the_end_of_work, r21_in_turn, r22_who_returns_gets_no_burst,
 )  # fmt: skip
-OF_OFFERS: Final = frozenset(
-    {
-        r01_one_accepted_offer, r04_only_the_free_are_asked, r05_the_asked_have_what_the_step_requires,
-        r06_no_answer_after_the_deadline_or_the_end, r13_the_excluded_are_not_asked, r14_only_the_own_pool_is_asked,
-        r15_every_offer_has_its_decision, r16_nobody_gets_what_is_behind, r19_overtaken_only_by_a_head_start, r21_in_turn,
-        r22_who_returns_gets_no_burst,
-    }  # fmt: skip
-)
+OF_OFFERS: Final = frozenset(ON_COMMIT) - {
+    r02_used_units_are_those_of_open_offers,
+    r03_never_above_capacity,
+    r07_queued_without_and_offering_with_pending_offers,
+    r08_an_end_has_its_reason,
+    r09_nothing_follows_an_end,
+    r12_one_step_and_one_pool,
+    r17_place_in_line_is_kept,
+    r18_only_an_act_moves_in_line,
+    r20_idle_clocks_start_with_the_end_of_work,
+}
 """These have nothing to say where no offer has changed."""
 
 
@@ -489,7 +499,8 @@ def r23_the_line_has_one_order(h: History, tx: Tx, state: PoolState, decided: De
     if len(items) < 2:
         return None
     there = sorted(items, key=lambda item: item.key)
-    back = sorted(reversed(items), key=lambda item: item.key)
+    turned = items[::-1]
+    back = sorted(turned, key=lambda item: item.key)
     again = sorted(items, key=place)
     if [i.id for i in there] != [i.id for i in back] or [i.id for i in there] != [i.id for i in again]:
         return f"{[i.id for i in there]}, {[i.id for i in back]} and {[i.id for i in again]}"
@@ -727,5 +738,3 @@ def numbers() -> set[int]:
     """Which invariants are checked here."""
     named: list[Any] = [*ON_COMMIT, *ON_DECISION, *WHEN_CALM, *AT_THE_END]
     return {int(check.__name__[1:3]) for check in named}
-
-

@@ -7,12 +7,13 @@ tests/integration/routing/test_reading.py.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from core.ids import CallId, TicketId, WorkItemId
 from routing import decide as deciding
 from routing import order
 from routing.decide import reasons
+from routing.model import AgentView as View
 from routing.model import Decision as Decided
 from routing.model import (
     ItemState,
@@ -23,7 +24,6 @@ from routing.model import (
     WaitingItem,
     step_at,
 )
-from routing.model import AgentView as View
 from routing.service import OFFER_TIMER
 from tests.sim.shell import seconds
 from tests.sim.store import Agent, Decision, Item, Offer, Steps, Store, Timer, Tx
@@ -147,12 +147,12 @@ def apply_decision(tx: Tx, state: PoolState, decided: Decided) -> Steps[Pass]:
     offers = [make_offer(tx, proposal) for proposal in kept]
     yield
     verdicts = reasons(kept, state.agents, tx.now)
-    chosen = frozenset(p.agent_id for p in proposals)
+    chosen, given = frozenset(p.agent_id for p in proposals), frozenset(p.item.id for p in proposals)
     for proposal, offer, found in zip(kept, offers, verdicts, strict=True):
         item, step = proposal.item, proposal.item.steps[proposal.step]
         kept_as = Decision(
             offer.id, item.id, offer.agent_id, tx.now, item.ruleset_version, item.rule, proposal.step, proposal.by,
-            order.criteria_of(step, item.pick), tuple(found), state, chosen,
+            order.criteria_of(step, item.pick), tuple(found), state, chosen, given,
         )  # fmt: skip
         tx.put(store.decisions, offer.id, kept_as)
     yield
@@ -199,5 +199,3 @@ def hold_units(tx: Tx, agent_id: int) -> None:
     agent = tx.row(tx.store.agents, agent_id)
     held = agent._replace(used_units=agent.used_units + 1, last_offered_at=tx.now, version=agent.version + 1)
     tx.put(tx.store.agents, agent_id, held)
-
-

@@ -575,9 +575,10 @@ def connect_timed_out(tx: Tx, call_id: int, offer_id: int) -> Steps[None]:
 def agent_is_gone(tx: Tx, call_id: int, offer_id: int) -> Steps[None]:
     yield from tx.lock(tx.store.calls, [call_id])
     call = tx.get(tx.store.calls, call_id)
-    if call is not None and call.is_talking and not call.agent_joined and call.offer_id == offer_id:
-        if call.ended_by is None:
-            tx.after.append(("look", call_id, offer_id))
+    if call is None or call.offer_id != offer_id or call.ended_by is not None:
+        return
+    if call.is_talking and not call.agent_joined:
+        tx.after.append(("look", call_id, offer_id))
 
 
 def looked(tx: Tx, call_id: int, offer_id: int, *, has_caller: bool, has_agent: bool) -> Steps[None]:

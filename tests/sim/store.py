@@ -12,8 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from core.ids import AgentId
 from cti.model import Call, CallEvent
-from routing.model import ItemState, OfferState, PoolState, PresenceState, Step
-from routing.order import Criterion
+from routing.model import Criterion, ItemState, OfferState, PoolState, PresenceState, Step
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -140,7 +139,8 @@ class Decision(NamedTuple):
     verdicts: tuple[Any, ...]
     state: PoolState
     chosen: frozenset[AgentId]
-    """Whom the whole pass has chosen, also for items that were gone when it came to writing."""
+    """Whom the whole pass has chosen, and for which items: also for those that somebody held when it came to writing."""
+    given: frozenset[int]
 
 
 class Table(Generic[R]):

@@ -46,14 +46,16 @@ class Swarm:
     rules: list[dict[str, Any]]
     weights: dict[str, float]
     faults: Faults
-    acts: int = 75
+    acts: int = 65
     gap_s: float = 0.8
     extras: dict[str, Any] = field(default_factory=dict)
 
 
 def draw(rng: Random) -> Swarm:
     keys = ("support", "sales", "de")[: rng.choice((1, 2, 2, 3))]
-    has = {name: rng.random() < 0.5 for name in ("skills", "steps", "groups", "tiers", "boosts", "picks", "holds", "ranks")}
+    has = {
+        name: rng.random() < 0.5 for name in ("skills", "steps", "groups", "tiers", "boosts", "picks", "holds", "ranks")
+    }
     skills = SKILLS[: rng.randint(1, 3)] if has["skills"] else ()
     queues = [
         Queue(
@@ -66,7 +68,13 @@ def draw(rng: Random) -> Swarm:
         )
         for key in keys
     ]
-    return Swarm(queues, some_agents(rng, queues, skills), some_rules(rng, keys, skills, has), some_acts(rng, has), some_faults(rng))
+    return Swarm(
+        queues,
+        some_agents(rng, queues, skills),
+        some_rules(rng, keys, skills, has),
+        some_acts(rng, has),
+        some_faults(rng),
+    )
 
 
 def some_agents(rng: Random, queues: list[Queue], skills: tuple[str, ...]) -> list[Agent]:
@@ -80,7 +88,9 @@ def some_agents(rng: Random, queues: list[Queue], skills: tuple[str, ...]) -> li
 
 
 def an_agent(n: int, pool: str, queues: frozenset[str], skills: dict[str, int]) -> Agent:
-    return Agent(AgentId(FIRST_AGENT + n), f"Agent {n}", pool, queues, skills, PresenceState.OFFLINE, START, START, START)
+    return Agent(
+        AgentId(FIRST_AGENT + n), f"Agent {n}", pool, queues, skills, PresenceState.OFFLINE, START, START, START
+    )
 
 
 def some_steps(rng: Random, skills: tuple[str, ...], has: dict[str, bool]) -> list[dict[str, Any]]:
@@ -99,7 +109,9 @@ def some_steps(rng: Random, skills: tuple[str, ...], has: dict[str, bool]) -> li
     return steps
 
 
-def some_rules(rng: Random, keys: tuple[str, ...], skills: tuple[str, ...], has: dict[str, bool]) -> list[dict[str, Any]]:
+def some_rules(
+    rng: Random, keys: tuple[str, ...], skills: tuple[str, ...], has: dict[str, bool]
+) -> list[dict[str, Any]]:
     """By the last digit of the caller's number; the last rule is for the rest."""
     rules = []
     for digit in range(rng.randint(0, 3)):
@@ -131,7 +143,10 @@ def some_acts(rng: Random, has: dict[str, bool]) -> dict[str, float]:
 
 def some_faults(rng: Random) -> Faults:
     heavy = rng.choice((0, 0.3, 1, 3))
-    on = lambda rate: rate * heavy if rng.random() < 0.5 else 0.0  # noqa: E731
+
+    def on(rate: float) -> float:
+        return rate * heavy if rng.random() < 0.5 else 0.0
+
     return Faults(
         wake_lost=rng.choice((0, 0, 0.2, 1)),
         wake_twice=on(0.2),

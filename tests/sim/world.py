@@ -8,7 +8,7 @@ jumps to the next thing that is to happen.
 """
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,8 +17,9 @@ from random import Random
 from typing import Any, Final
 
 from core.errors import RingdeskError
-from routing.model import OfferState, PoolState, PresenceState
+from core.ids import AgentId
 from routing.model import Decision as Decided
+from routing.model import OfferState, PoolState, PresenceState
 from routing.rules import RuleSet, compile_rules
 from tests.sim import checks, matcher, shell
 from tests.sim.checks import Broken, History
@@ -99,6 +100,7 @@ class World:
         self.calls_made = 0
         self.acts_undoable: list[int] = []
         self.refused: dict[str, int] = {}
+        self.seen: Counter[str] = Counter()
         self.deadlocks = 0
 
     # --- time ----------------------------------------------------------------------------------------------------------------
@@ -166,9 +168,7 @@ class World:
     def step(self) -> None:
         """One statement of one transaction."""
         rng, active = self.rng, self.active
-        ready = [job for job in active if job.tx.waits_for is None or not job.tx.waits_for.held]
-        if not ready:
-            ready = [job for job in active if self.is_unblocked(job)]
+        ready = active if len(active) == 1 else [job for job in active if self.is_unblocked(job)]
         if not ready:
             self.deadlocks += 1
             self.again(rng.choice(active))
@@ -213,7 +213,9 @@ class World:
             job.failed()
 
     def finish(self, job: Job, result: Any) -> None:
-        is_unknown = bool(job.tx.writes) and self.faults.unknown_commit and self.rng.random() < self.faults.unknown_commit
+        is_unknown = (
+            bool(job.tx.writes) and self.faults.unknown_commit and self.rng.random() < self.faults.unknown_commit
+        )
         if is_unknown and self.rng.random() < 0.5:
             self.drop(job)
             self.note(f"{job.name}: connection lost before COMMIT")
@@ -250,10 +252,11 @@ class World:
         if not are_effects_lost:
             for pool in sorted(set(tx.wakes)):
                 self.send_wake(pool)
-        if self.is_calm:
-            for change in done.offers:
-                if change.old is None and change.new is not None:
-                    self.someone_answers(change.new)
+        for was, offer in ((offer.old, offer.new) for offer in done.offers):
+            if offer is not None and (was is None or was.state is not offer.state):
+                self.seen[f"offer {offer.state.value}"] += 1
+            if self.is_calm and was is None and offer is not None:
+                self.someone_answers(offer)
 
     # --- processes ---------------------------------------------------------------------------------------------------------------
 
@@ -326,7 +329,7 @@ class World:
         seats = self.seats[worker]
         if pool in seats.busy:
             seats.flags.add(pool)
-        elif self.is_up(worker):
+        elif self.is_up(worker) and any(self.store.items.rows[key].pool == pool for key in self.store.line):
             seats.busy.add(pool)
             self.look(worker, pool, seats)
 
@@ -454,9 +457,7 @@ class World:
 
     def act(self) -> None:
         """Somebody does something, as long as there is something to do."""
-        names = list(self.swarm.weights)
-        for _ in range(6):
-            (name,) = self.rng.choices(names, self.swarm.weights.values())
+        for name in self.rng.choices(list(self.swarm.weights), list(self.swarm.weights.values()), k=6):
             if getattr(self, f"act_{name}")():
                 return
 
@@ -465,7 +466,7 @@ class World:
         found = (rows[o] for ids in self.store.open_of_agent.values() for o in sorted(ids))
         return [offer for offer in found if offer.state in states]
 
-    def someone(self, *states: PresenceState) -> int | None:
+    def someone(self, *states: PresenceState) -> AgentId | None:
         found = [a.id for a in self.store.agents.rows.values() if not states or a.presence in states]
         return self.rng.choice(found) if found else None
 
@@ -584,7 +585,7 @@ class World:
         agent_id = self.someone()
         for sid in [] if agent_id is None else self.store.desks_of[agent_id]:
             if not self.is_closed(sid):
-                self.set_lease(sid, self.store.now)
+                self.set_lease(sid, None)
                 self.at(self.rng.choice((1, 7, 20)), partial(self.renew, sid))
         return agent_id is not None
 
@@ -592,14 +593,14 @@ class World:
         if not self.is_closed(sid):
             self.set_lease(sid, FOREVER)
 
-    def set_lease(self, sid: str, until: datetime) -> None:
-        """A statement of its own."""
+    def set_lease(self, sid: str, until: datetime | None) -> None:
+        """A statement of its own. None: it is over now."""
 
         def body(tx: Tx) -> Steps[None]:
             yield from tx.lock(self.store.desks, [sid])
             desk = tx.row(self.store.desks, sid)
             if not desk.is_closed:
-                tx.put(self.store.desks, sid, desk._replace(lease_until=until))
+                tx.put(self.store.desks, sid, desk._replace(lease_until=until or self.store.now))
 
         later = partial(self.set_lease, sid, until)
         self.spawn("lease", body, self.web(), failed=lambda: self.at(1.0, later))
@@ -615,7 +616,9 @@ class World:
                 self.store.add(
                     self.store.desks,
                     sid,
-                    desk._replace(lease_until=self.store.now + timedelta(seconds=self.rng.randrange(20)), is_closed=True),
+                    desk._replace(
+                        lease_until=self.store.now + timedelta(seconds=self.rng.randrange(20)), is_closed=True
+                    ),
                 )
                 self.history.agent_changed[desk.agent_id] = self.store.now
                 if self.rng.random() < 0.9:
@@ -657,6 +660,13 @@ class World:
         if self.store.is_connected(offer.agent_id) and self.rng.random() < 0.7:
             body = partial(shell.accept, offer_id=offer.id, agent_id=offer.agent_id)
             self.at(self.rng.uniform(1, 8), partial(self.do, "accept", body))
+
+    def happened(self) -> Counter[str]:
+        """How often what has happened, for those who count."""
+        found = Counter(self.seen)
+        found.update(f"item {item.state.value}" for item in self.store.items.rows.values())
+        found.update({f"refused {code}": count for code, count in self.refused.items()})
+        return +(found + Counter(crash=self.history.crashes, deadlock=self.deadlocks))
 
     # --- the three parts ------------------------------------------------------------------------------------------------------------------
 
@@ -731,5 +741,3 @@ def _told(done: Commit) -> str:
         if offer.new is not None and (offer.old is None or offer.old.state is not offer.new.state):
             parts.append(f"offer {offer.key} of {offer.new.agent_id} {offer.new.state.value}")
     return " ".join(parts)
-
-
