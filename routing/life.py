@@ -65,7 +65,9 @@ def call_end(outcome: str, offers: Sequence[OfferRow]) -> CallEnd:
     accepted = [o for o in offers if o.state is OfferState.ACCEPTED]
     if not answered:
         unfinished = tuple(o for o in offers if o in pending or o in accepted)
-        state = ItemState.DIVERTED if outcome == "deflected" else ItemState.ABANDONED  # the stint of who is let go has its end already
+        state = (
+            ItemState.DIVERTED if outcome == "deflected" else ItemState.ABANDONED
+        )  # the stint of who is let go has its end already
         return CallEnd(unfinished, (), "failed" if outcome == "failed" else "abandoned", state, outcome)
     if accepted:
         return CallEnd(tuple(pending), tuple(accepted), "closed", ItemState.WRAPPING, None)

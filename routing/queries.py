@@ -17,12 +17,12 @@ from routing.model import (
     steps_of,
 )
 
-# For whom alone an item is, at $2: while that agent could take it or is at work, or also while away if the rule says so. Nobody may
+# For whom alone an item is, at $2: while that agent could take it or is at work and stays, or also while away if the rule says so. Nobody may
 # lack what the step requires, be out of the queue, or have just declined.
 KEPT_FOR: Final = """(
     SELECT a.id FROM agents a
     WHERE a.id = i.sticky_agent_id AND i.sticky_until > $2 AND a.is_active AND a.queues ? i.queue
-      AND (i.sticky_if_away OR a.presence = 'available' AND coalesce(
+      AND (i.sticky_if_away OR a.presence = 'available' AND a.next_presence IS NULL AND coalesce(
            (SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false))
       AND coalesce((SELECT bool_and(coalesce((a.skills ->> (n.need ->> 'skill'))::integer, 0) >= coalesce((n.need ->> 'level')::integer, 1))
                     FROM jsonb_array_elements(i.steps -> i.step -> 'require') AS n (need)), true)

@@ -104,6 +104,14 @@ async def test_who_goes_away_is_not_waited_for_and_who_comes_back_is(bens: Floor
     assert await kept_for(bens, kept) == bens.agent("ben").user_id
 
 
+async def test_who_goes_on_a_break_after_the_call_is_not_waited_for(bens: Floor) -> None:
+    kept = await bens.ring(from_=CALLER)
+    assert await bens.dispatch() == []
+    await bens.present("ben", "break")
+    assert (await bens.presence("ben"))[0] == "available", "he talks; the break comes after the call"
+    assert await bens.dispatch() == [("ava", kept.item_id)]
+
+
 NEEDS_BILLING = """
 - name: Ben's
   when: {field: call.from, op: ends_with, value: "7"}
