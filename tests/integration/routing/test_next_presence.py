@@ -2,8 +2,8 @@
 
 import pytest
 
+from routing import acts, service
 from routing import queries as sql
-from routing import service
 from routing.live import presence_of
 from routing.messages import Presence
 from tests.integration.routing.floor import POOL, Floor, Waiting
@@ -81,6 +81,48 @@ async def test_a_supervisors_word_waits_for_the_end_of_work_too_and_the_agent_he
     await floor.hang_up(call)
     await floor.run_timer(service.WRAP_TIMER, await floor.offer_of("ava"))
     assert await floor.presence("ava") == ("offline", "shift ended")
+
+
+async def force(floor: Floor, state: str, reason: str | None = None) -> int:
+    ident, sam = floor.agent("ava").user_id, floor.agent("sam")
+    _, act = await floor.transact(
+        lambda tx: acts.force_presence(tx, agent_id=ident, state=state, reason=reason, who=sam)
+    )
+    return act.id
+
+
+@pytest.mark.parametrize("forced", ["offline", "available"])
+async def test_a_supervisors_word_in_a_call_can_be_undone_and_what_was_chosen_before_is_back(
+    floor: Floor, forced: str
+) -> None:
+    call = await talking(floor)
+    await floor.present("ava", "break", "lunch")
+    act_id = await force(floor, forced, "shift ended")
+    assert (await seen(floor)).next == ("offline" if forced == "offline" else None)
+    await floor.transact(lambda tx: acts.undo(tx, act_id=act_id, who=floor.agent("sam")))
+    now = await seen(floor)
+    assert (now.state, now.next, now.next_reason) == ("available", "break", "lunch")
+    await floor.hang_up(call)
+    await floor.finish(call, "ava")
+    assert await floor.presence("ava") == ("break", "lunch")
+
+
+async def test_a_supervisors_word_that_has_come_into_force_is_not_undone(floor: Floor) -> None:
+    call = await talking(floor)
+    act_id = await force(floor, "offline")
+    await floor.hang_up(call)
+    await floor.finish(call, "ava")
+    with pytest.raises(acts.TooLateToUndo):
+        await floor.transact(lambda tx: acts.undo(tx, act_id=act_id, who=floor.agent("sam")))
+
+
+async def test_a_supervisor_does_not_end_an_optional_wrap_up(floor: Floor) -> None:
+    call = await talking(floor)
+    await floor.execute("UPDATE queues SET wrap_mode = 'optional'")
+    await floor.hang_up(call)
+    await force(floor, "available")
+    assert (await seen(floor)).work == "wrapping"
+    await floor.finish(call, "ava")
 
 
 async def test_going_offline_in_a_call_does_not_lose_it_whatever_becomes_of_the_desk(floor: Floor) -> None:
