@@ -19,9 +19,7 @@ HISTORY: Final = 3
 """Closed tickets of each customer, each with a call and a note."""
 
 ORG: Final[dict[str, Any]] = {
-    "queues": [
-        {"key": QUEUE, "name": {"en": "Support"}, "offer_timeout_s": 600, "wrap_up": {"mode": "optional"}}
-    ],
+    "queues": [{"key": QUEUE, "name": {"en": "Support"}, "offer_timeout_s": 600, "wrap_up": {"mode": "optional"}}],
     "agents": [{"email": "agent0@bench.example", "name": "Agent 0", "queues": [QUEUE]}],
     "numbers": [{"number": LINE, "region": "US", "queue": QUEUE, "voice": {"language": "en"}}],
 }

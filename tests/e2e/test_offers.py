@@ -18,7 +18,7 @@ async def test_nobody_available_then_somebody_is(visitors: Visitors, ringdesk: R
     sid = await ringdesk.call(MARIA)
     await said(ringdesk, sid, "You are next in line")
     assert (await ringdesk.record(sid))["state"] == "queued"
-    await expect(desk.page.get_by_role("listitem").filter(has_text="Support")).to_contain_text("1 waiting")
+    await expect(desk.page.get_by_role("listitem").filter(has_text="1 waiting")).to_contain_text("Support")
     await expect(desk.pop).to_have_count(0)
 
     await desk.page.get_by_role("button", name="Go available").click()
