@@ -9,7 +9,7 @@ from routing.model import PresenceState
 from tests.sim.store import FOREVER, START, Agent, Desk, Queue, Store
 
 SKILLS = ("billing", "german", "basque")
-PICKS = ("longest_idle", "round_robin", "best_skill", "preserve_specialists")
+PICKS = ("longest_idle", "round_robin", "round_robin", "best_skill", "preserve_specialists")
 FIRST_AGENT = 100
 
 
@@ -134,6 +134,8 @@ def some_acts(rng: Random, has: dict[str, bool]) -> dict[str, float]:
         "call": 8, "accept": 9, "reject": 3, "give_up": 2, "hang_up": 4, "finish": 5, "come": 6, "leave": 2, "vanish": 1,
         "connect": 3, "disconnect": 1.5, "lapse": 0.7, "replica_dies": 0.3, "late_accept": 1, "hire": 0.3,
     }  # fmt: skip
+    if rng.random() < 0.3:  # a day on which people simply work
+        weights |= {"call": 12, "accept": 16, "hang_up": 12, "finish": 10, "give_up": 0.3, "disconnect": 0.3}
     for name in ("reject", "leave", "vanish", "disconnect", "lapse", "replica_dies", "late_accept", "give_up"):
         weights[name] *= rng.choice((0, 1, 1, 3))
     weights["rank"] = 3 if has["ranks"] else 0
@@ -150,16 +152,16 @@ def some_faults(rng: Random) -> Faults:
     return Faults(
         wake_lost=rng.choice((0, 0, 0.2, 1)),
         wake_twice=on(0.2),
-        wake_late_s=rng.choice((0.01, 0.1, 1.5)),
+        wake_late_s=rng.choice((0.002, 0.002, 0.1, 1.5)),
         hook_lost=on(0.05),
         hook_twice=on(0.2),
         hook_late_s=rng.choice((0.05, 0.5, 3)),
         effect_lost=on(0.1),
-        crash=on(0.002),
+        crash=on(0.004),
         unknown_commit=on(0.02),
         timers_away=on(0.1),
-        stall=on(0.003),
-        overlap=rng.choice((0, 0.1, 0.4)),
+        stall=on(0.006),
+        overlap=rng.choice((0, 0.3, 0.8)),
     )
 
 

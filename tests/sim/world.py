@@ -23,7 +23,7 @@ from routing.model import OfferState, PoolState, PresenceState
 from routing.rules import RuleSet, compile_rules
 from tests.sim import checks, matcher, shell
 from tests.sim.checks import Broken, History
-from tests.sim.store import FOREVER, START, Commit, Item, Offer, Steps, Store, Tx
+from tests.sim.store import FOREVER, START, Commit, Item, Offer, Steps, Store, Timer, Tx
 from tests.sim.swarm import FIRST_AGENT, SKILLS, Swarm, an_agent, draw, fill
 
 Body = Callable[[Tx], Steps[Any]]
@@ -244,8 +244,8 @@ class World:
         checks.on_commit(self.history, done)
         for change in done.timers:
             if change.new is not None:
-                due = change.new.due_at + timedelta(seconds=self.rng.random() * LOOK_S)
-                self.when(due, partial(self.look_at_timer, *change.key))
+                due = max(change.new.due_at, self.store.now) + timedelta(seconds=self.rng.random() * LOOK_S)
+                self.when(due, partial(self.look_at_timer, *change.key, change.new))
         for kind, call_id, offer_id in tx.after:
             is_lost = are_effects_lost or self.rng.random() < self.faults.effect_lost
             self.at(RELAY_S if is_lost else 0.02, partial(self.effect, kind, call_id, offer_id))
@@ -288,12 +288,11 @@ class World:
 
     # --- timers --------------------------------------------------------------------------------------------------------------------
 
-    def look_at_timer(self, kind: str, object_id: int) -> None:
-        timer = self.store.timers.rows.get((kind, object_id))
-        if timer is None or timer.due_at > self.store.now:
-            return
+    def look_at_timer(self, kind: str, object_id: int, timer: Timer) -> None:
+        if self.store.timers.rows.get((kind, object_id)) is not timer:
+            return  # it was set again, cancelled or run
         worker = self.worker()
-        later = partial(self.look_at_timer, kind, object_id)
+        later = partial(self.look_at_timer, kind, object_id, timer)
         if worker is None or (self.faults.timers_away and self.rng.random() < self.faults.timers_away):
             self.at(self.rng.choice((1, 4)), later)
             return
@@ -315,11 +314,12 @@ class World:
             self.at(rng.random() * faults.wake_late_s, partial(self.heard, pool))
 
     def heard(self, pool: str) -> None:
-        """One of them is the active consumer."""
+        """One of them is the active consumer; while that changes, both hear it."""
         for worker in WORKERS:
             if self.is_up(worker):
                 self.wake(worker, pool)
-                return
+                if self.rng.random() < 0.8:
+                    return
 
     def wake_all(self, worker: str) -> None:
         for pool in self.pools:
@@ -564,7 +564,7 @@ class World:
     def act_connect(self) -> bool:
         """A desk that was away is back, or a second window is opened."""
         agent_id = self.someone()
-        if agent_id is None:
+        if agent_id is None or (self.store.is_connected(agent_id) and self.rng.random() < 0.8):
             return False
         sid = f"{agent_id}.{self.rng.randrange(2)}"
         self.do("connect", partial(shell.desk_connected, agent_id=agent_id, sid=sid, replica=self.web()))

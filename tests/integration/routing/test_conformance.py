@@ -16,11 +16,12 @@ import pytest
 from core.errors import RingdeskError
 from core.ids import AgentId
 from core.principal import Principal
-from cti.model import AgentJoined, CallerJoined
+from cti.model import AgentJoined, AgentLeft, CallerJoined
 from infra.outbox import Tx as RealTx
 from routing import acts
 from routing.model import OfferState, PresenceState
 from routing.rules import compile_rules
+from routing.service import OFFER_TIMER, WRAP_TIMER
 from tests.integration.routing.floor import DE_POOL, NUMBERS, POOL, Floor, Waiting
 from tests.sim import checks, matcher, shell
 from tests.sim.checks import History
@@ -227,7 +228,7 @@ class Twins:
 
         def body(tx: Tx) -> Steps[None]:
             tx.put(self.store.offers, offer.id, offer._replace(deadline=tx.now))
-            shell.cancel_timer(tx, shell.OFFER_TIMER, offer.id)
+            shell.cancel_timer(tx, OFFER_TIMER, offer.id)
             yield from shell.offer_timed_out(tx, offer.id, 0)
 
         await self.both(f"offer {offer.id} runs out", lambda: self.floor.run_out(real), "time-out", body)
@@ -268,7 +269,7 @@ class Twins:
             return False
 
         def body(tx: Tx) -> Steps[None]:
-            left = yield from shell.apply(tx, call, shell.AgentLeft(call.agent_id, tx.now))
+            left = yield from shell.apply(tx, call, AgentLeft(call.agent_id, tx.now))
             yield from shell.looked(tx, left.id, left.offer_id or 0, has_caller=True, has_agent=False)
 
         name = self.name_of(call.agent_id)
@@ -303,7 +304,7 @@ class Twins:
         real = await self.real_offer(offer)
         body = partial(shell.wrap_up_timed_out, offer_id=offer.id, _=0)
         await self.both(
-            f"wrap-up {offer.id} is over", lambda: self.floor.run_timer(shell.WRAP_TIMER, real), "wrapped", body
+            f"wrap-up {offer.id} is over", lambda: self.floor.run_timer(WRAP_TIMER, real), "wrapped", body
         )  # fmt: skip
         return True
 
