@@ -115,6 +115,7 @@ def excluded_until(store: Store, item_id: int, agent_id: int) -> datetime:
 def is_free(store: Store, agent: Agent, at: datetime) -> bool:
     return (
         agent.presence is PresenceState.AVAILABLE
+        and agent.next_presence is None
         and agent.used_units < agent.total_units + agent.over_by
         and (agent.cooldown_until is None or agent.cooldown_until <= at)
         and store.is_connected(agent.id)
@@ -188,6 +189,8 @@ def r04_only_the_free_are_asked(h: History, done: Commit) -> str | None:
         asked[agent.id] += offer.units
         if agent.presence is not PresenceState.AVAILABLE:
             return f"agent {agent.id} is {agent.presence}"
+        if agent.next_presence is not None:
+            return f"agent {agent.id} has chosen {agent.next_presence}"
         if agent.used_units + asked[agent.id] > agent.total_units or agent.over_by:
             return f"agent {agent.id} is full"
         if agent.cooldown_until is not None and agent.cooldown_until > done.began_at:
@@ -406,7 +409,8 @@ def r20_idle_clocks_start_with_the_end_of_work(h: History, done: Commit) -> str 
         if old is None or new is None:
             continue
         comes = new.presence is PresenceState.AVAILABLE and old.presence is not PresenceState.AVAILABLE
-        should = new.id in worked or (comes and done.name == BY_A_PERSON)
+        is_chosen = done.name == BY_A_PERSON or old.next_presence is PresenceState.AVAILABLE
+        should = new.id in worked or (comes and is_chosen)
         if (new.idle_since != old.idle_since) != (should and old.idle_since != done.began_at):
             return f"{done.name}: idle clock of agent {new.id} went from {old.idle_since} to {new.idle_since}"
     return None
@@ -569,7 +573,8 @@ def _since(h: History, agent: Agent, item: Item) -> datetime:
     step = item.steps[in_force(item.steps, item.entered_at, h.store.now)]
     return max(
         h.item_changed[item.id], h.agent_changed[agent.id], h.hold_changed[item.queue],
-        excluded_until(h.store, item.id, agent.id), item.entered_at + timedelta(seconds=step.after_s), h.calm_since or START,
+        excluded_until(h.store, item.id, agent.id), item.entered_at + timedelta(seconds=step.after_s), agent.cooldown_until or START,
+        h.calm_since or START,
     )  # fmt: skip
 
 

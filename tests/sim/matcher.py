@@ -25,7 +25,7 @@ from routing.model import (
     step_at,
 )
 from routing.service import OFFER_TIMER
-from tests.sim.shell import seconds
+from tests.sim.shell import seconds, work_of
 from tests.sim.store import Agent, Decision, Item, Offer, Steps, Store, Timer, Tx
 
 MAX_OFFERS: Final = 8
@@ -46,20 +46,11 @@ STEPS_OPENED: Final = Pass(0, 0)
 Watch = Callable[[Tx, PoolState, Decided], None]
 
 
-def work_of(tx: Tx, agent: Agent) -> str:
-    if agent.used_units == 0:
-        return "idle"
-    states = {tx.row(tx.store.offers, offer_id).state for offer_id in tx.store.open_of_agent[agent.id]}
-    if OfferState.WRAPPING in states:
-        return "wrapping"
-    if OfferState.ACCEPTED in states:
-        return "in_call"
-    return "offered" if OfferState.PENDING in states else "idle"
-
-
 def view_of(tx: Tx, agent: Agent) -> View:
+    has_room = agent.presence is PresenceState.AVAILABLE and agent.used_units < agent.total_units + agent.over_by
+    presence = agent.next_presence if has_room and agent.next_presence is not None else agent.presence
     return View(
-        agent.id, agent.name, agent.skills, agent.queues, agent.presence, tx.store.is_connected(agent.id), work_of(tx, agent),
+        agent.id, agent.name, agent.skills, agent.queues, presence, tx.store.is_connected(agent.id), work_of(tx, agent),
         agent.total_units + agent.over_by - agent.used_units, agent.idle_since, agent.last_offered_at, agent.cooldown_until,
     )  # fmt: skip
 
@@ -174,6 +165,7 @@ def is_still_free(tx: Tx, agent_id: int) -> bool:
     agent = tx.row(tx.store.agents, agent_id)
     return (
         agent.presence is PresenceState.AVAILABLE
+        and agent.next_presence is None
         and agent.used_units + 1 <= agent.total_units + agent.over_by
         and tx.store.is_connected(agent_id)
     )

@@ -30,21 +30,22 @@ from cti.model import (
 )
 from cti.service import AGENT_GONE_GRACE_S, AGENT_GONE_TIMER, CONNECT_TIMEOUT_S, CONNECT_TIMER
 from routing import life, model
-from routing.acts import NotWaiting, TooLateToUndo
+from routing.acts import TooLateToUndo
 from routing.model import (
-    BUSY_COOLDOWN_S,
     OFFER_GRACE_S,
     RECONNECT_GRACE_S,
-    REJECT_COOLDOWN_S,
+    SECOND_THOUGHT_S,
+    SET_BY_ENGINE,
     ItemState,
+    NotWaiting,
     OfferExpired,
     OfferState,
     PresenceState,
     steps_of,
 )
 from routing.rules import RuleSet
-from routing.service import OFFER_TIMER, STEP_TIMER, WRAP_TIMER
-from tests.sim.store import FOREVER, OPEN, Act, Agent, Desk, Exclusion, Item, Leg, Offer, Steps, Timer, Tx
+from routing.service import AT_WORK, COOLDOWN_TIMER, OFFER_TIMER, STEP_TIMER, TIMED, WRAP_TIMER
+from tests.sim.store import FOREVER, OPEN, Act, Agent, Desk, Exclusion, Item, Leg, Offer, Queue, Steps, Timer, Tx
 
 AVAILABLE: Final = PresenceState.AVAILABLE
 
@@ -118,8 +119,24 @@ def set_next_look(tx: Tx, item_id: int) -> Steps[None]:
         yield from set_timer(tx, STEP_TIMER, item_id, Timer(0, min(due)))
 
 
-def exclude(tx: Tx, item_id: int, agent_id: int, for_s: float, reason: str) -> None:
-    tx.put(tx.store.exclusions, (item_id, agent_id), Exclusion(tx.now + seconds(for_s), reason))
+def exclude(tx: Tx, item_id: int, agent_id: int, for_s: float | None, reason: str) -> None:
+    if for_s:
+        tx.put(tx.store.exclusions, (item_id, agent_id), Exclusion(tx.now + seconds(for_s), reason))
+
+
+def settings(tx: Tx, offer: Offer) -> Queue:
+    return tx.row(tx.store.queues, offer.queue)
+
+
+def work_of(tx: Tx, agent: Agent) -> str:
+    if agent.used_units == 0:
+        return "idle"
+    states = {offer.state for offer in live_offers(tx, agent.id)}
+    if OfferState.WRAPPING in states:
+        return "wrapping"
+    if OfferState.ACCEPTED in states:
+        return "in_call"
+    return "offered" if OfferState.PENDING in states else "idle"
 
 
 # --- into the line -----------------------------------------------------------------------------------------------------------
@@ -239,7 +256,7 @@ def reject(tx: Tx, offer_id: int, agent_id: int) -> Steps[Offer]:
     if offer.state is OfferState.REJECTED:
         return offer
     refuse_late(offer, tx.row(tx.store.items, offer.work_item_id))
-    exclude(tx, offer.work_item_id, agent_id, REJECT_COOLDOWN_S, "rejected")
+    exclude(tx, offer.work_item_id, agent_id, settings(tx, offer).reject_s, "rejected")
     yield from end_offers(tx, [offer], OfferState.REJECTED, "rejected")
     yield from back_in_line(tx, offer)
     return offer
@@ -253,13 +270,18 @@ def offer_timed_out(tx: Tx, offer_id: int, _: int) -> Steps[None]:
     offer = tx.row(tx.store.offers, offer_id)
     if offer.state is not OfferState.PENDING:
         return
-    if not life.is_missed(tx.row(tx.store.agents, offer.agent_id).presence):
+    presence = tx.row(tx.store.agents, offer.agent_id).presence
+    if not life.is_missed(presence):
         yield from give_back(tx, [offer])
         return
     yield from end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
     misses = tx.row(tx.store.agents, offer.agent_id).misses + 1
     change(tx, offer.agent_id, misses=misses)
-    if life.is_benched(misses):
+    queue = settings(tx, offer)
+    is_benched = life.is_benched(misses, queue.misses_before_not_responding)
+    for_s = queue.no_answer_s if queue.no_answer_s is not None or is_benched else SECOND_THOUGHT_S
+    exclude(tx, offer.work_item_id, offer.agent_id, for_s, "no_answer")
+    if is_benched and presence is AVAILABLE:
         change_presence(tx, offer.agent_id, PresenceState.NOT_RESPONDING, "missed_offer")
     yield from back_in_line(tx, offer)
 
@@ -278,6 +300,8 @@ def end_offers(
         tx.wakes.append(offer.pool_id)
     if offers:
         yield
+    for agent_id in sorted({o.agent_id for o in offers if o.state is OfferState.ACCEPTED}):
+        apply_next(tx, agent_id)
 
 
 def free_agent(tx: Tx, offer: Offer, *, resets_idle: bool) -> None:
@@ -293,8 +317,13 @@ def back_in_line(tx: Tx, offer: Offer) -> Steps[None]:
     item = tx.row(tx.store.items, offer.work_item_id)
     if not life.waits_again(item.state, [o.state for o in open_offers(tx, offer.work_item_id)]):
         return
-    set_item(tx, item.id, ItemState.QUEUED)
-    yield from set_next_look(tx, item.id)
+    yield from wait_again(tx, item.id)
+
+
+def wait_again(tx: Tx, item_id: int) -> Steps[None]:
+    yield from tx.lock(tx.store.items, [item_id])
+    item = set_item(tx, item_id, ItemState.QUEUED)
+    yield from set_next_look(tx, item_id)
     tx.wakes.append(item.pool)
 
 
@@ -313,15 +342,16 @@ def start_wrap_up(tx: Tx, offer: Offer) -> Steps[None]:
     offer = tx.row(tx.store.offers, offer.id)
     if offer.state is not OfferState.ACCEPTED:
         return
-    queue = tx.row(tx.store.queues, offer.queue)
-    ends_at = tx.now + seconds(queue.wrap_s) if queue.wrap_mode.startswith("timed") else None
+    queue = settings(tx, offer)
+    ends_at = tx.now + seconds(queue.wrap_s) if queue.wrap_mode in TIMED else None
     offer = set_offer(tx, offer, state=OfferState.WRAPPING, wrap_ends_at=ends_at)
     if ends_at is not None:
         yield from set_timer(tx, WRAP_TIMER, offer.id, Timer(offer.version, ends_at))
 
 
 def complete_if_no_wrap_up(tx: Tx, offer: Offer) -> Steps[None]:
-    if tx.row(tx.store.queues, offer.queue).wrap_mode == "none":
+    mode = settings(tx, offer).wrap_mode
+    if mode == "none" or (mode == "on_request" and not offer.wrap_requested):
         yield from complete(tx, offer.id)
 
 
@@ -335,6 +365,9 @@ def finish_wrap_up(tx: Tx, call_id: int, agent_id: int) -> Steps[str]:
     if mine[-1].state is OfferState.ACCEPTED:
         tx.put(tx.store.offers, mine[-1].id, mine[-1]._replace(disposition="sale"))
         return "in_call"
+    if settings(tx, mine[-1]).wrap_mode == "timed_fixed" and mine[-1].wrap_ends_at is not None:
+        tx.put(tx.store.offers, mine[-1].id, mine[-1]._replace(disposition="sale"))
+        return "wrapping"
     yield from complete(tx, mine[-1].id)
     return "closed"
 
@@ -364,7 +397,8 @@ def complete(tx: Tx, offer_id: int) -> Steps[None]:
     call = tx.row(tx.store.calls, offer.call_id)
     if call.offer_id == offer.id:
         yield from apply(tx, call, WrapUpDone(tx.now))
-    tell_freed(tx, offer.agent_id)
+    if not apply_next(tx, offer.agent_id):
+        tell_freed(tx, offer.agent_id)
 
 
 def tell_freed(tx: Tx, agent_id: int) -> None:
@@ -376,11 +410,56 @@ def tell_freed(tx: Tx, agent_id: int) -> None:
 # --- presence --------------------------------------------------------------------------------------------------------------------
 
 
-def set_presence(tx: Tx, agent_id: int, state: PresenceState, reason: str | None = None) -> Steps[None]:
+def set_presence(
+    tx: Tx, agent_id: int, state: PresenceState, reason: str | None = None, *, ends_wrap_up: bool = True
+) -> Steps[None]:
+    """What is chosen during work is kept for its end."""
+    is_back = state is AVAILABLE
+    optional = (yield from lock_optional_wrap_ups(tx, agent_id)) if is_back and ends_wrap_up else []
     yield from tx.lock(tx.store.agents, [agent_id])
-    if state is not AVAILABLE:
+    if not is_back:
         yield from give_back(tx, live_offers(tx, agent_id))
-    change_presence(tx, agent_id, state, reason if state is not AVAILABLE else None)
+    if optional:
+        change(tx, agent_id, next_presence=None, next_reason=None)
+    for offer_id in optional:
+        yield from complete(tx, offer_id)
+    agent = tx.row(tx.store.agents, agent_id)
+    reason = None if is_back else reason
+    if work_of(tx, agent) in AT_WORK and not (is_back and agent.presence in SET_BY_ENGINE):
+        is_in_force = (agent.presence, agent.presence_reason) == (state, reason)
+        wanted = (None, None) if is_in_force else (state, reason)
+        if wanted != (agent.next_presence, agent.next_reason):
+            change(tx, agent_id, next_presence=wanted[0], next_reason=wanted[1])
+        return
+    if agent.next_presence is not None:
+        change(tx, agent_id, next_presence=None, next_reason=None)
+    change_presence(tx, agent_id, state, reason)
+
+
+def lock_optional_wrap_ups(tx: Tx, agent_id: int) -> Steps[list[int]]:
+    """Their calls are locked, which comes before the agent."""
+    found = [
+        offer
+        for offer in live_offers(tx, agent_id)
+        if offer.state is OfferState.WRAPPING and settings(tx, offer).wrap_mode == "optional"
+    ]
+    yield from tx.lock(tx.store.calls, [offer.call_id for offer in found])
+    return [offer.id for offer in found]
+
+
+def apply_next(tx: Tx, agent_id: int) -> bool:
+    """Work has ended: what was chosen meanwhile comes into force. The agent is locked."""
+    agent = tx.row(tx.store.agents, agent_id)
+    state = agent.next_presence
+    if state is None or work_of(tx, agent) in AT_WORK:
+        return False
+    change(tx, agent_id, next_presence=None, next_reason=None)
+    if (state, agent.next_reason) == (agent.presence, agent.presence_reason):
+        return False
+    if state is AVAILABLE and not tx.store.is_connected(agent_id):
+        return False
+    change_presence(tx, agent_id, state, agent.next_reason)
+    return True
 
 
 def change_presence(
@@ -393,7 +472,7 @@ def change_presence(
     change(
         tx, agent_id, presence=state, presence_reason=reason, presence_since=tx.now,
         idle_since=tx.now if comes and resets_idle else agent.idle_since,
-        misses=0 if state is AVAILABLE else agent.misses,
+        misses=0 if state is AVAILABLE and resets_idle else agent.misses,
     )  # fmt: skip
     if state is AVAILABLE:
         tell_freed(tx, agent_id)
@@ -481,9 +560,19 @@ def on_connect_failed(tx: Tx, offer_id: int) -> Steps[None]:
     if offer is None or offer.state is not OfferState.ACCEPTED:
         return
     yield from lock_offers(tx, [offer])
-    exclude(tx, offer.work_item_id, offer.agent_id, BUSY_COOLDOWN_S, "connect_failed")
+    busy_s = settings(tx, offer).busy_s
+    exclude(tx, offer.work_item_id, offer.agent_id, busy_s, "connect_failed")
+    until = tx.now + seconds(busy_s)
+    cools = tx.row(tx.store.agents, offer.agent_id).cooldown_until
+    change(tx, offer.agent_id, cooldown_until=until if cools is None else max(cools, until))
+    yield from set_timer(tx, COOLDOWN_TIMER, offer.agent_id, Timer(0, until))
     yield from end_offers(tx, [offer], OfferState.CANCELED, "connect_failed")
     yield from back_in_line(tx, offer)
+
+
+def cooled_down(tx: Tx, agent_id: int, _: int) -> Steps[None]:
+    tell_freed(tx, agent_id)
+    yield
 
 
 def on_call_requeued(tx: Tx, call: Call) -> Steps[None]:
@@ -493,10 +582,7 @@ def on_call_requeued(tx: Tx, call: Call) -> Steps[None]:
             yield from lock_offers(tx, [offer])
             yield from start_wrap_up(tx, offer)
             yield from complete_if_no_wrap_up(tx, offer)
-    yield from tx.lock(tx.store.items, [item_id])
-    item = set_item(tx, item_id, ItemState.QUEUED)
-    yield from set_next_look(tx, item_id)
-    tx.wakes.append(item.pool)
+    yield from wait_again(tx, item_id)
 
 
 def on_call_ended(tx: Tx, call: Call) -> Steps[None]:
@@ -602,6 +688,7 @@ TIMERS: Final = {
     OFFER_TIMER: "offer_timed_out",
     STEP_TIMER: "step_opened",
     WRAP_TIMER: "wrap_up_timed_out",
+    COOLDOWN_TIMER: "cooled_down",
     CONNECT_TIMER: "connect_timed_out",
     AGENT_GONE_TIMER: "agent_is_gone",
 }

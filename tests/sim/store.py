@@ -64,6 +64,7 @@ class Offer(NamedTuple):
     ended_at: datetime | None = None
     by_agent_id: int | None = None
     disposition: str | None = None
+    wrap_requested: bool = False
 
 
 class Agent(NamedTuple):
@@ -83,6 +84,9 @@ class Agent(NamedTuple):
     misses: int = 0
     version: int = 1
     cooldown_until: datetime | None = None
+    next_presence: PresenceState | None = None
+    """Chosen during work, for its end."""
+    next_reason: str | None = None
 
 
 class Queue(NamedTuple):
@@ -93,6 +97,10 @@ class Queue(NamedTuple):
     wrap_s: int = 10
     pick: str = "longest_idle"
     is_held: bool = False
+    reject_s: int = 30
+    busy_s: int = 10
+    no_answer_s: int | None = None
+    misses_before_not_responding: int = 1
 
 
 class Exclusion(NamedTuple):

@@ -62,9 +62,11 @@ def draw(rng: Random) -> Swarm:
             key,
             "pool_de" if key == "de" else "pool_sales",
             offer_timeout_s=rng.choice((5, 10, 20)),
-            wrap_mode=rng.choice(("none", "timed", "manual", "timed_fixed")),
+            wrap_mode=rng.choice(("none", "timed", "manual", "timed_fixed", "optional", "on_request")),
             wrap_s=rng.choice((3, 10)),
             pick=rng.choice(PICKS) if has["picks"] else "longest_idle",
+            no_answer_s=rng.choice((None, None, 5)),
+            misses_before_not_responding=rng.choice((1, 1, 2)),
         )
         for key in keys
     ]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from core.errors import RingdeskError
-from cti.model import Call, CallerGone, CallEvent, Happened, Outcome
+from cti.model import Call, CallerGone, CallEvent, Happened, Outcome, advance
 from routing import decide as deciding
 from routing import life, model
 from routing.model import AgentView, Decision, ItemState, OfferState, PoolState, Step, WaitingItem
@@ -22,12 +22,11 @@ from tests.sim.store import Item, Offer, Steps, Tx
 from tests.sim.world import World
 
 SEEDS: Final = 300
-decide, may_serve, win, call_end, advance = (
+decide, may_serve, win, call_end = (
     deciding.decide,
     deciding._may_serve,
     shell.win,
     life.call_end,
-    shell.advance,
 )
 set_item, free_agent, back_in_line, hold_units = (
     shell.set_item,

@@ -245,7 +245,8 @@ class World:
         for change in done.timers:
             if change.new is not None:
                 due = max(change.new.due_at, self.store.now) + timedelta(seconds=self.rng.random() * LOOK_S)
-                self.when(due, partial(self.look_at_timer, *change.key, change.new))
+                kind, object_id = change.key
+                self.when(due, partial(self.look_at_timer, kind, object_id, change.new))
         for kind, call_id, offer_id in tx.after:
             is_lost = are_effects_lost or self.rng.random() < self.faults.effect_lost
             self.at(RELAY_S if is_lost else 0.02, partial(self.effect, kind, call_id, offer_id))

@@ -417,7 +417,7 @@ class Twins:
         items = await fetch("SELECT id, state, queue, tier, boost_s, end_reason FROM work_items ORDER BY id")
         offers = await fetch("SELECT work_item_id, agent_id, state, reason, step FROM offers ORDER BY id")
         agents = await fetch(
-            "SELECT id, presence, presence_reason, used_units, misses FROM agents WHERE id = ANY($1) ORDER BY id",
+            "SELECT id, presence, presence_reason, next_presence, used_units, misses FROM agents WHERE id = ANY($1) ORDER BY id",
             [self.ident(name) for name in SERVES],
         )
         idle = await fetch(
@@ -442,7 +442,7 @@ class Twins:
             "offers": sorted(
                 tuple(map(str, (o.work_item_id, o.agent_id, o.state, o.reason, o.step))) for o in store.offers.rows.values()
             ),
-            "agents": [(a.id, a.presence, a.presence_reason, a.used_units, a.misses) for a in agents],
+            "agents": [(a.id, a.presence, a.presence_reason, a.next_presence, a.used_units, a.misses) for a in agents],
             "idle": [a.id for a in sorted(agents, key=lambda a: (a.idle_since, a.id))],
             "calls": [(c.id, c.state, c.outcome) for c in sorted(store.calls.rows.values(), key=lambda c: c.id)],
             "excluded": sorted((*key, row.reason) for key, row in store.exclusions.rows.items()),
