@@ -17,6 +17,7 @@ from core.events import ConfigApplied
 from core.principal import Actor
 from infra.outbox import Tx, publish
 from routing import queries as routing_sql
+from routing import rule_sets
 from routing import service as routing
 from ticketing import service as ticketing
 
@@ -197,8 +198,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     await conn.execute("DELETE FROM dispositions WHERE NOT key = ANY($1)", list(dispositions))
     await conn.executemany(UPSERT_DISPOSITION, [(key, *v.values()) for key, v in dispositions.items()])
     if rules_change:
-        version = await routing.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
-        await routing.publish_rule_set(tx, version)
+        version = await rule_sets.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
+        await rule_sets.publish_rule_set(tx, version)
     digest = hashlib.sha256(json.dumps(org.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
     lines = [str(change) for change in changes]
     change_id = await conn.fetchval(

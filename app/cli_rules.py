@@ -54,7 +54,7 @@ def show(
     """
     from app.one_off import one_off
     from core.texts import LANGUAGES
-    from routing import service
+    from routing import rule_sets
     from routing.text import condition_text
 
     if language not in LANGUAGES:
@@ -63,8 +63,8 @@ def show(
     async def main() -> int:
         async with one_off(database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
             found = await _rules(conn, version, file)
-            sentences = await service.sentences(conn, found)
-            findings = [] if file is not None else await service.check_rules(conn, found)
+            sentences = await rule_sets.sentences(conn, found)
+            findings = [] if file is not None else await rule_sets.check_rules(conn, found)
         for number, (rule, sentence) in enumerate(zip(found, sentences, strict=True), 1):
             out(f"{number:>3}. {rule['name']}\n     {sentence[language]}")
             if "when" in rule:
@@ -117,11 +117,11 @@ def publish_rules(version: int, *, data_dir: DataDir = Path(".data")) -> int:
     from accounts.audit import audit
     from app.one_off import one_off
     from core.principal import Actor
-    from routing import service
+    from routing import rule_sets
 
     async def main() -> int:
         async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
-            await service.publish_rule_set(tx, version)
+            await rule_sets.publish_rule_set(tx, version)
             actor = Actor("cli", name=who())
             await audit(tx, actor, "ruleset.publish", "ruleset", version, after={"version": version})
         out(f"version {version} is in force")
@@ -136,11 +136,11 @@ def roll_back_rules(version: int, *, data_dir: DataDir = Path(".data")) -> int:
     from accounts.audit import audit
     from app.one_off import one_off
     from core.principal import Actor
-    from routing import service
+    from routing import rule_sets
 
     async def main() -> int:
         async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
-            copy = await service.roll_back_rule_set(tx, version, by=who())
+            copy = await rule_sets.roll_back_rule_set(tx, version, by=who())
             after = {"version": copy, "copy_of": version}
             await audit(tx, Actor("cli", name=who()), "ruleset.roll_back", "ruleset", copy, after=after)
         out(f"version {copy}, with the rules of version {version}, is in force")
@@ -241,13 +241,13 @@ def add_rules(file: Path, *, data_dir: DataDir = Path(".data")) -> int:
     from app.one_off import one_off
     from app.org import read_rules_file
     from core.principal import Actor
-    from routing import service
+    from routing import rule_sets
 
     async def main() -> int:
         rules, _ = read_rules_file(file)
         async with one_off(database_url(data_dir)) as outbox, outbox.transaction() as tx:
             odd = await _odd(tx.conn, rules, file)
-            version = await service.add_rule_set(tx, rules, origin="file", by=who())
+            version = await rule_sets.add_rule_set(tx, rules, origin="file", by=who())
             actor = Actor("cli", name=who())
             await audit(tx, actor, "ruleset.add", "ruleset", version, after={"rules": len(rules)})
         for each in odd:
@@ -264,10 +264,10 @@ async def _odd(conn: Any, rules: list[dict[str, Any]], file: Path) -> list[str]:
     """What somebody should look at, by what is in the database. Raises OrgFileInvalid with all that is wrong."""
     from app.org import FileFault, OrgFileInvalid
     from core.errors import Invalid
-    from routing import service
+    from routing import rule_sets
 
     try:
-        return [f"rule {each.rule!r} {each.message}" for each in await service.check_rules(conn, rules)]
+        return [f"rule {each.rule!r} {each.message}" for each in await rule_sets.check_rules(conn, rules)]
     except Invalid as error:
         wrong: Any = error.fields["errors"]
         faults = [FileFault(0, each["field"], each["message"]) for each in wrong]

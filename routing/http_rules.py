@@ -14,7 +14,7 @@ from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from routing import queries as sql
-from routing import re_evaluate, service
+from routing import re_evaluate, rule_sets
 from routing.dry_run import MAX_LAST, DryRun, dry_run
 from routing.lint import Finding
 from routing.text import condition_text
@@ -72,7 +72,7 @@ async def _rule_set(conn: Connection, version: int) -> RuleSetOut:
     if row is None:
         raise NotFound("There is no such rule set.")
     texts = [condition_text(rule["when"]) if "when" in rule else None for rule in row["rules"]]
-    return RuleSetOut(**dict(row), sentences=await service.sentences(conn, row["rules"]), texts=texts)
+    return RuleSetOut(**dict(row), sentences=await rule_sets.sentences(conn, row["rules"]), texts=texts)
 
 
 def _shown(findings: Iterable[Finding]) -> list[FindingOut]:
@@ -108,9 +108,9 @@ async def add_rule_set(tx: Tx, call: Call[RuleSetIn]) -> RuleSetAdded:
     """Check a list of rules and keep it as the next version. It is not in force before it is published.
 
     Rules that never match or are never reached are refused; what somebody should look at comes back as `findings`."""
-    rules = service.read_rules(call.data.rules)
-    findings = await service.check_rules(tx.conn, rules)
-    version = await service.add_rule_set(tx, rules, origin="api", by=call.who.email)
+    rules = rule_sets.read_rules(call.data.rules)
+    findings = await rule_sets.check_rules(tx.conn, rules)
+    version = await rule_sets.add_rule_set(tx, rules, origin="api", by=call.who.email)
     await audit(tx, actor_of(call.who), "ruleset.add", "ruleset", version, after={"rules": len(rules)})
     added = await _rule_set(tx.conn, version)
     return RuleSetAdded(**dict(added), findings=_shown(findings))
@@ -129,7 +129,7 @@ async def dry_run_rule_set(conn: Connection, call: Call[DryRunParams]) -> DryRun
 async def publish_rule_set(tx: Tx, call: Call[Nothing]) -> RuleSetOut:
     """Put a version in force. Who waits keeps the version they came with."""
     version = call.id("version")
-    await service.publish_rule_set(tx, version)
+    await rule_sets.publish_rule_set(tx, version)
     await audit(tx, actor_of(call.who), "ruleset.publish", "ruleset", version, after={"version": version})
     return await _rule_set(tx.conn, version)
 
@@ -138,7 +138,7 @@ async def publish_rule_set(tx: Tx, call: Call[Nothing]) -> RuleSetOut:
 async def roll_back_rule_set(tx: Tx, call: Call[Nothing]) -> RuleSetOut:
     """Put the rules of an older version in force again, unchanged, as a new version."""
     version = call.id("version")
-    copy = await service.roll_back_rule_set(tx, version, by=call.who.email)
+    copy = await rule_sets.roll_back_rule_set(tx, version, by=call.who.email)
     await audit(
         tx, actor_of(call.who), "ruleset.roll_back", "ruleset", copy, after={"version": copy, "copy_of": version}
     )

@@ -12,7 +12,7 @@ from core.errors import Conflict
 from core.principal import Role
 from infra.outbox import Outbox, Tx
 from infra.postgres import Database
-from routing import service
+from routing import rule_sets
 from routing.dispatcher import BUSY, one_pass
 from tests.builders import a_user
 from tests.integration.routing.floor import POOL, Floor, choreographed
@@ -195,8 +195,8 @@ def test_how_a_change_reads() -> None:
 
 async def publish(floor: Floor, version: int | None, rules: list[dict[str, object]]) -> None:
     async def act(tx: Tx) -> None:
-        new = version or await service.add_rule_set(tx, rules, origin="api", by="ada@example.com")
-        await service.publish_rule_set(tx, new)
+        new = version or await rule_sets.add_rule_set(tx, rules, origin="api", by="ada@example.com")
+        await rule_sets.publish_rule_set(tx, new)
 
     await floor.transact(act)
 

@@ -8,7 +8,7 @@ from core.events import CallQueued, TicketBound
 from core.phone import Number, NumberKind
 from customers.model import Tier
 from infra.outbox import Tx, publish
-from routing import service
+from routing import rule_sets, service
 from tests.builders import a_customer
 from tests.integration.routing.floor import Floor, Waiting
 
@@ -102,8 +102,8 @@ async def test_a_version_that_was_rolled_back_leaves_nothing_behind(floor: Floor
     await floor.open(rules="- {name: First}")
 
     async def try_out(tx: Tx) -> str:
-        version = await service.add_rule_set(tx, [{"name": "Tried"}], origin="api", by="test")
-        await service.publish_rule_set(tx, version)
+        version = await rule_sets.add_rule_set(tx, [{"name": "Tried"}], origin="api", by="test")
+        await rule_sets.publish_rule_set(tx, version)
         await publish(tx, a_bound_call())
         return str(await tx.conn.fetchval("SELECT rule FROM work_items"))
 

@@ -15,7 +15,7 @@ from cti.model import AgentJoined, CallerJoined, CallerLeft
 from infra.outbox import Tx
 from infra.timers import TAKE_TIMER
 from routing import queries as sql
-from routing import service
+from routing import rule_sets, service
 from routing.dispatcher import apply_decision, one_pass
 from routing.model import OfferExpired, OfferRow
 from routing.reading import read_and_decide
@@ -209,8 +209,8 @@ async def test_a_rule_set_published_by_two_at_once_is_published_once(floor: Floo
 
     def publish(name: str) -> Act:
         async def act(tx: Tx) -> int:
-            version = await service.add_rule_set(tx, [{"name": name}], origin="api", by="test")
-            await service.publish_rule_set(tx, version)
+            version = await rule_sets.add_rule_set(tx, [{"name": name}], origin="api", by="test")
+            await rule_sets.publish_rule_set(tx, version)
             return version
 
         return act

@@ -6,7 +6,7 @@ import pytest
 
 from core.principal import Role
 from infra.outbox import Tx
-from routing import re_evaluate, service
+from routing import re_evaluate, rule_sets, service
 from routing.re_evaluate import Applied, NotInForce, Preview
 from tests.api import Api
 from tests.command import run
@@ -27,8 +27,8 @@ ELSEWHERE: list[dict[str, Any]] = [
 
 async def published(floor: Floor, rules: list[dict[str, Any]]) -> int:
     async def publish(tx: Tx) -> int:
-        version = await service.add_rule_set(tx, rules, origin="api", by="test")
-        await service.publish_rule_set(tx, version)
+        version = await rule_sets.add_rule_set(tx, rules, origin="api", by="test")
+        await rule_sets.publish_rule_set(tx, version)
         return version
 
     return await floor.transact(publish)

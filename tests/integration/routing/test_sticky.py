@@ -3,7 +3,7 @@
 import pytest
 
 from core.errors import Invalid
-from routing import service
+from routing import rule_sets, service
 from tests.builders import a_customer
 from tests.integration.routing.floor import Floor, Waiting
 
@@ -172,7 +172,7 @@ async def test_an_agent_who_is_gone_is_nobody_to_wait_for(floor: Floor) -> None:
     assert await floor.dispatch() == [("ava", kept.item_id)]
     with pytest.raises(Invalid, match="address of an agent"):
         await floor.transact(
-            lambda tx: service.check_rules(
+            lambda tx: rule_sets.check_rules(
                 tx.conn, [{"name": "x", "then": {"sticky": {"agent": "ben@example.com", "wait_s": 3}}}]
             )
         )
