@@ -7,11 +7,13 @@ just changing), queues that go, agents by id, then live items and offers, which 
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from accounts import service as accounts
 from accounts.audit import audit
-from app.org import OrgFile, pools_of
+from app.org import OrgFile, SkillUntil, pools_of
 from core.errors import Conflict
 from core.events import ConfigApplied
 from core.principal import Actor
@@ -42,17 +44,18 @@ ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.positi
 """
 SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND overflow_to IS DISTINCT FROM $2"
 AGENTS: Final = """
-SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units, a.max_calls, a.max_calls_s,
+SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units, a.max_calls, a.max_calls_s, a.skills_until,
        ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
 FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active
 """
 # Whose capacity shrinks below what they hold is over it until that work ends.
 UPSERT_AGENT: Final = """
-INSERT INTO agents (id, name, skills, total_units, pool_id, max_calls, max_calls_s, is_active) VALUES ($1, $2, $3, $4, $5, $6, $7, true)
+INSERT INTO agents (id, name, skills, total_units, pool_id, max_calls, max_calls_s, skills_until, is_active) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, true)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills, pool_id = excluded.pool_id, is_active = true,
-    total_units = excluded.total_units, max_calls = excluded.max_calls, max_calls_s = excluded.max_calls_s, over_by = greatest(0, agents.used_units - excluded.total_units), version = agents.version + 1
-WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units, agents.max_calls, agents.max_calls_s)
-      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units, excluded.max_calls, excluded.max_calls_s)
+    total_units = excluded.total_units, max_calls = excluded.max_calls, max_calls_s = excluded.max_calls_s, skills_until = excluded.skills_until,
+    over_by = greatest(0, agents.used_units - excluded.total_units), version = agents.version + 1
+WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units, agents.max_calls, agents.max_calls_s, agents.skills_until)
+      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units, excluded.max_calls, excluded.max_calls_s, excluded.skills_until)
 """
 SET_QUEUES_OF_AGENT: Final = """
 WITH gone AS (DELETE FROM agent_queues WHERE agent_id = $1 AND NOT queue_key = ANY($2))
@@ -127,12 +130,22 @@ def _queues(org: OrgFile) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def _agents(org: OrgFile, old: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """A language that the file does not name is left to the agent's own choice."""
+def _agents(org: OrgFile, old: dict[str, dict[str, Any]], now: datetime) -> dict[str, dict[str, Any]]:
+    """A language that the file does not name is left to the agent's own choice. Skills that have ended are left out."""
+    zone = ZoneInfo(org.organisation.time_zone)
+    until = {
+        a.email: {
+            key: datetime.combine(skill.until + timedelta(days=1), time(), zone).astimezone(UTC)
+            for key, skill in a.skills.items()
+            if isinstance(skill, SkillUntil)
+        }
+        for a in org.agents
+    }
     return {
         a.email: {
             "name": a.name, "role": a.role.value, "language": a.language or old.get(a.email, {}).get("language"),
-            "skills": dict(a.skills), "total_units": a.capacity.voice, "queues": sorted(a.queues),
+            "skills": {key: level for key, level in a.levels.items() if until[a.email].get(key, now) >= now}, "total_units": a.capacity.voice, "queues": sorted(a.queues),
+            "skills_until": {key: at.isoformat() for key, at in until[a.email].items() if at >= now},
             "max_calls": a.limit and a.limit.calls, "max_calls_s": a.limit and a.limit.per_s,
         }
         for a in org.agents
@@ -152,7 +165,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     }
     old_queues = {row["key"]: _rest(row, "key") for row in await conn.fetch(QUEUES)}
     old_agents = {row["email"].lower(): _rest(row, "email") for row in await conn.fetch(AGENTS)}
-    agents = _agents(org, old_agents)
+    agents = _agents(org, old_agents, tx.now)
     old_numbers = {
         r["number"]: _rest(r, "number") for r in await conn.fetch("SELECT number, region, queue, voice FROM numbers")
     }
@@ -283,6 +296,7 @@ async def _write_agents(
             pool,
             value["max_calls"],
             value["max_calls_s"],
+            value["skills_until"],
         )
         await tx.conn.execute(SET_QUEUES_OF_AGENT, user.id, value["queues"])
         ids.append(user.id)

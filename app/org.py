@@ -8,12 +8,13 @@ holds, reading it ends with an organisation or with OrgFileInvalid: it is typed 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
@@ -118,6 +119,22 @@ class CapacityIn(Part):
     voice: int = Field(default=1, ge=0, le=1)
 
 
+def _is_dated(skill: Any) -> str:
+    return "dated" if isinstance(skill, dict | SkillUntil) else "level"
+
+
+class SkillUntil(Part):
+    """A level that counts up to the end of this day, in the organisation's time zone."""
+
+    level: int = Field(ge=0, le=10)
+    until: date = Field(le=date(2999, 12, 31))
+
+
+SkillLevel = Annotated[
+    Annotated[int, Field(ge=0, le=10), Tag("level")] | Annotated[SkillUntil, Tag("dated")], Discriminator(_is_dated)
+]
+
+
 class LimitIn(Part):
     """At most so many calls in any stretch of `per_s` seconds."""
 
@@ -130,10 +147,14 @@ class AgentIn(Part):
     name: str = Field(min_length=1, max_length=120)
     role: Role = Role.AGENT
     language: Literal["en", "zh-CN"] | None = None
-    skills: dict[Slug, Annotated[int, Field(ge=0, le=10)]] = {}
+    skills: dict[Slug, SkillLevel] = {}
     queues: list[Slug] = []
     capacity: CapacityIn = CapacityIn()
     limit: LimitIn | None = None
+
+    @property
+    def levels(self) -> dict[str, int]:
+        return {key: skill if isinstance(skill, int) else skill.level for key, skill in self.skills.items()}
 
 
 class VoiceIn(Part):
@@ -228,7 +249,7 @@ def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
     try:
         org = OrgFile.model_validate(_plain(document))
     except ValidationError as error:
-        faults = [_fault(document, item["loc"], item["msg"]) for item in error.errors(include_url=False)]
+        faults = [_fault(document, _place(item["loc"]), item["msg"]) for item in error.errors(include_url=False)]
         raise OrgFileInvalid(name, faults) from None
     rules, unreadable = read_rules(org.rules)
     if unreadable:
@@ -264,7 +285,7 @@ def _findings(org: OrgFile) -> list[Finding]:
     return lint(
         org.rules,
         offer_timeouts={queue.key: queue.offer_timeout_s for queue in org.queues},
-        roster=[RosterAgent(frozenset(agent.queues), agent.skills) for agent in org.agents],
+        roster=[RosterAgent(frozenset(agent.queues), agent.levels) for agent in org.agents],
     )
 
 
@@ -321,6 +342,11 @@ def _plain(value: Any) -> Any:
 
 def _fault(document: Any, place: Sequence[str | int], message: str) -> FileFault:
     return FileFault(line_of(document, place), _dotted(place), message.removeprefix("Value error, "))
+
+
+def _place(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """As it is in the file: which of two shapes a value was taken for is not part of it."""
+    return (*place[:4], *place[5:]) if place[2:3] == ("skills",) else place
 
 
 def _dotted(place: Sequence[str | int]) -> str:

@@ -130,7 +130,7 @@ class Dispatcher:
     # --- the sweep -------------------------------------------------------------------------------------------------------
 
     async def _sweep_once(self) -> None:
-        for job in (self._end_overdue, self._find_lost_agents, self._let_go):
+        for job in (self._end_overdue, self._find_lost_agents, self._let_go, self._expire_skills):
             try:
                 async with asyncio.timeout(SWEEP_TIMEOUT_S):
                     await job()
@@ -155,6 +155,9 @@ class Dispatcher:
             await conn.execute(sql.DROP_DEAD_CONNECTIONS)
         for row in rows:
             await self._mend(_agent_is_lost, row["id"], row["version"])
+
+    async def _expire_skills(self) -> None:
+        await self._outbox.transact(service.expire_skills)
 
     async def _let_go(self) -> None:
         """Callers whom their queue sends elsewhere."""

@@ -558,6 +558,16 @@ WHERE a.presence IN ('available', 'reconnecting', 'not_responding', 'break')
        OR NOT EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now()))
 ORDER BY a.presence_since LIMIT 500
 """
+# Skills that have ended: out of what the agent can do, which is another profile then.
+EXPIRE_SKILLS: Final = """
+UPDATE agents a SET skills = a.skills - e.gone, skills_until = a.skills_until - e.gone, version = a.version + 1
+FROM (
+    SELECT b.id, array_agg(u.key ORDER BY u.key) AS gone
+    FROM (SELECT id, skills_until FROM agents WHERE skills_until <> '{}' ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED) b
+    CROSS JOIN LATERAL jsonb_each_text(b.skills_until) u WHERE u.value::timestamptz <= now() GROUP BY b.id
+) e
+WHERE a.id = e.id RETURNING a.id, e.gone
+"""
 LAST_SEEN: Final = "SELECT max(lease_until) FROM desk_connections WHERE agent_id = $1"
 
 OVERDUE_OFFERS: Final = """

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from accounts.audit import audit
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.events import (
     AgentFreed,
@@ -729,3 +730,10 @@ async def agent_is_lost(tx: Tx, *, agent_id: int, offer_grace_s: float, reconnec
         await _give_back(tx, await sql.live_offers_of_agent(tx.conn, agent_id=agent_id))
     if then.presence is not None:
         await _change_presence(tx, AgentId(agent_id), then.presence, then.reason, by="system")
+
+
+async def expire_skills(tx: Tx) -> None:
+    """Skills whose day has passed are taken from their agents, each with a row in the audit log."""
+    for row in await tx.conn.fetch(sql.EXPIRE_SKILLS):
+        await audit(tx, SYSTEM, "agent.skills_expired", "agent", row["id"], before={"skills": row["gone"]})
+        log.info("skills ended", agent=row["id"], skills=row["gone"])

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pytest
 
+from app import apply as organisation
+from app.org import parse_org
 from core.errors import Unavailable
 from infra.bus import BrokerUnavailable
 from infra.outbox import Tx
@@ -470,6 +472,46 @@ async def test_r15_r34_a_decision_can_be_replayed(floor: Floor) -> None:
     first, second = await floor.transact(twice)
     assert first == second
     assert len(first.decision.proposals) == 2
+
+
+# --- skills that end -----------------------------------------------------------------------------------------------------------
+
+
+def ending(day: str) -> str:
+    return ORG.replace("skills: {billing: 4}}", f"skills: {{billing: {{level: 4, until: {day}}}}}}}")
+
+
+async def test_a_skill_counts_to_the_end_of_its_day(floor: Floor) -> None:
+    rules = "- {name: all, then: {steps: [{after_s: 0, require: [{skill: billing, level: 3}]}]}}"
+    await floor.open(ending("2999-12-31"), rules=rules)
+    agent = await floor.agent_row("ava")
+    assert (agent["skills"], agent["skills_until"]) == ({"billing": 4}, {"billing": "3000-01-01T00:00:00+00:00"})
+    await floor.arrive("ava")
+    await floor.dispatcher._sweep_once()
+    first = await floor.ring()
+    assert await floor.dispatch() == [("ava", first.item_id)]
+    await floor.reject("ava")
+    before = (await floor.agent_row("ava"))["profile"]
+    await floor.execute(
+        "UPDATE agents SET skills_until = jsonb_build_object('billing', now()) WHERE skills_until <> '{}'"
+    )
+    await floor.dispatcher._sweep_once()
+    await floor.dispatcher._sweep_once()
+    agent = await floor.agent_row("ava")
+    assert (agent["skills"], agent["skills_until"]) == ({}, {})
+    assert agent["profile"] != before
+    await floor.ring()
+    assert await floor.dispatch() == []
+    rows = await floor.fetch("SELECT before FROM audit_log WHERE action = 'agent.skills_expired'")
+    assert [row["before"] for row in rows] == [{"skills": ["billing"]}]
+
+
+async def test_a_skill_that_has_ended_is_not_given_again(floor: Floor) -> None:
+    await floor.open(ending("2026-01-01"))
+    agent = await floor.agent_row("ava")
+    assert (agent["skills"], agent["skills_until"]) == ({}, {})
+    org = parse_org(ending("2026-01-01"))
+    assert await floor.transact(lambda tx: organisation.apply(tx, org, by="test")) == []
 
 
 # --- limits of agents ----------------------------------------------------------------------------------------------------------
