@@ -44,18 +44,19 @@ ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.positi
 """
 SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND overflow_to IS DISTINCT FROM $2"
 AGENTS: Final = """
-SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units, a.max_calls, a.max_calls_s, a.skills_until,
+SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units, a.max_calls, a.max_calls_s, a.skills_until, a.weight,
        ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
 FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active
 """
 # Whose capacity shrinks below what they hold is over it until that work ends.
 UPSERT_AGENT: Final = """
-INSERT INTO agents (id, name, skills, total_units, pool_id, max_calls, max_calls_s, skills_until, is_active) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, true)
+INSERT INTO agents (id, name, skills, total_units, pool_id, max_calls, max_calls_s, skills_until, weight, is_active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, true)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills, pool_id = excluded.pool_id, is_active = true,
-    total_units = excluded.total_units, max_calls = excluded.max_calls, max_calls_s = excluded.max_calls_s, skills_until = excluded.skills_until,
+    total_units = excluded.total_units, max_calls = excluded.max_calls, max_calls_s = excluded.max_calls_s, skills_until = excluded.skills_until, weight = excluded.weight,
     over_by = greatest(0, agents.used_units - excluded.total_units), version = agents.version + 1
-WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units, agents.max_calls, agents.max_calls_s, agents.skills_until)
-      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units, excluded.max_calls, excluded.max_calls_s, excluded.skills_until)
+WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units, agents.max_calls, agents.max_calls_s, agents.skills_until, agents.weight)
+      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units, excluded.max_calls, excluded.max_calls_s, excluded.skills_until, excluded.weight)
 """
 SET_QUEUES_OF_AGENT: Final = """
 WITH gone AS (DELETE FROM agent_queues WHERE agent_id = $1 AND NOT queue_key = ANY($2))
@@ -145,7 +146,7 @@ def _agents(org: OrgFile, old: dict[str, dict[str, Any]], now: datetime) -> dict
         a.email: {
             "name": a.name, "role": a.role.value, "language": a.language or old.get(a.email, {}).get("language"),
             "skills": {key: level for key, level in a.levels.items() if until[a.email].get(key, now) >= now}, "total_units": a.capacity.voice, "queues": sorted(a.queues),
-            "skills_until": {key: at.isoformat() for key, at in until[a.email].items() if at >= now},
+            "weight": a.weight, "skills_until": {key: at.isoformat() for key, at in until[a.email].items() if at >= now},
             "max_calls": a.limit and a.limit.calls, "max_calls_s": a.limit and a.limit.per_s,
         }
         for a in org.agents
@@ -297,6 +298,7 @@ async def _write_agents(
             value["max_calls"],
             value["max_calls_s"],
             value["skills_until"],
+            value["weight"],
         )
         await tx.conn.execute(SET_QUEUES_OF_AGENT, user.id, value["queues"])
         ids.append(user.id)

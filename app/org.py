@@ -151,6 +151,8 @@ class AgentIn(Part):
     queues: list[Slug] = []
     capacity: CapacityIn = CapacityIn()
     limit: LimitIn | None = None
+    weight: int = Field(default=1, ge=1, le=100)
+    """Of `pick: weighted`."""
 
     @property
     def levels(self) -> dict[str, int]:

@@ -37,6 +37,7 @@ REASONS: Final[dict[str, Sentence]] = {
 _CHOSEN_BY: Final[dict[str, Sentence]] = {
     By.LONGEST_IDLE: {"en": "idle longest", "zh-CN": "空闲最久"},
     By.ROUND_ROBIN: {"en": "next in turn", "zh-CN": "轮到该坐席"},
+    By.WEIGHTED: {"en": "next in turn by weight", "zh-CN": "按权重轮到该坐席"},
     By.BEST_SKILL: {"en": "highest skill levels", "zh-CN": "技能等级最高"},
     By.PRESERVE_SPECIALISTS: {"en": "whose other skills are the least rare", "zh-CN": "其他技能最不稀缺"},
     STICKY: {"en": "the agent it was kept for", "zh-CN": "为该坐席保留"},

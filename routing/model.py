@@ -113,6 +113,7 @@ class By(StrEnum):
 
     LONGEST_IDLE = "longest_idle"
     ROUND_ROBIN = "round_robin"
+    WEIGHTED = "weighted"
     BEST_SKILL = "best_skill"
     PRESERVE_SPECIALISTS = "preserve_specialists"
     SKILL = "skill"
@@ -126,9 +127,9 @@ class ByHand(StrEnum):
     PICK = "pick"
 
 
-LAST: Final = frozenset({By.LONGEST_IDLE, By.ROUND_ROBIN})
+LAST: Final = frozenset({By.LONGEST_IDLE, By.ROUND_ROBIN, By.WEIGHTED})
 """These tell any two agents apart, so they come last."""
-Pick = Literal["longest_idle", "round_robin", "best_skill", "preserve_specialists"]
+Pick = Literal["longest_idle", "round_robin", "weighted", "best_skill", "preserve_specialists"]
 """What a queue's `pick` or a step's `order` may name."""
 PICKS: Final[tuple[str, ...]] = get_args(Pick)
 
@@ -257,6 +258,8 @@ class AgentView:
     idle_since: datetime
     last_offered_at: datetime
     cooldown_until: datetime | None = None
+    turn: float = 0.0
+    """Moved on by 1 / weight with each weighted offer."""
     has_had_enough: bool = False
     """As many calls as the agent's limit allows within its time."""
 

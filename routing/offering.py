@@ -13,7 +13,8 @@ from infra.outbox import Tx, publish
 from infra.telemetry import metrics
 from routing import queries as sql
 from routing.explain import MORE
-from routing.model import AgentVerdict, Proposal
+from routing.model import AgentVerdict, By, Proposal
+from routing.order import criteria_of
 
 log = structlog.get_logger()
 
@@ -42,6 +43,8 @@ async def make_offers(
         [_in_full(verdicts) for verdicts in found],
         [json.dumps(_counts(verdicts, has_more)) for verdicts in found],
     )
+    if weighted := [p.agent_id for p in proposals if _is_weighted(p)]:
+        await tx.conn.execute(sql.TAKE_TURNS, weighted)
     await tx.conn.execute(sql.REFRESH_INTERVALS, [p.agent_id for p in proposals], tx.now)
     for row in rows:
         await publish(
@@ -58,6 +61,10 @@ async def make_offers(
         tx.on_commit.append(metrics.offers_made.inc)
         log.info("offer created", offer=row["id"], agent=row["agent_id"])
     return [OfferId(row["id"]) for row in rows]
+
+
+def _is_weighted(proposal: Proposal) -> bool:
+    return criteria_of(proposal.item.steps[proposal.step], proposal.item.pick)[-1].by is By.WEIGHTED
 
 
 def _counts(verdicts: Sequence[AgentVerdict], has_more: bool) -> dict[str, int]:

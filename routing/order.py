@@ -2,12 +2,13 @@
 
     longest_idle          who has been without work longest
     round_robin           whose turn was longest ago; a declined or missed offer was a turn
+    weighted              in turn, but twice the weight has twice the turns
     best_skill            highest sum of levels in what the step requires and prefers
     preserve_specialists  whose other skills are the least rare among those free now
     {skill: german}       highest level in this skill
     (prefer)              as many of the step's preferences as possible; comes first by itself
 
-Criteria of skill look only at what agents of one profile share; only `longest_idle` and `round_robin` tell those apart, so one of
+Criteria of skill look only at what agents of one profile share; only `longest_idle`, `round_robin` and `weighted` tell those apart, so one of
 them comes last. A dispatcher's pass needs no more than the first few of each profile, therefore (ADR 0008).
 """
 
@@ -69,6 +70,8 @@ def _place(agent: AgentView, step: Step, criterion: Criterion, supply: Supply) -
             return agent.idle_since
         case By.ROUND_ROBIN:
             return agent.last_offered_at
+        case By.WEIGHTED:
+            return agent.turn
         case _:
             return profile_rank(agent.skills, step, criterion, supply)
 

@@ -275,7 +275,7 @@ IS_FREE: Final = f"""{HAS_ROOM} AND a.next_presence IS NULL AND (a.cooldown_unti
 AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues,
        CASE WHEN {HAS_ROOM} THEN coalesce(a.next_presence, a.presence) ELSE a.presence END AS presence,
        a.total_units + a.over_by - a.used_units AS free_units, a.idle_since,
-       a.last_offered_at, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, {HAS_HAD_ENOUGH} AS has_had_enough"""
+       a.last_offered_at, a.turn, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, {HAS_HAD_ENOUGH} AS has_had_enough"""
 
 
 def _free_profiles(clock: str) -> str:
@@ -299,10 +299,20 @@ SELECT {AGENT_VIEW} FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL 
 
 FREE_PROFILES_BY_IDLE: Final = _free_profiles("idle_since")
 FREE_PROFILES_BY_TURN: Final = _free_profiles("last_offered_at")
-FREE_PROFILES: Final = {By.LONGEST_IDLE: FREE_PROFILES_BY_IDLE, By.ROUND_ROBIN: FREE_PROFILES_BY_TURN}
+FREE_PROFILES_BY_WEIGHT: Final = _free_profiles("turn")
+FREE_PROFILES: Final = {
+    By.LONGEST_IDLE: FREE_PROFILES_BY_IDLE,
+    By.ROUND_ROBIN: FREE_PROFILES_BY_TURN,
+    By.WEIGHTED: FREE_PROFILES_BY_WEIGHT,
+}
 CANDIDATES_BY_IDLE: Final = _candidates("idle_since")
 CANDIDATES_BY_TURN: Final = _candidates("last_offered_at")
-CANDIDATES: Final = {By.LONGEST_IDLE: CANDIDATES_BY_IDLE, By.ROUND_ROBIN: CANDIDATES_BY_TURN}
+CANDIDATES_BY_WEIGHT: Final = _candidates("turn")
+CANDIDATES: Final = {
+    By.LONGEST_IDLE: CANDIDATES_BY_IDLE,
+    By.ROUND_ROBIN: CANDIDATES_BY_TURN,
+    By.WEIGHTED: CANDIDATES_BY_WEIGHT,
+}
 # Of these agents those who are free: items are kept for them.
 FREE_AMONG: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = ANY($3) AND a.pool_id = $1 AND {IS_FREE}"
 PROFILES: Final = "SELECT profile FROM profiles WHERE pool_id = $1"
@@ -360,6 +370,17 @@ WITH chosen AS (
     INSERT INTO timers (kind, object_id, object_version, due_at) SELECT 'routing.offer', id, version, deadline FROM made
 )
 SELECT id, work_item_id, call_id, agent_id, queue, pool_id, version FROM made
+"""
+# Weighted offers were made: start-time fair queueing. The pool's turn is where the last of them began.
+TAKE_TURNS: Final = """
+WITH began AS (
+    SELECT a.id, a.pool_id, a.weight, greatest(a.turn, p.turn) AS turn
+    FROM agents a LEFT JOIN pool_turns p ON p.pool_id = a.pool_id WHERE a.id = ANY($1)
+), moved AS (
+    UPDATE agents a SET turn = b.turn + 1.0 / b.weight FROM began b WHERE a.id = b.id
+)
+INSERT INTO pool_turns (pool_id, turn) SELECT pool_id, max(turn) FROM began WHERE pool_id IS NOT NULL GROUP BY pool_id
+ON CONFLICT (pool_id) DO UPDATE SET turn = greatest(pool_turns.turn, excluded.turn)
 """
 ADD_DECISIONS: Final = """
 INSERT INTO decisions (work_item_id, offer_id, at, ruleset_version, rule, step, chosen_agent_id, chosen_by, verdicts, counts)
@@ -745,6 +766,7 @@ def agent_of(row: Any) -> AgentView:
         idle_since=row["idle_since"],
         cooldown_until=row["cooldown_until"],
         last_offered_at=row["last_offered_at"],
+        turn=row["turn"],
         has_had_enough=row["has_had_enough"],
     )
 

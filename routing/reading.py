@@ -51,7 +51,7 @@ class Profile:
 
     id: int
     skills: Mapping[str, int]
-    first: tuple[datetime, AgentId]
+    first: tuple[datetime | float, AgentId]
 
 
 def _fits(need: Need, queues: frozenset[str], skills: Mapping[str, int]) -> bool:
@@ -149,7 +149,7 @@ async def _fitting(conn: Connection, pool: str, now: datetime, needs: Sequence[N
     """For each need the profiles that can serve it and that somebody free has."""
     abilities = await _abilities_of(conn, pool)
     able = {need.id: [p for p, (queues, skills) in abilities.items() if _fits(need, queues, skills)] for need in needs}
-    first: dict[By, dict[int, tuple[datetime, AgentId]]] = {}
+    first: dict[By, dict[int, tuple[datetime | float, AgentId]]] = {}
     for by in sorted({need.criteria[-1].by for need in needs}):
         wanted = {p for need in needs if need.criteria[-1].by is by for p in able[need.id]}
         rows = await conn.fetch(sql.FREE_PROFILES[by], pool, now, sorted(wanted)) if wanted else []

@@ -102,6 +102,7 @@ def _rule(rule: Mapping[str, Any], lang: str, queues: Names, skills: Names) -> s
 _ORDERED: Final[dict[str, Text]] = {
     By.LONGEST_IDLE: {"en": "idle longest first", "zh-CN": "空闲最久者优先"},
     By.ROUND_ROBIN: {"en": "in turn", "zh-CN": "轮流"},
+    By.WEIGHTED: {"en": "in turn by weight", "zh-CN": "按权重轮流"},
     By.BEST_SKILL: {"en": "highest skill levels first", "zh-CN": "技能等级高者优先"},
     By.PRESERVE_SPECIALISTS: {"en": "those with rare other skills last", "zh-CN": "其他技能稀缺者靠后"},
 }

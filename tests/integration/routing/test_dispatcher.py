@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -472,6 +473,38 @@ async def test_r15_r34_a_decision_can_be_replayed(floor: Floor) -> None:
     first, second = await floor.transact(twice)
     assert first == second
     assert len(first.decision.proposals) == 2
+
+
+# --- turns by weight -----------------------------------------------------------------------------------------------------------
+
+
+async def test_r21_turns_by_weight_and_r22_nobody_saves_turns_up(floor: Floor) -> None:
+    """Ava has three turns to one of Ben and Chen each, in any five; who comes back from lunch has one turn and not ten."""
+    heavy = ORG.replace("queues: [support], skills: {billing: 4}}", "queues: [support], weight: 3}")
+    await floor.open(heavy.replace("offer_timeout_s: 20,", "offer_timeout_s: 20, pick: weighted,"))
+    await floor.arrive("ava", "ben", "chen")
+
+    async def turns(count: int) -> list[str]:
+        asked = []
+        for _ in range(count):
+            call = await floor.ring()
+            [(name, item)] = await floor.dispatch()
+            assert item == call.item_id
+            asked.append(name)
+            await floor.hang_up(call)
+        return asked
+
+    asked = await turns(25)
+    assert Counter(asked) == {"ava": 15, "ben": 5, "chen": 5}
+    for start in range(21):
+        assert 2 <= asked[start : start + 5].count("ava") <= 4
+    await floor.present("chen", "break")
+    await turns(20)
+    await floor.present("chen", "available")
+    back = await turns(10)
+    assert back.count("chen") <= 3, back
+    by = await floor.value("SELECT chosen_by FROM decisions ORDER BY id LIMIT 1")
+    assert by == "weighted"
 
 
 # --- skills that end -----------------------------------------------------------------------------------------------------------

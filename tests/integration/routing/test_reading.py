@@ -22,7 +22,7 @@ from tests.integration.routing.floor import Floor
 POOL: Final = "pool_random"
 QUEUES: Final = ("q1", "q2", "q3")
 SKILLS: Final = ("billing", "german", "basque")
-PICKS: Final = (("longest_idle",), ("longest_idle", "round_robin", "best_skill", "preserve_specialists"))
+PICKS: Final = (("longest_idle",), ("longest_idle", "round_robin", "weighted", "best_skill", "preserve_specialists"))
 """Only by idle time, or anything."""
 
 
@@ -50,7 +50,7 @@ def some_steps(rng: random.Random, *, is_plain: bool) -> list[dict[str, Any]]:
             continue
         step["prefer"] = some_needs(rng)
         order: list[Any] = rng.sample([{"skill": "german"}, "preserve_specialists"], rng.randint(0, 2))
-        step["order"] = order + rng.choice(([], ["longest_idle"], ["round_robin"]))
+        step["order"] = order + rng.choice(([], ["longest_idle"], ["round_robin"], ["weighted"]))
         steps.append(step | {"offers": rng.choice((1, 1, 1, 2, 3))})
     return rng.choice(([], steps, steps))
 
@@ -65,11 +65,11 @@ async def fill(conn: Connection, rng: random.Random) -> None:
     for n in range(rng.choice((0, 1, 3, 10, 25))):
         ident = 900_000 + n
         await conn.execute(
-            f"""INSERT INTO agents (id, name, pool_id, presence, idle_since, last_offered_at, skills, total_units, used_units, cooldown_until, max_calls, max_calls_s)
-                VALUES ($1, 'Agent', $2, $3, {clocks % 4}, {clocks % 5}, $6, $7, $8, {clocks % 9}, $10, $10)""",
+            f"""INSERT INTO agents (id, name, pool_id, presence, idle_since, last_offered_at, skills, total_units, used_units, cooldown_until, max_calls, max_calls_s, turn)
+                VALUES ($1, 'Agent', $2, $3, {clocks % 4}, {clocks % 5}, $6, $7, $8, {clocks % 9}, $10, $10, $11)""",
             ident, POOL, rng.choice(("available", "available", "available", "break")), rng.randint(0, 9), rng.randint(0, 9),
             {s: rng.randint(0, 4) for s in rng.sample(SKILLS, rng.randint(0, 2))}, rng.choice((1, 1, 2)),
-            rng.choice((0, 0, 0, 1)), rng.choice((60, 60, -60)), rng.choice((None, None, 1)),
+            rng.choice((0, 0, 0, 1)), rng.choice((60, 60, -60)), rng.choice((None, None, 1)), rng.randint(0, 4) / 2,
         )  # fmt: skip
         await conn.executemany(
             "INSERT INTO agent_queues (agent_id, queue_key) VALUES ($1, $2)",
