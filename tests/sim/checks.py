@@ -159,10 +159,10 @@ def r01_one_accepted_offer(h: History, done: Commit) -> str | None:
 def r02_used_units_are_those_of_open_offers(h: History, done: Commit) -> str | None:
     touched = {change.key for change in done.agents}
     touched |= {change.new.agent_id for change in done.offers if change.new is not None}
-    return _units(h.store, touched)
+    return units_of(h.store, touched)
 
 
-def _units(store: Store, agents: Iterable[int]) -> str | None:
+def units_of(store: Store, agents: Iterable[int]) -> str | None:
     for agent_id in agents:
         held = sum(store.offers.rows[offer_id].units for offer_id in store.open_of_agent[agent_id])
         if store.agents.rows[agent_id].used_units != held:
@@ -238,10 +238,10 @@ def r06_no_answer_after_the_deadline_or_the_end(h: History, done: Commit) -> str
 def r07_queued_without_and_offering_with_pending_offers(h: History, done: Commit) -> str | None:
     touched = {change.key for change in done.items}
     touched |= {change.new.work_item_id for change in done.offers if change.new is not None}
-    return _line(h.store, touched)
+    return line_of(h.store, touched)
 
 
-def _line(store: Store, items: Iterable[int]) -> str | None:
+def line_of(store: Store, items: Iterable[int]) -> str | None:
     for item_id in items:
         state, states = store.items.rows[item_id].state, {o.state for o in offers_of(store, item_id)}
         if state is ItemState.QUEUED and OfferState.PENDING in states:
@@ -631,7 +631,7 @@ def r28_after_a_crash_all_holds(h: History) -> str | None:
     for item in store.items.rows.values():
         if sum(o.state is OfferState.ACCEPTED for o in offers_of(store, item.id)) > 1:
             return f"item {item.id} has two accepted offers"
-    return _units(store, store.agents.rows) or _line(store, store.items.rows)
+    return units_of(store, store.agents.rows) or line_of(store, store.items.rows)
 
 
 def r29_what_has_an_end_ends(h: History) -> str | None:

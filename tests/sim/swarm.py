@@ -46,7 +46,7 @@ class Swarm:
     rules: list[dict[str, Any]]
     weights: dict[str, float]
     faults: Faults
-    acts: int = 65
+    acts: int = 60
     gap_s: float = 0.8
     extras: dict[str, Any] = field(default_factory=dict)
 
