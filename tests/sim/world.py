@@ -706,6 +706,9 @@ class World:
         self.pause(CALM_S)
         checks.when_calm(self.history)
 
+    def pass_time(self, for_s: float) -> None:
+        self.until(self.store.now + timedelta(seconds=for_s))
+
     def pause(self, for_s: float) -> None:
         end = self.store.now + timedelta(seconds=for_s)
         while self.store.now < end:
