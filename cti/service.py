@@ -82,6 +82,7 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
     call = await apply(tx, call, Queued(line.queue, tx.now))
     if row["is_gone"] or hook.get("CallStatus") in TERMINAL:  # the callback of the end was faster
+        call = await sql.lock_call(tx.conn, call_id=call.id) or call  # the queue may have let go of it at once
         await apply(tx, call, CallerGone(tx.now))
     return answer
 

@@ -43,6 +43,7 @@ class Metrics:
             "ringdesk_provider_commands", "Commands to the telephony provider", ["kind", "result"]
         )
         self.calls_ended = _counter("ringdesk_calls_ended", "Calls of customers, by outcome", ["outcome"])
+        self.calls_ended.labels("deflected")  # there from the start, so that the first one is an increase
         # queues and offers
         self.waiting = _gauge("ringdesk_queue_waiting", "Callers waiting, counted up to 10,000", ["queue"])
         self.longest_wait = _gauge("ringdesk_queue_longest_wait_seconds", "How long the first one waits", ["queue"])

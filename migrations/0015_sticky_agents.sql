@@ -6,6 +6,7 @@ SET lock_timeout = '5s';
 ALTER TABLE work_items ADD COLUMN sticky_agent_id bigint;
 ALTER TABLE work_items ADD COLUMN sticky_until timestamptz;
 ALTER TABLE work_items ADD COLUMN sticky_if_away boolean NOT NULL DEFAULT false;
+ALTER TABLE work_items ADD COLUMN sticky_is_over boolean NOT NULL DEFAULT false;
 ALTER TABLE work_items ADD COLUMN only_agent_id bigint;
 CREATE OR REPLACE FUNCTION work_items_need() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -17,7 +18,7 @@ DROP TRIGGER work_items_need ON work_items;
 CREATE TRIGGER work_items_need BEFORE INSERT OR UPDATE OF queue, steps, step, entered_at, only_agent_id ON work_items
     FOR EACH ROW EXECUTE FUNCTION work_items_need();
 -- squawk-ignore require-concurrent-index-creation -- one walk through the table, bounded by lock_timeout; a start waits for it
-CREATE INDEX work_items_sticky ON work_items (pool_id) WHERE state = 'queued' AND sticky_agent_id IS NOT NULL;
+CREATE INDEX work_items_sticky ON work_items (pool_id) WHERE state = 'queued' AND sticky_agent_id IS NOT NULL AND NOT sticky_is_over;
 
 -- migrate:down
 CREATE OR REPLACE FUNCTION work_items_need() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -29,4 +30,5 @@ END $$;
 DROP TRIGGER work_items_need ON work_items;
 CREATE TRIGGER work_items_need BEFORE INSERT OR UPDATE OF queue, steps, step, entered_at ON work_items
     FOR EACH ROW EXECUTE FUNCTION work_items_need();
-ALTER TABLE work_items DROP COLUMN sticky_agent_id, DROP COLUMN sticky_until, DROP COLUMN sticky_if_away, DROP COLUMN only_agent_id;
+ALTER TABLE work_items DROP COLUMN sticky_agent_id, DROP COLUMN sticky_until, DROP COLUMN sticky_if_away, DROP COLUMN sticky_is_over,
+    DROP COLUMN only_agent_id;

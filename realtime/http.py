@@ -10,6 +10,7 @@ from accounts.audit import audit
 from core.errors import Invalid, NotFound, VersionConflict
 from core.ids import CallId, CustomerId, TicketId, conference_name
 from core.principal import READERS, STAFF, Role, actor_of
+from cti import queries as calls
 from cti import service as telephony
 from cti.http import TELEPHONY
 from cti.voice_token import voice_token
@@ -199,6 +200,7 @@ class ChosenTicket(ApiModel):
 async def choose_ticket(tx: Tx, call: Call[ChosenTicket]) -> ScreenPop:
     """Attach the call to another open ticket, or (null) to a new one."""
     offer_id = await _my_offer(tx.conn, call.id(), call.who.user_id)
+    await calls.lock_call(tx.conn, call_id=CallId(call.id()))  # before tickets and item, as everywhere
     wanted = call.data.ticket_id
     if wanted is not None and not await tickets.ticket_summaries(tx.conn, ids=[wanted], principal=call.who):
         raise NotFound("There is no such ticket for you.")

@@ -103,13 +103,19 @@ async def push(
 
 async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> OfferRow:
     """Take this waiting item oneself: offered and accepted at once. An agent sees the queues served."""
-    item, agent, row = await _locked(tx, item_id, who.user_id, version)
     is_agent = who.role is Role.AGENT
+    if is_agent and not await tx.conn.fetchval(sql.SERVES_QUEUE_OF, who.user_id, item_id):
+        raise NotFound("There is no such work item.")
+    item, agent, row = await _locked(tx, item_id, who.user_id, version)
     if is_agent and item.queue not in agent.queues:
         raise NotFound("There is no such work item.")
     found, can = hindrance(item, agent, tx.now, (await _phones(tx.conn, [agent.id])).get(agent.id))
     if can == "no" or (is_agent and found not in OWN_CHOICE):
         raise _refusal(agent.name, found, anyway=False)
+    if is_agent and item.only not in (None, agent.id):
+        raise _refusal(agent.name, Verdict.KEPT, anyway=False)
+    if is_agent and agent.has_had_enough:
+        raise _refusal(agent.name, Verdict.LIMITED, anyway=False)
     if is_agent and row["held_since"] is not None:
         raise _refusal(agent.name, HELD, anyway=False)
     offer = await _offer(tx, item, agent, row["pool_id"], found, f"{ByHand.PICK}:{who.name}")

@@ -39,6 +39,7 @@ AGENTS: Final = 100
 """Of so many a decision keeps the verdicts, at the most: who has room and is idle longest first."""
 SWEEP_S: Final = 2.0
 SWEEP_TIMEOUT_S: Final = 10
+STEADY_S: Final = RECONNECT_GRACE_S
 BUSY_S: Final = 0.05
 AWAY: Final = (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
 
@@ -63,6 +64,8 @@ class Dispatcher:
         self._outbox = outbox
         self._flags: dict[str, asyncio.Event] = {}
         self._pass_timeout_s = pass_timeout_s
+        self._steady_since = monotonic()
+        """Since when the database has answered every sweep."""
 
     async def run(self) -> None:
         """Run until cancelled: one loop per pool, the wake consumers, the sweep. New pools are picked up by the sweep."""
@@ -136,6 +139,7 @@ class Dispatcher:
                     await job()
             except AWAY as error:
                 log.debug("sweep waits", error=type(error).__name__)
+                self._steady_since = monotonic()
         for flag in self._flags.values():
             flag.set()
 
@@ -147,7 +151,7 @@ class Dispatcher:
         for row in offers:
             await self._mend(service.offer_timed_out, row["id"], row["version"])
         for row in wraps:
-            await self._mend(service.wrap_up_timed_out, row["id"], row["version"])
+            await self._mend(service.wrap_up_overdue, row["id"], row["version"])
 
     async def _find_lost_agents(self) -> None:
         async with self._outbox.database.acquire() as conn:
@@ -160,9 +164,9 @@ class Dispatcher:
         await self._outbox.transact(service.expire_skills)
 
     async def _let_go(self) -> None:
-        """Callers whom their queue sends elsewhere."""
+        """Callers whom their queue sends elsewhere. After a start or an outage desks need a while to show that they are there."""
         async with self._outbox.database.acquire() as conn:
-            rows = await conn.fetch(sql.OVERFLOWS_DUE)
+            rows = await conn.fetch(sql.OVERFLOWS_DUE, monotonic() - self._steady_since >= STEADY_S)
         for row in rows:
             await self._mend(overflow_due, row["id"], row["version"])
 
@@ -200,7 +204,7 @@ async def one_pass(tx: Tx, pool: str) -> Pass:
 
 
 async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:
-    """Lock, re-check, write. Items that somebody else holds just now are left out. An agent who is no longer free ends the list:
+    """Lock, re-check, write. Items that somebody else holds just now, or that ask for something else by now, are left out. An agent who is no longer free ends the list:
     an item behind may have got whom this item needs now, so the rest is decided anew. When nothing was cut short, no other pass
     follows: what has come since has its own wake."""
     proposals = reading.decision.proposals
@@ -209,13 +213,13 @@ async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:
     items = {p.item.id for p in proposals}
     live = {row["id"] for row in await tx.conn.fetch(sql.LOCK_LIVE_CALLS, sorted(calls))}
     free = {row["id"] for row in await tx.conn.fetch(sql.LOCK_FREE_AGENTS, [p.agent_id for p in proposals])}
-    queued = {row["id"] for row in await tx.conn.fetch(sql.LOCK_QUEUED_ITEMS, sorted(items))}
+    queued = {(row["id"], row["need"]) for row in await tx.conn.fetch(sql.LOCK_QUEUED_ITEMS, sorted(items))}
     kept: list[Proposal] = []
     for item, group in groupby(proposals, key=lambda p: p.item):
         asked = list(group)
         if not all(p.agent_id in free for p in asked):
             break
-        if item.id in queued and (item.call_id is None or item.call_id in live):
+        if (item.id, item.need) in queued and (item.call_id is None or item.call_id in live):
             kept += asked
     if not kept:
         return BUSY

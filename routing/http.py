@@ -11,14 +11,14 @@ from core.errors import NotFound
 from core.ids import conference_name
 from core.principal import LEADS, READERS, STAFF, actor_of
 from core.texts import Text
-from infra.openapi import ApiModel, Call, Nothing, Routes
+from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from routing import acts, by_hand, explain, service
 from routing import queries as sql
 from routing.decide import current_step
 from routing.decide import explain as verdicts_of
-from routing.live import audited, board, line_of, presence_of, shown_caller
+from routing.live import FIRST_IN_LINE, audited, board, line_of, presence_of, shown_caller
 from routing.messages import Presence, QueueStats
 from routing.model import AgentVerdict, OfferRow, PresenceState, Verdict, WaitingItem, WrapMode
 
@@ -531,11 +531,15 @@ class Line(BaseModel):
     as_of: datetime
 
 
-@ROUTES.query("/api/v1/queues/{key}/waiting", roles=STAFF, returns=Line)
-async def list_waiting(conn: Connection, call: Call[Nothing]) -> Line:
-    """The first 100 in line of a queue, in their order. Agents see the queues they serve."""
+class LineParams(ApiQuery):
+    limit: int = Field(default=FIRST_IN_LINE, ge=1, le=FIRST_IN_LINE, description="how many, from the head of the line")
+
+
+@ROUTES.query("/api/v1/queues/{key}/waiting", roles=STAFF, params=LineParams, returns=Line)
+async def list_waiting(conn: Connection, call: Call[LineParams]) -> Line:
+    """The first in line of a queue, in their order. Agents see the queues they serve."""
     now = call.resources.clock.now()
-    rows = await line_of(conn, key=call.request.match_info["key"], who=call.who)
+    rows = await line_of(conn, key=call.request.match_info["key"], who=call.who, limit=call.data.limit)
     return Line(
         items=[
             WaitingOut(

@@ -42,7 +42,7 @@ async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> lis
             key=row["key"],
             name=row["name"],
             held_since=row["held_since"],
-            is_deserted=row["if_nobody"] == "alert" and row["waiting"] > 0 and row["signed_in"] == 0,
+            is_deserted=row["is_deserted"],
             waiting=row["waiting"],
             longest_wait_s=None
             if row["first_entered"] is None
@@ -65,14 +65,14 @@ async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> lis
     ]
 
 
-async def line_of(conn: Connection, *, key: str, who: Principal) -> Sequence[Any]:
+async def line_of(conn: Connection, *, key: str, who: Principal, limit: int = FIRST_IN_LINE) -> Sequence[Any]:
     """The first in line of a queue. Raises NotFound, also for an agent who does not serve it."""
     is_a_text = key.isprintable()  # NUL and halves of a surrogate pair cannot be asked for
     viewer = None if who.is_lead else who.user_id
     queue = await conn.fetchrow(sql.QUEUE_IN_VIEW, key, viewer) if is_a_text else None
     if queue is None:
         raise NotFound("There is no such queue.")
-    return await conn.fetch(sql.LINE_OF_QUEUE, queue["pool_id"], queue["key"], FIRST_IN_LINE)
+    return await conn.fetch(sql.LINE_OF_QUEUE, queue["pool_id"], queue["key"], limit)
 
 
 def shown_caller(row: Any, who: Principal) -> str | None:

@@ -3,7 +3,7 @@
 A queue may be full (`max_waiting`), a caller may have waited there for too long (`max_wait_s`), or nobody may be signed in who serves it
 (`if_nobody: overflow`). Then the item goes to the queue that `overflow_to` names, where the same is asked again, and keeps its entry, its head
 start and its requirements; where no queue is named, the caller hears that we call back, the ticket stays open, and the alert rule
-`RingdeskCallersDeflected` tells those who run it. Asked when an item enters, and of all who wait with every sweep.
+`RingdeskCallersDeflected` tells those who run it. A cap is asked when an item enters, the rest of all who wait with every sweep.
 """
 
 from dataclasses import dataclass
@@ -65,8 +65,10 @@ async def settle(tx: Tx, item: Waiting, queue: Any) -> str | None:
 
 
 async def _reason(tx: Tx, item: Waiting, queue: Any, waited_s: float) -> Reason | None:
-    """Why this queue lets go of the item. A cap counts those who were there before; two who come at once are counted one after the other."""
-    if queue["if_nobody"] == "overflow" and not await tx.conn.fetchval(sql.IS_ATTENDED, queue["key"]):
+    """Why this queue lets go of the item. A cap counts those who were there before; two who come at once are counted one after the other.
+
+    Whether anybody is there is the sweep's to ask: at the entrance nobody knows whether desks are just coming back."""
+    if queue["if_nobody"] == "overflow" and waited_s > 0 and not await tx.conn.fetchval(sql.IS_ATTENDED, queue["key"]):
         return Reason.NOBODY
     if queue["max_wait_s"] is not None and waited_s >= queue["max_wait_s"]:
         return Reason.TOO_LONG

@@ -7,6 +7,7 @@ from typing import Any, Final
 from core.ids import AgentId, CallId, OfferId, TicketId, WorkItemId
 from infra.postgres import Connection
 from routing.model import (
+    RECONNECT_GRACE_S,
     AgentView,
     By,
     OfferRow,
@@ -17,12 +18,15 @@ from routing.model import (
     steps_of,
 )
 
+# Counted call by call, so that the limit holds in every stretch of so many seconds, wherever it begins.
+HAS_HAD_ENOUGH: Final = """(a.max_calls IS NOT NULL AND (
+    SELECT count(*) FROM offers o WHERE o.agent_id = a.id AND o.accepted_at > now() - make_interval(secs => a.max_calls_s)) >= a.max_calls)"""
 # For whom alone an item is, at $2: while that agent could take it or is at work and stays, or also while away if the rule says so. Nobody may
 # lack what the step requires, be out of the queue, or have just declined.
-KEPT_FOR: Final = """(
+KEPT_FOR: Final = f"""(
     SELECT a.id FROM agents a
     WHERE a.id = i.sticky_agent_id AND i.sticky_until > $2 AND a.is_active AND a.queues ? i.queue
-      AND (i.sticky_if_away OR a.presence = 'available' AND a.next_presence IS NULL AND coalesce(
+      AND (i.sticky_if_away OR a.presence = 'available' AND a.next_presence IS NULL AND NOT {HAS_HAD_ENOUGH} AND coalesce(
            (SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false))
       AND coalesce((SELECT bool_and(coalesce((a.skills ->> (n.need ->> 'skill'))::integer, 0) >= coalesce((n.need ->> 'level')::integer, 1))
                     FROM jsonb_array_elements(i.steps -> i.step -> 'require') AS n (need)), true)
@@ -31,7 +35,8 @@ STEP_IN_FORCE: Final = """(
     SELECT greatest(max(s.n) - 1, 0) FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
     WHERE s.n = 1 OR i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2)"""
 IS_KEPT_OTHERWISE: Final = f"""
-pool_id = $1 AND state = 'queued' AND sticky_agent_id IS NOT NULL AND only_agent_id IS DISTINCT FROM {KEPT_FOR}"""
+pool_id = $1 AND state = 'queued' AND sticky_agent_id IS NOT NULL AND NOT sticky_is_over
+      AND (sticky_until <= $2 OR only_agent_id IS DISTINCT FROM {KEPT_FOR})"""
 # The pool's lock, whether anybody waits there at all (most passes end here), and whether a step has come into force meanwhile or
 # items are to be kept for somebody, or no longer. The
 # statements of a pass are planned once per connection, not for each set of values: planning took a third of its time. They read by
@@ -51,7 +56,7 @@ FROM (SELECT id FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next
 WHERE i.id = due.id RETURNING i.id
 """
 KEEP_OR_RELEASE: Final = f"""
-UPDATE work_items i SET only_agent_id = {KEPT_FOR}
+UPDATE work_items i SET only_agent_id = {KEPT_FOR}, sticky_is_over = sticky_until <= $2
 FROM (SELECT id FROM work_items i WHERE {IS_KEPT_OTHERWISE} ORDER BY id LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE i.id = due.id RETURNING i.id
 """
@@ -107,7 +112,7 @@ FROM queues q WHERE i.id = $1 AND q.key = $2 RETURNING i.id, i.call_id, i.queue,
 """
 KEEP_ITEM_FOR: Final = """
 UPDATE work_items SET sticky_agent_id = $2::bigint, sticky_until = entered_at + make_interval(secs => $3::integer),
-       sticky_if_away = coalesce($4, false), only_agent_id = NULL
+       sticky_if_away = coalesce($4, false), sticky_is_over = false, only_agent_id = NULL
 WHERE id = $1
 """
 PIN_ITEMS: Final = """
@@ -210,6 +215,9 @@ ITEM_FOR_OVERFLOW: Final = """
 SELECT i.queue, i.call_id, i.ticket_id, s.entered_at FROM work_items i JOIN stints s ON s.work_item_id = i.id AND s.left_at IS NULL WHERE i.id = $1
 """
 
+SERVES_QUEUE_OF: Final = """
+SELECT EXISTS (SELECT 1 FROM work_items i JOIN agent_queues m ON m.queue_key = i.queue AND m.agent_id = $1 WHERE i.id = $2)
+"""
 LINE_KEY: Final = "tier DESC, virtual_start, entered_at, id"
 # What those in line ask for: the first of each need, found by hopping from need to need in the index.
 NEEDS: Final = f"""
@@ -266,9 +274,6 @@ IS_CONNECTED: Final = (
 HAS_DESK: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
 # As in the partial indexes of agents: the planner uses those only where it reads the same condition.
 HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.used_units < a.total_units + a.over_by"
-# Counted call by call, so that the limit holds in every stretch of so many seconds, wherever it begins.
-HAS_HAD_ENOUGH: Final = """(a.max_calls IS NOT NULL AND (
-    SELECT count(*) FROM offers o WHERE o.agent_id = a.id AND o.accepted_at > now() - make_interval(secs => a.max_calls_s)) >= a.max_calls)"""
 IS_FREE: Final = f"""{HAS_ROOM} AND a.next_presence IS NULL AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
         AND {WORK_OF_AGENT} <> 'wrapping' AND NOT {HAS_HAD_ENOUGH}"""
 # Who has chosen to go after the work in hand is as good as gone for any more.
@@ -349,7 +354,7 @@ ORDER BY a.id FOR UPDATE OF a
 """
 LOCK_AGENTS: Final = "SELECT id FROM agents WHERE id = ANY($1) ORDER BY id FOR UPDATE"
 LOCK_QUEUED_ITEMS: Final = """
-SELECT id FROM work_items WHERE id = ANY($1) AND state = 'queued' ORDER BY id FOR UPDATE SKIP LOCKED
+SELECT id, need FROM work_items WHERE id = ANY($1) AND state = 'queued' ORDER BY id FOR UPDATE SKIP LOCKED
 """
 MAKE_OFFERS: Final = """
 WITH chosen AS (
@@ -464,7 +469,8 @@ LOCK_ITEM: Final = (
     "SELECT id, call_id, state, queue, pool_id, end_reason, version FROM work_items WHERE id = $1 FOR UPDATE"
 )
 SET_ITEM: Final = """
-UPDATE work_items SET state = $2, version = version + 1, end_reason = $3, ended_at = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::timestamptz END
+UPDATE work_items SET state = $2, version = version + 1, reroute_version = CASE WHEN $2 = 'assigned' THEN NULL ELSE reroute_version END,
+       end_reason = $3, ended_at = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::timestamptz END
 WHERE id = $1 RETURNING version
 """
 ACCEPT_OFFER: Final = """
@@ -598,10 +604,10 @@ OVERDUE_WRAP_UPS: Final = """
 SELECT id, version FROM offers WHERE state = 'wrapping' AND wrap_ends_at < clock_timestamp() - interval '1 second' LIMIT 100
 """
 
-# Signed in, whatever they do just now; who loads the page again or has lost the network for a moment is still there.
-IS_THERE: Final = (
-    f"a.is_active AND (a.presence IN ('available', 'break') AND {IS_CONNECTED} OR a.presence = 'reconnecting')"
-)
+# Signed in, whatever they do just now. Who loads the page again, or whose replica is started anew, has no desk for some seconds and is
+# there all the same; rows of desks that are gone stay for a minute.
+IS_THERE: Final = f"""a.is_active AND (a.presence = 'reconnecting' OR a.presence NOT IN ('offline', 'unreachable') AND coalesce((
+    SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() - interval '{RECONNECT_GRACE_S} s' LIMIT 1), false))"""
 
 
 def _is_attended(queue: str) -> str:
@@ -611,10 +617,10 @@ def _is_attended(queue: str) -> str:
 
 
 IS_ATTENDED: Final = f"SELECT {_is_attended('$1')}"
-# Whom a queue may let go of, for the sweep: asked of each item again under lock.
+# Whom a queue may let go of, for the sweep: asked of each item again under lock. $1: whether it can be known who is there.
 OVERFLOWS_DUE: Final = f"""
 SELECT i.id, i.version FROM queues q
-CROSS JOIN LATERAL (SELECT q.if_nobody = 'overflow' AND NOT {_is_attended("q.key")} AS deserted) d
+CROSS JOIN LATERAL (SELECT $1 AND q.if_nobody = 'overflow' AND NOT {_is_attended("q.key")} AS deserted) d
 CROSS JOIN LATERAL (
     SELECT i.id, i.version FROM work_items i JOIN stints s ON s.work_item_id = i.id AND s.left_at IS NULL
     WHERE i.queue = q.key AND i.state = 'queued' AND (d.deserted OR s.entered_at <= now() - make_interval(secs => q.max_wait_s))
@@ -632,7 +638,8 @@ FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 """
 
 BOARD: Final = f"""
-SELECT q.key, q.name, q.within_s, q.target, q.held_since, q.if_nobody, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
+SELECT q.key, q.name, q.within_s, q.target, q.held_since,
+       q.if_nobody = 'alert' AND w.waiting > 0 AND NOT {_is_attended("q.key")} AS is_deserted, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
        s.answered, s.abandoned, s.within, s.decided
 FROM queues q
 CROSS JOIN LATERAL (

@@ -504,6 +504,18 @@ async def wrap_up_timed_out(tx: Tx, offer_id: int, _: int) -> None:
     await _complete(tx, offer.id, disposition=None, by="system")
 
 
+async def wrap_up_overdue(tx: Tx, offer_id: int, version: int) -> None:
+    """The sweep found a wrap-up past its end; it may have been extended since."""
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is None:
+        return
+    if offer.call_id is not None:
+        await calls.lock_call(tx.conn, call_id=offer.call_id)
+    offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
+    if offer is not None and offer.wrap_ends_at is not None and offer.wrap_ends_at <= tx.now:
+        await wrap_up_timed_out(tx, offer_id, version)
+
+
 async def _complete(tx: Tx, offer_id: OfferId, *, disposition: str | None, by: str) -> None:
     offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
     if offer is None:

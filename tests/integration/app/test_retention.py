@@ -30,6 +30,7 @@ DO_NOT_GROW: Final = {
     "users": "people are switched off, not removed: rows of theirs outlive them",
     "api_tokens": "made by hand, few",
     "agents": "one per user",
+    "pool_turns": "one per pool",
     "desk_heads": "one per agent",
     "customers": "the organisation's own data",
     "queues": "configuration",

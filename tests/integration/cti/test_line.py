@@ -97,7 +97,7 @@ async def test_leave_that_nobody_asked_for_puts_the_caller_back(stack: Stack) ->
 
 async def test_who_is_let_go_hears_that_we_call_back_and_is_counted_once(stack: Stack) -> None:
     """The queue empties itself: its next wait document lets the caller leave, and the way out ends with a word."""
-    await stack.rows("UPDATE queues SET if_nobody = 'overflow' RETURNING 1")
+    await stack.rows("UPDATE queues SET max_waiting = 0 RETURNING 1")
     leg = await stack.dial(to=GERMAN)
     await stack.pass_time(60)
     said = [heard.text for heard in leg.heard]
@@ -112,6 +112,17 @@ async def test_who_is_let_go_hears_that_we_call_back_and_is_counted_once(stack: 
     assert await stack.value("SELECT count(*) FROM events WHERE name = 'call.ended'") == 1
     voice = await stack.hook("/twilio/voice?r=1", standard(leg.sid, to=GERMAN))
     assert "rufen Sie zurück" in voice.text
+
+
+async def test_who_was_let_go_at_once_and_had_hung_up_before_is_counted_once(stack: Stack) -> None:
+    await stack.rows("UPDATE queues SET max_waiting = 0 RETURNING 1")
+    sid = new_sid()
+    await stack.hook("/twilio/voice", {**standard(sid, to=GERMAN), "CallStatus": "completed"})
+    await stack.quiet()
+    call = await stack.call(sid)
+    assert (call["state"], call["outcome"]) == ("closed", "deflected")
+    assert await stack.value("SELECT state FROM work_items") == "diverted"
+    assert await stack.value("SELECT count(*) FROM events WHERE name = 'call.ended'") == 1
 
 
 async def test_queue_that_refuses_is_tried_again_three_times(stack: Stack) -> None:

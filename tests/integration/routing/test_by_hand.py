@@ -179,6 +179,10 @@ async def test_what_is_kept_for_another_can_be_given_away_by_a_supervisor_and_no
     assert await verdict_of(floor, call, "ava") == ("kept_for_another", "anyway")
     with pytest.raises(CannotTake):
         await floor.transact(picking(floor, call, "ava", version=version))
+    await floor.present("ava", "break")  # which agents may overrule for themselves, but not what stands behind it
+    with pytest.raises(CannotTake):
+        await floor.transact(picking(floor, call, "ava", version=version))
+    await floor.present("ava", "available")
     await push(floor, call, "ava", version=version, anyway=True)
     await floor.talk(call, "ava")
 

@@ -3,9 +3,13 @@
 import pytest
 
 from app.org import OrgFileInvalid, parse_org
+from infra.outbox import Tx
+from routing import dispatcher
 from routing import queries as sql
+from routing.dispatcher import apply_decision
 from routing.explain import overflowed
 from routing.overflow import overflow_due
+from routing.reading import read_and_decide
 from tests.integration.routing.floor import ORG, POOL, Floor, Waiting
 
 SUPPORT = "{key: support, name: {en: Support}, offer_timeout_s: 20, wrap_up: {mode: timed, seconds: 30}"
@@ -29,7 +33,7 @@ async def stays(floor: Floor, waiting: Waiting) -> list[tuple[str, str | None, s
 
 async def sweep(floor: Floor) -> None:
     """What the dispatcher's sweep does with those whom a queue may let go of."""
-    for row in await floor.fetch(sql.OVERFLOWS_DUE):
+    for row in await floor.fetch(sql.OVERFLOWS_DUE, True):
         await floor.transact(lambda tx, row=row: overflow_due(tx, row["id"], row["version"]))  # type: ignore[misc]
 
 
@@ -113,23 +117,56 @@ async def test_nobody_there_is_not_everybody_busy(floor: Floor) -> None:
     await sweep(floor)
     assert await outcome(floor, second) == (None, "queued", None), "who is on break comes back"
     await floor.disconnect("ava")
+    await sweep(floor)
+    assert await outcome(floor, second) == (None, "queued", None), "also while the page is loaded again"
     await floor.execute("UPDATE agents SET presence = 'available' WHERE id = $1", floor.agent("ava").user_id)
     await floor.sweep_lost("ava")
     assert (await floor.presence("ava"))[0] == "reconnecting"
     await sweep(floor)
-    assert await outcome(floor, second) == (None, "queued", None), "who loads the page again is there"
+    assert await outcome(floor, second) == (None, "queued", None)
     await floor.present("ava", "offline")
     await sweep(floor)
     assert await outcome(floor, second) == ("deflected", "diverted", "deflected")
-    assert await outcome(floor, await floor.ring()) == ("deflected", "diverted", "deflected"), (
-        "asked at the entrance, too"
-    )
+    third = await floor.ring()
+    assert await outcome(floor, third) == (None, "queued", None), "at the entrance nobody knows who is just coming back"
+    await sweep(floor)
+    assert await outcome(floor, third) == ("deflected", "diverted", "deflected")
+
+
+async def test_after_a_start_nobody_is_let_go_until_desks_had_time_to_show_up(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await floor.open(org("if_nobody: overflow"))
+    call = await floor.ring(waited_s=10)
+    matcher = floor.dispatcher
+    await matcher._sweep_once()
+    assert await outcome(floor, call) == (None, "queued", None)
+    monkeypatch.setattr(dispatcher, "STEADY_S", 0)
+    await matcher._sweep_once()
+    assert await outcome(floor, call) == ("deflected", "diverted", "deflected")
+
+
+async def test_a_pass_that_read_the_item_before_it_moved_offers_it_to_nobody(floor: Floor) -> None:
+    await floor.open(org("max_wait_s: 60, to: sales"))
+    await floor.arrive("ava")
+    call = await floor.ring(waited_s=61)
+
+    async def late(tx: Tx) -> dispatcher.Pass:
+        read = await read_and_decide(tx.conn, POOL, tx.now)
+        assert [p.item.id for p in read.decision.proposals] == [call.item_id]
+        await sweep(floor)
+        return await apply_decision(tx, POOL, read)
+
+    assert await floor.transact(late) == dispatcher.BUSY
+    assert await floor.dispatch() == [], "Ava does not serve sales"
 
 
 async def test_r09_who_was_let_go_stays_let_go_whatever_telephony_says_later(floor: Floor) -> None:
-    await floor.open(org("if_nobody: overflow"))
+    await floor.open(org("max_waiting: 1"))
+    await floor.ring()
     call = await floor.ring()
     before = await floor.row("SELECT * FROM calls WHERE id = $1", call.call_id)
+    assert before["outcome"] == "deflected"
     await floor.hang_up(call)
     await floor.transact(lambda tx: overflow_due(tx, call.item_id, 1))
     assert await floor.row("SELECT * FROM calls WHERE id = $1", call.call_id) == before

@@ -112,6 +112,20 @@ async def test_who_goes_on_a_break_after_the_call_is_not_waited_for(bens: Floor)
     assert await bens.dispatch() == [("ava", kept.item_id)]
 
 
+async def test_who_may_take_no_more_calls_is_not_waited_for(bens: Floor) -> None:
+    await bens.execute("UPDATE agents SET max_calls = 1, max_calls_s = 600 WHERE id = $1", bens.agent("ben").user_id)
+    kept = await bens.ring(from_=CALLER)
+    assert await bens.dispatch() == [("ava", kept.item_id)]
+
+
+async def test_once_the_wait_is_over_nobody_asks_again(bens: Floor) -> None:
+    kept = await bens.ring(from_=CALLER)
+    assert await bens.dispatch() == []
+    await bens.execute("UPDATE work_items SET sticky_until = now() WHERE id = $1", kept.item_id)
+    assert await bens.dispatch() == [("ava", kept.item_id)]
+    assert (await bens.item(kept))["sticky_is_over"]
+
+
 NEEDS_BILLING = """
 - name: Ben's
   when: {field: call.from, op: ends_with, value: "7"}

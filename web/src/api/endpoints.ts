@@ -105,7 +105,8 @@ export const explain = (workItem: number) => answer(client.GET(`${ROOT}/work-ite
 
 const ofQueue = (key: string) => ({ params: { path: { key } } });
 
-export const line = (queue: string) => answer(client.GET(`${ROOT}/queues/{key}/waiting`, ofQueue(queue)));
+export const line = (queue: string, limit?: number) =>
+  answer(client.GET(`${ROOT}/queues/{key}/waiting`, { params: { path: { key: queue }, query: { limit } } }));
 export const candidates = (workItem: number) => answer(client.GET(`${ROOT}/work-items/{id}/candidates`, at(workItem)));
 export const rankItem = (workItem: number, body: { tier?: number; boost_s?: number; version: number }) =>
   answer(client.PATCH(`${ROOT}/work-items/{id}`, { ...at(workItem), body }));

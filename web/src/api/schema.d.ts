@@ -370,7 +370,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The first 100 in line of a queue, in their order. Agents see the queues they serve. */
+        /** The first in line of a queue, in their order. Agents see the queues they serve. */
         get: operations["list_waiting"];
         put?: never;
         post?: never;
@@ -1528,6 +1528,15 @@ export interface components {
             as_of: string;
             /** Items */
             items: components["schemas"]["WaitingOut"][];
+        };
+        /** LineParams */
+        LineParams: {
+            /**
+             * Limit
+             * @description how many, from the head of the line
+             * @default 100
+             */
+            limit?: number;
         };
         /** LogIn */
         LogIn: {
@@ -4943,7 +4952,9 @@ export interface operations {
     };
     list_waiting: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+            };
             header?: never;
             path: {
                 key: string;

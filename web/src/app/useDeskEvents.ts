@@ -47,8 +47,12 @@ function onPresence(t: TFunction, me: Me, presence: PresenceChanged, before: Des
   const isForced = ![null, undefined, "system", me.name].includes(presence.by);
   const { state, next = null } = presence;
   if (before?.presence?.state === state) {
-    if (!isForced || next === null || next === before.presence.next) return;
-    const title = t("presence.setNextBy", { name: presence.by, state: t(`presence.${next}`) });
+    const { next: hadNext = null, next_reason: hadReason = null } = before.presence;
+    if (!isForced || (next === hadNext && (presence.next_reason ?? null) === hadReason)) return;
+    const title =
+      next === null
+        ? t("presence.nextTakenBy", { name: presence.by, state: t(`presence.${hadNext ?? state}`) })
+        : t("presence.setNextBy", { name: presence.by, state: t(`presence.${next}`) });
     showToast({ id: "presence", tone: "amber", title, text: presence.next_reason ?? undefined });
     return;
   }

@@ -16,7 +16,7 @@ import { usePhone } from "@/phone/PhoneProvider";
 import classes from "./WaitingHere.module.css";
 
 const SHOWN = 5;
-const READ_EVERY_MS = 2000;
+const READ_EVERY_MS = 5000;
 
 /** The longest waits of one's own queues, each to be taken by hand. Nobody waits: nothing is shown. */
 export function WaitingHere({ queues }: { queues: QueueStats[] }) {
@@ -26,7 +26,7 @@ export function WaitingHere({ queues }: { queues: QueueStats[] }) {
   const lines = useQueries({
     queries: busy.map(({ key }) => ({
       queryKey: ["queues", "line", key],
-      queryFn: async () => (await line(key)).items,
+      queryFn: async () => (await line(key, SHOWN)).items,
       refetchInterval: READ_EVERY_MS,
     })),
   });
