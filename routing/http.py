@@ -454,8 +454,9 @@ class Pushed(BaseModel):
 
 @ROUTES.command("POST", "/api/v1/work-items/{id}/push", roles=LEADS, body=PushIn, returns=Pushed)
 async def push_work_item(tx: Tx, call: Call[PushIn]) -> Pushed:
-    """Offer an item in line to one agent. 409 cannot_take says why not, and whether `anyway` overrules it; nobody gets a second
-    telephone. Undone while it rings."""
+    """Offer an item in line to one agent. 409 cannot_take says why not, and whether `anyway` overrules it.
+
+    Nobody gets a second telephone. Undone while it rings."""
     data = call.data
     offer, act = await by_hand.push(
         tx, item_id=call.id(), agent_id=data.agent_id, version=data.version, anyway=data.anyway, reason=data.reason, who=call.who

@@ -132,6 +132,7 @@ async def known(stack: Stack, people: People) -> list[int]:
     return sorted(ids)
 
 
+@pytest.mark.timeout(300)  # EXAMPLES for each operation of the tag: a minute where it is quiet, three where it is not
 @pytest.mark.parametrize("tag", TAGS)
 async def test_generated_requests_get_documented_answers(
     stack: Stack, people: People, known: list[int], monkeypatch: pytest.MonkeyPatch, tag: str

@@ -718,7 +718,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Offer an item in line to one agent. 409 cannot_take says why not, and whether `anyway` overrules it; nobody gets a second */
+        /** Offer an item in line to one agent. 409 cannot_take says why not, and whether `anyway` overrules it. */
         post: operations["push_work_item"];
         delete?: never;
         options?: never;
