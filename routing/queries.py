@@ -469,8 +469,7 @@ LOCK_ITEM: Final = (
     "SELECT id, call_id, state, queue, pool_id, end_reason, version FROM work_items WHERE id = $1 FOR UPDATE"
 )
 SET_ITEM: Final = """
-UPDATE work_items SET state = $2, version = version + 1, reroute_version = CASE WHEN $2 = 'assigned' THEN NULL ELSE reroute_version END,
-       end_reason = $3, ended_at = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::timestamptz END
+UPDATE work_items SET state = $2, version = version + 1, end_reason = $3, ended_at = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::timestamptz END
 WHERE id = $1 RETURNING version
 """
 ACCEPT_OFFER: Final = """

@@ -4,7 +4,8 @@ An item keeps the version of the rules it came with. Deciding it again takes the
 is asked again and not a later one. What the two versions say alike stays as it is, so a rank that a supervisor gave stays as well. Entry and place
 among equals never change: `virtual_start` is the entry less the boost.
 
-An item that is just being offered stays with that offer. It is marked (`reroute_version`), and goes by the rules that were meant once it is in line again.
+An item that is just being offered stays with that offer. It is marked (`reroute_version`), and goes by the rules that were meant once it is in line again,
+if those are in force then.
 Work is done in batches, each a transaction: whoever wants all of it asks until nothing is left. Doing it again changes nothing.
 """
 
@@ -168,6 +169,11 @@ async def back_in_line(tx: Tx, item_id: int) -> Mapping[str, Any] | None:
     if row is None:
         return None
     version = row["reroute_version"]
+    if not await tx.conn.fetchval(
+        sql.IS_PUBLISHED, version
+    ):  # others are in force meanwhile: nobody has meant this any more
+        await tx.conn.execute(sql.REROUTE_LATER, [item_id], None)
+        return None
     rules = compile_rules(version, await _rules(tx.conn, version))
     return await _move(tx, _decide(row, await _rules_of(tx.conn, [row]), rules), version)
 

@@ -195,6 +195,24 @@ async def test_who_loses_the_agent_in_mid_call_waits_by_the_new_rules(floor: Flo
     assert await stints(floor, call) == [("support", "answered"), ("de", None)]
 
 
+async def test_rules_that_were_replaced_while_two_talked_are_not_what_the_caller_waits_by(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    call = await floor.ring()
+    await floor.dispatch()
+    await applied(floor, await published(floor, ELSEWHERE))
+    await floor.talk(call, "ava")
+    await published(floor, [{"name": "Everybody"}])
+    await floor.agent_vanishes(call, "ava")
+    item = await floor.item(call)
+    assert (item["state"], item["queue"], item["ruleset_version"], item["reroute_version"]) == (
+        "queued",
+        "support",
+        1,
+        None,
+    )
+
+
 async def test_the_rank_that_a_supervisor_gave_stays_where_the_rules_do_not_differ(floor: Floor) -> None:
     await floor.open()
     call = await floor.ring()
