@@ -589,7 +589,9 @@ EXPIRE_SKILLS: Final = """
 UPDATE agents a SET skills = a.skills - e.gone, skills_until = a.skills_until - e.gone, version = a.version + 1
 FROM (
     SELECT b.id, array_agg(u.key ORDER BY u.key) AS gone
-    FROM (SELECT id, skills_until FROM agents WHERE skills_until <> '{}' ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED) b
+    FROM (SELECT id, skills_until FROM agents
+          WHERE skills_until <> '{}' AND EXISTS (SELECT 1 FROM jsonb_each_text(skills_until) u WHERE u.value::timestamptz <= now())
+          ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED) b
     CROSS JOIN LATERAL jsonb_each_text(b.skills_until) u WHERE u.value::timestamptz <= now() GROUP BY b.id
 ) e
 WHERE a.id = e.id RETURNING a.id, e.gone

@@ -22,7 +22,7 @@ from routing.model import Decision as Decided
 from routing.model import OfferState, PoolState, PresenceState
 from routing.rules import RuleSet, compile_rules
 from tests.sim import checks, matcher, shell
-from tests.sim.checks import Broken, History
+from tests.sim.checks import History
 from tests.sim.store import FOREVER, START, Commit, Item, Offer, Steps, Store, Timer, Tx
 from tests.sim.swarm import FIRST_AGENT, SKILLS, Swarm, an_agent, draw, fill
 
@@ -120,9 +120,6 @@ class World:
             self.chaos()
             self.calm()
             self.end()
-        except Broken as error:
-            error.add_note(self.story())
-            raise
         except Exception as error:
             error.add_note(self.story())
             raise
