@@ -15,7 +15,7 @@ from tests.e2e.watching import Language, Visitors
 
 pytestmark = pytest.mark.timeout(180)
 
-KIMBERLY = "+15035550146"
+NEW_NUMBERS = {"en": ("+16465550171", "+16465550172"), "zh-CN": ("+16465550173", "+16465550174")}
 SUPPORT = {"en": "Support", "zh-CN": "客服"}
 Words = Callable[..., str]
 See = Callable[..., Any]
@@ -73,6 +73,15 @@ async def _says(page: Page, text: str) -> Locator:
     return bar
 
 
+async def _wait_in_turn(ringdesk: Ringdesk, line: Locator, callers: dict[str, str]) -> None:
+    """New customers call one after the other: nobody has an open ticket that would put them ahead."""
+    writer = await ringdesk.person(SUPERVISOR)
+    for place, (name, number) in enumerate(callers.items(), start=1):
+        await writer.post("/customers", name=name, phone=number)
+        await ringdesk.call(number)
+        await _callers(line, *list(callers)[:place])
+
+
 async def _callers(line: Locator, *names: str) -> None:
     rows = line.get_by_role("listitem")
     await expect(rows).to_have_count(len(names))
@@ -83,7 +92,7 @@ async def _callers(line: Locator, *names: str) -> None:
 async def test_a_supervisor_holds_ranks_pushes_and_undoes(
     visitors: Visitors, ringdesk: Ringdesk, language: Language, words: Words, see: See
 ) -> None:
-    support, kim, juergen = SUPPORT[language], "Kimberly Davis", "Jürgen Schneider"
+    support, nora, otto = SUPPORT[language], f"Nora {language}", f"Otto {language}"
     floor = await visitors.arrive("/supervisor", email=SUPERVISOR, language=language)
     desk = await _desk(visitors, ringdesk, language)
 
@@ -100,46 +109,45 @@ async def test_a_supervisor_holds_ranks_pushes_and_undoes(
     await _says(floor, words("act.held", queue=support))
     await expect(floor.get_by_test_id("queue-row-support")).to_contain_text(words("queue.held"))
 
-    for number in (KIMBERLY, JUERGEN):
-        await ringdesk.call(number)
     await button(support).press("Enter")
     line = floor.get_by_test_id("queue-line-support")
-    await _callers(line, kim, juergen)
+    await _wait_in_turn(ringdesk, line, dict(zip((nora, otto), NEW_NUMBERS[language], strict=True)))
     await expect(desk.pop).to_have_count(0)
 
-    await button(words("line.tierUp", caller=juergen)).press("Enter")
-    await _says(floor, words("act.tier", caller=juergen, tier=1))
-    await _callers(line, juergen, kim)
+    await button(words("line.tierUp", caller=otto)).press("Enter")
+    await _says(floor, words("act.tier", caller=otto, tier=1))
+    await _callers(line, otto, nora)
     await undo.click()
-    await _says(floor, words("act.undone", what=words("act.tier", caller=juergen, tier=1)))
-    await _callers(line, kim, juergen)
-    await button(words("line.aheadOf", caller=juergen, minutes=5)).click()
-    await _says(floor, words("act.ahead", caller=juergen, minutes=5))
-    await _callers(line, juergen, kim)
+    await _says(floor, words("act.undone", what=words("act.tier", caller=otto, tier=1)))
+    await _callers(line, nora, otto)
+    await button(words("line.aheadOf", caller=otto, minutes=5)).click()
+    await _says(floor, words("act.ahead", caller=otto, minutes=5))
+    await _callers(line, otto, nora)
     await see(floor, "acts-line")
 
-    await button(words("line.pushOf", caller=juergen)).click()
+    await button(words("line.pushOf", caller=otto)).click()
     ava = words("push.pushTo", agent="Ava Chen")
     await expect(dialog.get_by_role("button", name=ava)).to_be_visible()
     await expect(dialog.get_by_role("listitem").filter(has_text="Ben Fischer")).not_to_contain_text(words("push.push"))
     await see(floor, "acts-push")
     await dialog.get_by_role("button", name=ava).click()
-    await _says(floor, words("act.pushed", caller=juergen, agent="Ava Chen"))
-    await expect(desk.pop.get_by_role("heading", name=juergen)).to_be_visible(timeout=POP_WITHIN_MS)
+    await _says(floor, words("act.pushed", caller=otto, agent="Ava Chen"))
+    await expect(desk.pop.get_by_role("heading", name=otto)).to_be_visible(timeout=POP_WITHIN_MS)
     await expect(desk.pop).to_contain_text({"en": "Pushed by Sam Porter.", "zh-CN": "由Sam Porter指派。"}[language])
+    await expect(dialog).to_have_count(0)
     await floor.keyboard.press("Control+z")
     await expect(desk.pop).to_have_count(0)
-    await expect(desk.toast(words("lost.takenBack"))).to_contain_text(juergen)
-    await _callers(line, juergen, kim)
+    await expect(desk.toast(words("lost.takenBack"))).to_contain_text(otto)
+    await _callers(line, otto, nora)
 
     await button(words("hold.releaseOf", queue=support)).click()
     await _says(floor, words("act.released", queue=support))
-    await expect(desk.pop.get_by_role("heading", name=juergen)).to_be_visible(timeout=POP_WITHIN_MS)
+    await expect(desk.pop.get_by_role("heading", name=otto)).to_be_visible(timeout=POP_WITHIN_MS)
     await expect(line.get_by_role("listitem").first).to_contain_text(words("line.ringing"))
     await desk.page.keyboard.press("Control+Shift+A")
     await expect(desk.call).to_contain_text("0:0")
-    await _callers(line, kim)
-    await button(words("line.tierUp", caller=kim)).focus()
+    await _callers(line, nora)
+    await button(words("line.tierUp", caller=nora)).focus()
     await floor.keyboard.press("Escape")
     await expect(line).to_have_count(0)
     await expect(button(support)).to_be_focused()

@@ -41,10 +41,10 @@ function Choice({ waiting, caller, onDone }: { waiting: Waiting; caller: string;
   const needle = words.trim().toLowerCase();
   const shown = data?.items.filter(({ name }) => name.toLowerCase().includes(needle)) ?? [];
   const push = ({ agent_id, name, push }: PushCandidate) => {
-    if (act.isPending) return;
     const run = () => pushItem(waiting.id, { agent_id, version: waiting.version, anyway: push === "anyway" });
-    // Done or not, the bar says so and the line shows it.
-    act.mutate({ done: t("act.pushed", { caller, agent: name }), run }, { onSettled: onDone });
+    act.mutate({ done: t("act.pushed", { caller, agent: name }), run });
+    // Done or not, the bar says so and the line shows it; the dialog would only keep the keys from undoing it.
+    onDone();
   };
   return (
     <div className={classes.choice}>

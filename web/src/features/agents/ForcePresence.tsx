@@ -44,7 +44,12 @@ function ForceForm({ agent, onDone }: { agent: AgentRow; onDone: () => void }) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const done = t("act.forced", { name: agent.name, state: t(`presence.${state}`) });
-    force.mutate({ done, run: () => setAgentPresence(agent.id, state, reason.trim()) }, { onSuccess: onDone });
+    const run = async () => {
+      const answer = await setAgentPresence(agent.id, state, reason.trim());
+      onDone(); // not only when the floor has been read again: an open dialog keeps the keys from undoing it
+      return answer;
+    };
+    force.mutate({ done, run });
   };
   return (
     <form onSubmit={submit} style={{ display: "grid", gap: "var(--space-4)" }}>
