@@ -19,44 +19,52 @@ from core.events import ConfigApplied
 from core.principal import Actor
 from infra.outbox import Tx, publish
 from routing import queries as routing_sql
-from routing import rule_sets
+from routing import rule_sets, ticket_work
 from routing import service as routing
 from ticketing import service as ticketing
 
 QUEUES: Final = """
 SELECT key, name, position, within_s, round(target::numeric, 4)::float8 AS target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s,
        pick, zone, pool_id, max_waiting, max_wait_s, if_nobody, overflow_to, wrap_extension_s, default_disposition, reject_s, busy_s,
-       no_answer_s, misses_before_not_responding
+       no_answer_s, misses_before_not_responding, channel, drain_after_s
 FROM queues WHERE is_active
 """
 UPSERT_QUEUE: Final = """
 INSERT INTO queues (key, name, position, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, pick, zone, pool_id,
                     max_waiting, max_wait_s, if_nobody, wrap_extension_s, default_disposition, reject_s, busy_s, no_answer_s,
-                    misses_before_not_responding, is_active)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, true)
+                    misses_before_not_responding, channel, drain_after_s, is_active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, true)
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.position, within_s = excluded.within_s,
     target = excluded.target, short_abandon_s = excluded.short_abandon_s, offer_timeout_s = excluded.offer_timeout_s,
     wrap_mode = excluded.wrap_mode, wrap_s = excluded.wrap_s, pick = excluded.pick, zone = excluded.zone,
     pool_id = excluded.pool_id, max_waiting = excluded.max_waiting, max_wait_s = excluded.max_wait_s,
     if_nobody = excluded.if_nobody, wrap_extension_s = excluded.wrap_extension_s,
     default_disposition = excluded.default_disposition, reject_s = excluded.reject_s, busy_s = excluded.busy_s,
-    no_answer_s = excluded.no_answer_s, misses_before_not_responding = excluded.misses_before_not_responding, is_active = true
+    no_answer_s = excluded.no_answer_s, misses_before_not_responding = excluded.misses_before_not_responding,
+    channel = excluded.channel, drain_after_s = excluded.drain_after_s, is_active = true
 """
 SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND overflow_to IS DISTINCT FROM $2"
 AGENTS: Final = """
 SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units, a.max_calls, a.max_calls_s, a.skills_until, a.weight,
+       a.ticket_cap, a.shared_units, a.voice_cost, a.ticket_cost, a.voice_interrupts, a.ticket_interrupts,
        ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
 FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active
 """
 # Whose capacity shrinks below what they hold is over it until that work ends.
 UPSERT_AGENT: Final = """
-INSERT INTO agents (id, name, skills, total_units, pool_id, max_calls, max_calls_s, skills_until, weight, is_active)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, true)
+INSERT INTO agents (id, name, skills, total_units, pool_id, max_calls, max_calls_s, skills_until, weight, ticket_cap, shared_units,
+                    voice_cost, ticket_cost, voice_interrupts, ticket_interrupts, is_active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, true)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills, pool_id = excluded.pool_id, is_active = true,
     total_units = excluded.total_units, max_calls = excluded.max_calls, max_calls_s = excluded.max_calls_s, skills_until = excluded.skills_until, weight = excluded.weight,
-    over_by = greatest(0, agents.used_units - excluded.total_units), version = agents.version + 1
-WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units, agents.max_calls, agents.max_calls_s, agents.skills_until, agents.weight)
-      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units, excluded.max_calls, excluded.max_calls_s, excluded.skills_until, excluded.weight)
+    ticket_cap = excluded.ticket_cap, shared_units = excluded.shared_units, voice_cost = excluded.voice_cost,
+    ticket_cost = excluded.ticket_cost, voice_interrupts = excluded.voice_interrupts, ticket_interrupts = excluded.ticket_interrupts,
+    over_by = greatest(0, agents.used_units - excluded.total_units), tickets_over = greatest(0, agents.tickets - excluded.ticket_cap),
+    version = agents.version + 1
+WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.total_units, agents.max_calls, agents.max_calls_s, agents.skills_until, agents.weight,
+       agents.ticket_cap, agents.shared_units, agents.voice_cost, agents.ticket_cost, agents.voice_interrupts, agents.ticket_interrupts)
+      IS DISTINCT FROM (excluded.name, excluded.skills, excluded.pool_id, true, excluded.total_units, excluded.max_calls, excluded.max_calls_s, excluded.skills_until, excluded.weight,
+       excluded.ticket_cap, excluded.shared_units, excluded.voice_cost, excluded.ticket_cost, excluded.voice_interrupts, excluded.ticket_interrupts)
 """
 SET_QUEUES_OF_AGENT: Final = """
 WITH gone AS (DELETE FROM agent_queues WHERE agent_id = $1 AND NOT queue_key = ANY($2))
@@ -126,6 +134,7 @@ def _queues(org: OrgFile) -> dict[str, dict[str, Any]]:
             "overflow_to": q.overflow.to, "wrap_extension_s": q.wrap_up.extension_s,
             "default_disposition": q.wrap_up.default_disposition, **q.cool_downs.model_dump(),
             "misses_before_not_responding": q.misses_before_not_responding,
+            "channel": q.channel, "drain_after_s": q.drain_after_s,
         }
         for position, q in enumerate(org.queues)
     }  # fmt: skip
@@ -148,6 +157,10 @@ def _agents(org: OrgFile, old: dict[str, dict[str, Any]], now: datetime) -> dict
             "skills": {key: level for key, level in a.levels.items() if until[a.email].get(key, now) >= now}, "total_units": a.capacity.voice, "queues": sorted(a.queues),
             "weight": a.weight, "skills_until": {key: at.isoformat() for key, at in until[a.email].items() if at >= now},
             "max_calls": a.limit and a.limit.calls, "max_calls_s": a.limit and a.limit.per_s,
+            "ticket_cap": a.capacity.ticket, "shared_units": a.capacity.units,
+            "voice_cost": org.channels.voice.units, "ticket_cost": org.channels.ticket.units,
+            "voice_interrupts": "ticket" in org.channels.voice.interrupts,
+            "ticket_interrupts": "voice" in org.channels.ticket.interrupts,
         }
         for a in org.agents
     }  # fmt: skip
@@ -201,6 +214,11 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     )
     await conn.execute("DELETE FROM skills WHERE NOT key = ANY($1)", list(skills))
     await _write_agents(tx, org, agents, queues, by)
+    new_for_tickets = [
+        key
+        for key, q in queues.items()
+        if q["channel"] == "ticket" and old_queues.get(key, {}).get("channel") != "ticket"
+    ]
     await conn.execute(MOVE_LIVE_ITEMS)
     await conn.execute(MOVE_LIVE_OFFERS)
     await conn.execute("DELETE FROM numbers WHERE NOT number = ANY($1)", list(numbers))
@@ -214,6 +232,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     if rules_change:
         version = await rule_sets.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
         await rule_sets.publish_rule_set(tx, version)
+    for row in await conn.fetch(routing_sql.TICKETS_TO_SETTLE, new_for_tickets):
+        await ticket_work.settle(tx, row["id"])
     digest = hashlib.sha256(json.dumps(org.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
     lines = [str(change) for change in changes]
     change_id = await conn.fetchval(
@@ -246,14 +266,17 @@ async def _check_rules_origin(tx: Tx, published: Any, replace_rules: bool) -> No
 
 async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str, dict[str, Any]]) -> None:
     gone = [key for key in old if key not in queues]
-    await tx.conn.execute(LOCK_QUEUES, gone)  # whoever is just putting a call into one of them is waited for
+    turned = [key for key in old if key in queues and old[key]["channel"] != queues[key]["channel"]]
+    await tx.conn.execute(
+        LOCK_QUEUES, sorted([*gone, *turned])
+    )  # whoever is just putting a call into one of them is waited for
     busy = await tx.conn.fetch(
         "SELECT DISTINCT queue FROM work_items WHERE queue = ANY($1) AND state IN ('queued', 'offering', 'assigned', 'wrapping')",
-        gone,
+        [*gone, *turned],
     )
     if busy:
         raise Conflict(
-            f"Calls are still in the queue(s) {', '.join(row['queue'] for row in busy)}; try again when they are empty."
+            f"Work is still in the queue(s) {', '.join(row['queue'] for row in busy)}; try again when they are empty."
         )
     await tx.conn.execute("UPDATE queues SET is_active = false, overflow_to = NULL WHERE key = ANY($1)", gone)
     for key, q in queues.items():
@@ -261,7 +284,7 @@ async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str
             UPSERT_QUEUE, key, q["name"], q["position"], q["within_s"], q["target"], q["short_abandon_s"], q["offer_timeout_s"],
             q["wrap_mode"], q["wrap_s"], q["pick"], q["zone"], q["pool_id"], q["max_waiting"], q["max_wait_s"], q["if_nobody"],
             q["wrap_extension_s"], q["default_disposition"], q["reject_s"], q["busy_s"], q["no_answer_s"],
-            q["misses_before_not_responding"],
+            q["misses_before_not_responding"], q["channel"], q["drain_after_s"],
         )  # fmt: skip
     for key, q in queues.items():  # all of them are there by now
         await tx.conn.execute(SET_OVERFLOW, key, q["overflow_to"])
@@ -299,6 +322,12 @@ async def _write_agents(
             value["max_calls_s"],
             value["skills_until"],
             value["weight"],
+            value["ticket_cap"],
+            value["shared_units"],
+            value["voice_cost"],
+            value["ticket_cost"],
+            value["voice_interrupts"],
+            value["ticket_interrupts"],
         )
         await tx.conn.execute(SET_QUEUES_OF_AGENT, user.id, value["queues"])
         ids.append(user.id)

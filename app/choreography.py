@@ -21,6 +21,7 @@ from core.events import (
     QueueHoldChanged,
     TicketBound,
     TicketChanged,
+    TicketWorkAffected,
     WorkDeflected,
     WorkQueued,
     WrapUpChanged,
@@ -33,6 +34,7 @@ from infra.outbox import Reaction, effect, inline, state, wake
 from realtime import desk_log, notes
 from realtime.push import Push
 from routing import service as routing
+from routing import ticket_work
 from ticketing import service as ticketing
 
 
@@ -80,4 +82,6 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         inline("realtime.log", AgentPresenceChanged, desk_log.on_presence_changed),
         effect("realtime.push_presence", AgentPresenceChanged, push.to_agent),
         effect("realtime.push_ticket", TicketChanged, push.ticket_changed),
+        inline("routing.ticket_work", TicketChanged, ticket_work.on_ticket_changed),
+        state("routing.settle_ticket_work", TicketWorkAffected, ticket_work.on_work_affected),
     )

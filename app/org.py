@@ -97,8 +97,12 @@ class OverflowIn(Part):
 
 
 class QueueIn(Part):
+    """`channel`: calls, or tickets that nobody called about. `drain_after_s`: when a waiting call may have an agent full of tickets kept free of
+    more; None: never."""
+
     key: Slug
     name: Text
+    channel: Literal["voice", "ticket"] = "voice"
     service_level: ServiceLevelIn = ServiceLevelIn()
     short_abandon_s: int = Field(default=5, ge=0, le=120)
     offer_timeout_s: int = Field(default=20, ge=5, le=600)
@@ -107,6 +111,7 @@ class QueueIn(Part):
     misses_before_not_responding: int = Field(default=1, ge=1, le=10)
     pick: Pick = "longest_idle"
     overflow: OverflowIn = OverflowIn()
+    drain_after_s: int | None = Field(default=30, ge=1, le=3600)
     time_zone: Zone | None = None
 
 
@@ -116,7 +121,23 @@ class SkillIn(Part):
 
 
 class CapacityIn(Part):
+    """How many of each at the same time; `units`: what all of it together may cost, None: no limit."""
+
     voice: int = Field(default=1, ge=0, le=1)
+    ticket: int = Field(default=5, ge=0, le=1000)
+    units: int | None = Field(default=None, ge=1, le=10_000)
+
+
+class ChannelIn(Part):
+    """What one piece of work costs of `capacity.units`, and beside work of which channels it does not count."""
+
+    units: int = Field(default=1, ge=0, le=1000)
+    interrupts: list[Literal["voice", "ticket"]] = []
+
+
+class ChannelsIn(Part):
+    voice: ChannelIn = ChannelIn(interrupts=["ticket"])
+    ticket: ChannelIn = ChannelIn()
 
 
 def _is_dated(skill: Any) -> str:
@@ -193,6 +214,7 @@ class FileFault:
 
 class OrgFile(Part):
     organisation: Organisation = Organisation()
+    channels: ChannelsIn = ChannelsIn()
     queues: list[QueueIn] = Field(min_length=1)
     skills: list[SkillIn] = []
     agents: list[AgentIn] = []
@@ -404,7 +426,18 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
             fault(message, "queues", index, "overflow", "to")
         if message := _default_disposition_fault(org, queue_in):
             fault(message, "queues", index, "wrap_up", "default_disposition")
+    of_tickets = {q.key for q in org.queues if q.channel == "ticket"}
+    for index, queue_in in enumerate(org.queues):
+        if queue_in.key in of_tickets and queue_in.overflow != OverflowIn():
+            fault("is for callers; tickets wait", "queues", index, "overflow")
+        elif queue_in.overflow.to in of_tickets:
+            fault(f"{queue_in.overflow.to!r} holds tickets, not calls", "queues", index, "overflow", "to")
     for index, agent in enumerate(org.agents):
+        for name, channel in (("voice", org.channels.voice), ("ticket", org.channels.ticket)):
+            units = agent.capacity.units
+            if units is not None and getattr(agent.capacity, name) and channel.units > units:
+                message = f"is less than what one costs (channels.{name}.units: {channel.units}): none would ever fit"
+                fault(message, "agents", index, "capacity", "units")
         for n, queue in enumerate(agent.queues):
             if queue not in queues:
                 fault(f"there is no queue {queue!r}", "agents", index, "queues", n)
@@ -416,6 +449,8 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     for index, number in enumerate(org.numbers):
         if number.queue not in queues:
             fault(f"there is no queue {number.queue!r}", "numbers", index, "queue")
+        elif number.queue in of_tickets:
+            fault(f"{number.queue!r} holds tickets, not calls", "numbers", index, "queue")
         if parse_number(number.number, number.region).e164 != number.number:
             fault("must be a phone number in E.164 form, such as +14155550199", "numbers", index, "number")
     for index, disposition in enumerate(org.dispositions):

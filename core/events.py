@@ -162,6 +162,14 @@ class TicketChanged(Event):
     call_id: CallId | None = None
 
 
+class TicketWorkAffected(Event):
+    """A ticket that is work, or was, or may be now, has changed: routing looks at it."""
+
+    name = "ticket.work_affected"
+    ticket_id: TicketId
+    version: int
+
+
 class WorkQueued(Event):
     """A work item waits in its pool (again)."""
 
@@ -324,6 +332,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     TicketBound,
     CallAttached,
     TicketChanged,
+    TicketWorkAffected,
     WorkQueued,
     WorkWithdrawn,
     OfferCreated,

@@ -26,6 +26,8 @@ from routing.model import (
     AgentView,
     ByHand,
     CannotTake,
+    Channel,
+    IsATicket,
     ItemState,
     NotWaiting,
     OfferRow,
@@ -62,8 +64,9 @@ def hindrance(item: WaitingItem, agent: AgentView, now: datetime, phone: Verdict
     bare_item = replace(item, excluded=frozenset(), only=None)
     presence = PresenceState.AVAILABLE if agent.presence is PresenceState.BREAK else agent.presence
     bare = replace(
-        agent, queues=agent.queues | {item.queue}, presence=presence, cooldown_until=None, has_had_enough=False
-    )
+        agent, queues=agent.queues | {item.queue}, presence=presence, cooldown_until=None, has_had_enough=False,
+        free_units=1 if agent.is_crowded else agent.free_units,
+    )  # fmt: skip
     lasting = verdict_of(bare_item, Step(0.0), bare, now).verdict
     if lasting is Verdict.WRAPPING and phone is not None and agent.free_units < 1:
         lasting = phone
@@ -88,7 +91,7 @@ async def candidates(conn: Connection, *, item: WaitingItem, pool: str, now: dat
 async def push(
     tx: Tx, *, item_id: int, agent_id: int, version: int, anyway: bool, reason: str | None, who: Principal
 ) -> tuple[OfferRow, acts.Act]:
-    """Offer this waiting item to this agent. Raises NotFound, NotWaiting, VersionConflict, CallerLeft, CannotTake."""
+    """Offer this waiting item to this agent. Raises NotFound, IsATicket, NotWaiting, VersionConflict, CallerLeft, CannotTake."""
     item, agent, row = await _locked(tx, item_id, agent_id, version)
     found, can = hindrance(item, agent, tx.now, (await _phones(tx.conn, [agent.id])).get(agent.id))
     if can == "no" or (can == "anyway" and not anyway):
@@ -128,10 +131,12 @@ async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> OfferRo
 
 
 async def _locked(tx: Tx, item_id: int, agent_id: int, version: int) -> tuple[WaitingItem, AgentView, Any]:
-    """The item, the agent and the item's row as they are under lock: call, agent, item."""
+    """The item, the agent and the item's row as they are under lock: call, agent, item. Raises IsATicket: those are not rung."""
     row = await tx.conn.fetchrow(sql.ITEM_DETAIL, item_id, None)
     if row is None:
         raise NotFound("There is no such work item.")
+    if row["channel"] == Channel.TICKET:
+        raise IsATicket
     call = None
     if row["call_id"] is not None:
         call = await calls.lock_call(tx.conn, call_id=row["call_id"])

@@ -14,6 +14,7 @@ from routing.model import (
     STICKY,
     AgentVerdict,
     AgentView,
+    Channel,
     Decision,
     PoolState,
     PresenceState,
@@ -23,7 +24,7 @@ from routing.model import (
     WaitingItem,
     step_at,
 )
-from routing.order import Supply, criteria_of, deciding, rank, supply_of
+from routing.order import Rank, Supply, criteria_of, deciding, rank, supply_of
 
 _PRESENCE_VERDICTS = {
     PresenceState.OFFLINE: Verdict.OFFLINE,
@@ -38,16 +39,21 @@ _WORK_VERDICTS = {"in_call": Verdict.IN_CALL, "wrapping": Verdict.WRAPPING, "off
 def decide(state: PoolState, now: datetime) -> Decision:
     """Offers to make now, at most `state.max_offers`. Nobody free is an empty decision, not an error."""
     proposals: list[Proposal] = []
-    free = free_agents(state.agents, now)
-    supply = supply_of(free) if state.supply is None else state.supply
+    free = {channel: free_agents(state.agents, now, channel) for channel in {item.channel for item in state.items}}
+    anybody = {agent.id for agents in free.values() for agent in agents}
+    supply = supply_of(free_agents(state.agents, now)) if state.supply is None else state.supply
     taken: set[AgentId] = set()
     for item in sorted(state.items, key=lambda item: item.key):
-        if len(taken) == len(free):
+        if len(taken) == len(anybody):
             break
         index = current_step(item, now)
         step = item.steps[index]
-        criteria = criteria_of(step, item.pick)
-        able = [(rank(a, step, criteria, supply), a) for a in free if a.id not in taken and _may_serve(item, step, a)]
+        criteria = criteria_of(step, item.pick, item.channel)
+        able = [
+            (rank(a, step, criteria, supply), a)
+            for a in free[item.channel]
+            if a.id not in taken and _may_serve(item, step, a)
+        ]
         able.sort(key=lambda each: each[0])
         asked = min(asked_at_once(item, step), state.max_offers, len(able))
         if asked and len(proposals) + asked > state.max_offers:
@@ -64,13 +70,13 @@ def decide(state: PoolState, now: datetime) -> Decision:
     return Decision(tuple(proposals), is_full=len(proposals) == state.max_offers)
 
 
-def free_agents(agents: Iterable[AgentView], now: datetime) -> list[AgentView]:
-    """Who could take a suitable item now."""
-    return [agent for agent in agents if _hindrance(agent, now) is None]
+def free_agents(agents: Iterable[AgentView], now: datetime, channel: Channel = Channel.VOICE) -> list[AgentView]:
+    """Who could take a suitable item of this channel now."""
+    return [agent for agent in agents if _hindrance(agent, now, channel) is None]
 
 
 def asked_at_once(item: WaitingItem, step: Step) -> int:
-    return 1 if item.only is not None else step.offers
+    return 1 if item.only is not None or item.channel is Channel.TICKET else step.offers
 
 
 def current_step(item: WaitingItem, now: datetime) -> int:
@@ -89,7 +95,7 @@ def _verdict(item: WaitingItem, step: Step, agent: AgentView, now: datetime) -> 
     for need in step.require:
         if agent.skills.get(need.skill, 0) < need.level:
             return Verdict.SKILL_MISSING, f"{need.skill} ≥ {need.level}"
-    if (hindrance := _hindrance(agent, now)) is not None:
+    if (hindrance := _hindrance(agent, now, item.channel)) is not None:
         return hindrance, None
     if agent.id in item.excluded:
         return Verdict.EXCLUDED, None
@@ -98,14 +104,16 @@ def _verdict(item: WaitingItem, step: Step, agent: AgentView, now: datetime) -> 
     return Verdict.ELIGIBLE, None
 
 
-def _hindrance(agent: AgentView, now: datetime) -> Verdict | None:
-    """Why this agent can take nothing at all now."""
+def _hindrance(agent: AgentView, now: datetime, channel: Channel) -> Verdict | None:
+    """Why this agent can take nothing at all of this channel now."""
     if agent.presence is not PresenceState.AVAILABLE:
         return _PRESENCE_VERDICTS[agent.presence]
     if not agent.is_connected:
         return Verdict.DISCONNECTED
+    if channel is Channel.TICKET:
+        return _ticket_hindrance(agent)
     if agent.free_units < 1:
-        return _WORK_VERDICTS.get(agent.work, Verdict.FULL)
+        return _WORK_VERDICTS.get(agent.work, Verdict.CROWDED if agent.is_crowded else Verdict.FULL)
     if agent.work == "wrapping":
         return Verdict.WRAPPING
     if agent.cooldown_until is not None and agent.cooldown_until > now:
@@ -113,6 +121,15 @@ def _hindrance(agent: AgentView, now: datetime) -> Verdict | None:
     if agent.has_had_enough:
         return Verdict.LIMITED
     return None
+
+
+def _ticket_hindrance(agent: AgentView) -> Verdict | None:
+    """Of who is available. A ticket disturbs nobody who talks; who wraps up finishes first."""
+    if agent.work == "wrapping":
+        return Verdict.WRAPPING
+    if agent.has_ticket_room:
+        return None
+    return Verdict.DRAINING if agent.is_draining else Verdict.FULL
 
 
 def _may_serve(item: WaitingItem, step: Step, agent: AgentView) -> bool:
@@ -139,9 +156,9 @@ def explain(
     `chosen` are those who are asked for this item, `taken` those who were given another one before it in the same pass."""
     everybody = list(agents)
     step = item.steps[current_step(item, now)]
-    criteria = criteria_of(step, item.pick)
+    criteria = criteria_of(step, item.pick, item.channel)
     counted = supply_of(free_agents(everybody, now)) if supply is None else supply
-    suitable: list[tuple[bool, tuple[float | datetime, ...], AgentVerdict]] = []
+    suitable: list[tuple[bool, Rank, AgentVerdict]] = []
     others: list[AgentVerdict] = []
     for agent in everybody:
         found = verdict_of(item, step, agent, now)

@@ -25,13 +25,14 @@ from infra.crashpoints import crashpoint
 from infra.outbox import Outbox, Tx
 from infra.postgres import CONNECTION_ERRORS, RETRYABLE_ERRORS
 from infra.telemetry import metrics
+from routing import drain, service, ticket_work
 from routing import queries as sql
-from routing import service
 from routing.decide import reasons
-from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, Proposal
+from routing.model import OFFER_GRACE_S, RECONNECT_GRACE_S, Channel, Proposal
 from routing.offering import make_offers
 from routing.overflow import overflow_due
 from routing.reading import Reading, read_and_decide
+from ticketing.service import lock_unassigned
 
 log = structlog.get_logger()
 
@@ -133,7 +134,7 @@ class Dispatcher:
     # --- the sweep -------------------------------------------------------------------------------------------------------
 
     async def _sweep_once(self) -> None:
-        for job in (self._end_overdue, self._find_lost_agents, self._let_go, self._expire_skills):
+        for job in (self._end_overdue, self._find_lost_agents, self._let_go, self._expire_skills, self._drain):
             try:
                 async with asyncio.timeout(SWEEP_TIMEOUT_S):
                     await job()
@@ -162,6 +163,9 @@ class Dispatcher:
 
     async def _expire_skills(self) -> None:
         await self._outbox.transact(service.expire_skills)
+
+    async def _drain(self) -> None:
+        await self._outbox.transact(drain.drain)
 
     async def _let_go(self) -> None:
         """Callers whom their queue sends elsewhere. After a start or an outage desks need a while to show that they are there."""
@@ -211,15 +215,19 @@ async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:
     everybody = await sql.pool_agents(tx.conn, pool=pool, limit=AGENTS)
     calls = {p.item.call_id for p in proposals if p.item.call_id is not None}
     items = {p.item.id for p in proposals}
+    tickets = [p for p in proposals if p.item.channel is Channel.TICKET]
     live = {row["id"] for row in await tx.conn.fetch(sql.LOCK_LIVE_CALLS, sorted(calls))}
-    free = {row["id"] for row in await tx.conn.fetch(sql.LOCK_FREE_AGENTS, [p.agent_id for p in proposals])}
+    agents_asked, given_tickets = [p.agent_id for p in proposals], [p.agent_id for p in tickets]
+    free = {row["id"] for row in await tx.conn.fetch(sql.LOCK_FREE_AGENTS, agents_asked, given_tickets)}
+    held = await lock_unassigned(tx, [p.item.ticket_id for p in tickets]) if tickets else {}
     queued = {(row["id"], row["need"]) for row in await tx.conn.fetch(sql.LOCK_QUEUED_ITEMS, sorted(items))}
     kept: list[Proposal] = []
     for item, group in groupby(proposals, key=lambda p: p.item):
         asked = list(group)
         if not all(p.agent_id in free for p in asked):
             break
-        if (item.id, item.need) in queued and (item.call_id is None or item.call_id in live):
+        is_there = item.call_id in live if item.channel is Channel.VOICE else item.ticket_id in held
+        if (item.id, item.need) in queued and is_there:
             kept += asked
     if not kept:
         return BUSY
@@ -227,7 +235,16 @@ async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:
     agents = {agent.id: agent for agent in (*everybody, *reading.agents)}
     has_more = len(everybody) == AGENTS and all(agent.has_room for agent in everybody)
     found = reasons(kept, agents.values(), tx.now, supply=reading.supply)
-    made = await make_offers(tx, kept, found, has_more=has_more)
+    made = 0
+    for channel in Channel:
+        part = [(p, verdicts) for p, verdicts in zip(kept, found, strict=True) if p.item.channel is channel]
+        if not part:
+            continue
+        chosen, why = [p for p, _ in part], [verdicts for _, verdicts in part]
+        if channel is Channel.VOICE:
+            made += len(await make_offers(tx, chosen, why, has_more=has_more))
+        else:
+            made += await ticket_work.assign(tx, chosen, why, held, has_more=has_more)
     crashpoint("dispatcher.before_commit")
     is_done = len(kept) == len(proposals) and not reading.is_cut and not reading.decision.is_full
-    return Pass(len(made), None if is_done else 0)
+    return Pass(made, None if is_done else 0)

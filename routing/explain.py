@@ -26,6 +26,8 @@ REASONS: Final[dict[str, Sentence]] = {
     Verdict.WRAPPING: {"en": "wrapping up", "zh-CN": "话后处理中"},
     Verdict.OFFERED: {"en": "being offered another call", "zh-CN": "正在响应其他来电"},
     Verdict.FULL: {"en": "at capacity", "zh-CN": "已达上限"},
+    Verdict.CROWDED: {"en": "full with tickets", "zh-CN": "手头工单已满"},
+    Verdict.DRAINING: {"en": "kept free for a waiting call", "zh-CN": "正为等待的来电预留"},
     Verdict.COOLING_DOWN: {"en": "in a short pause after the last call", "zh-CN": "短暂缓冲中"},
     Verdict.LIMITED: {"en": "has had as many calls as the agent's limit allows", "zh-CN": "已达到该坐席的接听上限"},
     Verdict.EXCLUDED: {"en": "declined this call a moment ago", "zh-CN": "刚刚拒接了此来电"},
@@ -38,6 +40,7 @@ _CHOSEN_BY: Final[dict[str, Sentence]] = {
     By.LONGEST_IDLE: {"en": "idle longest", "zh-CN": "空闲最久"},
     By.ROUND_ROBIN: {"en": "next in turn", "zh-CN": "轮到该坐席"},
     By.WEIGHTED: {"en": "next in turn by weight", "zh-CN": "按权重轮到该坐席"},
+    By.LEAST_LOADED: {"en": "fewest tickets at hand", "zh-CN": "手头工单最少"},
     By.BEST_SKILL: {"en": "highest skill levels", "zh-CN": "技能等级最高"},
     By.PRESERVE_SPECIALISTS: {"en": "whose other skills are the least rare", "zh-CN": "其他技能最不稀缺"},
     STICKY: {"en": "the agent it was kept for", "zh-CN": "为该坐席保留"},
@@ -224,6 +227,8 @@ def decision_sentence(row: Mapping[str, Any]) -> Sentence:
             "zh-CN": f"{what['zh-CN']}{although['zh-CN']}{name}{ended['zh-CN']}。",
         }
     why = why_agent(row["rule"], row["step"], row["chosen_by"], row["counts"])
+    if row["offer_state"] is None:  # a ticket
+        return {"en": f"Assigned to {name}. {why['en']}", "zh-CN": f"已分配给{name}。{why['zh-CN']}"}
     return {
         "en": f"Offered to {name}, who {ended['en']}. {why['en']}",
         "zh-CN": f"分配给{name}，{ended['zh-CN']}。{why['zh-CN']}",

@@ -20,7 +20,7 @@ from routing.decide import current_step
 from routing.decide import explain as verdicts_of
 from routing.live import FIRST_IN_LINE, audited, board, line_of, presence_of, shown_caller
 from routing.messages import Presence, QueueStats
-from routing.model import AgentVerdict, OfferRow, PresenceState, Verdict, WaitingItem, WrapMode
+from routing.model import AgentVerdict, Channel, IsATicket, OfferRow, PresenceState, Verdict, WaitingItem, WrapMode
 
 ROUTES = Routes("routing")
 
@@ -121,6 +121,7 @@ class CoolDowns(BaseModel):
 class Queue(BaseModel):
     key: str
     name: Text
+    channel: Channel
     service_level: ServiceLevelGoal
     offer_timeout_s: int
     misses_before_not_responding: int
@@ -140,6 +141,7 @@ async def list_queues(conn: Connection, call: Call[Nothing]) -> QueueList:
             Queue(
                 key=row["key"],
                 name=row["name"],
+                channel=row["channel"],
                 service_level=ServiceLevelGoal(within_s=row["within_s"], target=round(row["target"], 4)),
                 offer_timeout_s=row["offer_timeout_s"],
                 misses_before_not_responding=row["misses_before_not_responding"],
@@ -190,6 +192,9 @@ class AgentLive(BaseModel):
     skills: dict[str, int]
     used_units: int
     total_units: int
+    tickets: int
+    """Assigned by routing's count, of `ticket_capacity` that come by themselves."""
+    ticket_capacity: int
     call: AgentCall | None
     misses: int
     version: int
@@ -219,6 +224,8 @@ async def list_agents(conn: Connection, call: Call[Nothing]) -> AgentsLive:
                 skills=row["skills"],
                 used_units=row["used_units"],
                 total_units=row["total_units"],
+                tickets=row["tickets"],
+                ticket_capacity=row["ticket_cap"],
                 call=None
                 if row["call_queue"] is None
                 else AgentCall(id=row["call_id"], queue=row["call_queue"], since=row["call_since"]),
@@ -494,6 +501,8 @@ async def list_candidates(conn: Connection, call: Call[Nothing]) -> CandidateLis
     row = await conn.fetchrow(sql.ITEM_DETAIL, call.id(), None)
     if row is None:
         raise NotFound("There is no such work item.")
+    if row["channel"] == Channel.TICKET:
+        raise IsATicket
     found = await by_hand.candidates(
         conn, item=sql.item_of(row), pool=row["pool_id"], now=call.resources.clock.now(), limit=500
     )
@@ -511,13 +520,19 @@ async def list_candidates(conn: Connection, call: Call[Nothing]) -> CandidateLis
     )
 
 
+class WaitingTicket(BaseModel):
+    number: str
+    subject: str
+
+
 class WaitingOut(BaseModel):
-    """`caller` is null when the number is withheld; agents see it masked, and no `customer`."""
+    """`caller` is null when the number is withheld; agents see it masked, and no `customer`. `ticket`: of what is no call."""
 
     id: int
     call_id: int | None
     caller: str | None
     customer: str | None
+    ticket: WaitingTicket | None
     state: Literal["queued", "offering"]
     tier: int
     boost_s: int
@@ -550,6 +565,9 @@ async def list_waiting(conn: Connection, call: Call[LineParams]) -> Line:
                 },
                 caller=shown_caller(row, call.who),
                 customer=row["customer"] if call.who.is_lead else None,
+                ticket=None
+                if row["ticket_number"] is None
+                else WaitingTicket(number=row["ticket_number"], subject=row["subject"]),
                 waited_s=round(max(0.0, (now - row["entered_at"]).total_seconds()), 1),
             )
             for row in rows

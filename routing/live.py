@@ -41,6 +41,7 @@ async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> lis
         QueueStats(
             key=row["key"],
             name=row["name"],
+            channel=row["channel"],
             held_since=row["held_since"],
             is_deserted=row["is_deserted"],
             waiting=row["waiting"],

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from core.texts import Text
-from routing.model import PresenceState
+from routing.model import Channel, PresenceState
 
 
 class Presence(BaseModel):
@@ -32,6 +32,7 @@ class ServiceLevel(BaseModel):
 class QueueStats(BaseModel):
     key: str
     name: Text
+    channel: Channel
     held_since: datetime | None
     """A supervisor holds it: nobody is asked."""
     is_deserted: bool
@@ -43,6 +44,7 @@ class QueueStats(BaseModel):
     agents_busy: int
     offering: int
     in_call: int
+    """Of a ticket queue: assigned."""
     answered_today: int
     abandoned_today: int
     service_level: ServiceLevel

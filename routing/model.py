@@ -22,6 +22,10 @@ class OfferRescinded(Conflict):
     code, title = "offer_rescinded", "This offer was withdrawn"
 
 
+class IsATicket(Conflict):
+    code, title = "is_a_ticket", "This is a ticket: assign it to somebody"
+
+
 class NotWaiting(Conflict):
     code, title = "not_waiting", "This is not in line any more"
 
@@ -108,12 +112,20 @@ class SkillNeed:
     level: int = 1
 
 
+class Channel(StrEnum):
+    """What work comes by. Calls ring and are accepted; tickets are assigned."""
+
+    VOICE = "voice"
+    TICKET = "ticket"
+
+
 class By(StrEnum):
     """Criteria of whom to ask first; what they mean is in `routing.order`."""
 
     LONGEST_IDLE = "longest_idle"
     ROUND_ROBIN = "round_robin"
     WEIGHTED = "weighted"
+    LEAST_LOADED = "least_loaded"
     BEST_SKILL = "best_skill"
     PRESERVE_SPECIALISTS = "preserve_specialists"
     SKILL = "skill"
@@ -127,9 +139,11 @@ class ByHand(StrEnum):
     PICK = "pick"
 
 
-LAST: Final = frozenset({By.LONGEST_IDLE, By.ROUND_ROBIN, By.WEIGHTED})
+LAST: Final = frozenset({By.LONGEST_IDLE, By.ROUND_ROBIN, By.WEIGHTED, By.LEAST_LOADED})
 """These tell any two agents apart, so they come last."""
-Pick = Literal["longest_idle", "round_robin", "weighted", "best_skill", "preserve_specialists"]
+LAST_OF_TICKETS: Final = frozenset({By.ROUND_ROBIN, By.LEAST_LOADED})
+"""Of those the ones that mean something for tickets, which are had side by side."""
+Pick = Literal["longest_idle", "round_robin", "weighted", "least_loaded", "best_skill", "preserve_specialists"]
 """What a queue's `pick` or a step's `order` may name."""
 PICKS: Final[tuple[str, ...]] = get_args(Pick)
 
@@ -237,6 +251,7 @@ class WaitingItem:
     """Equal for items that ask for the same in the same queue."""
     only: AgentId | None = None
     """Kept for this agent just now: nobody else may have it."""
+    channel: Channel = Channel.VOICE
 
     @property
     def key(self) -> tuple[int, datetime, datetime, int]:
@@ -262,6 +277,13 @@ class AgentView:
     """Moved on by 1 / weight with each weighted offer."""
     has_had_enough: bool = False
     """As many calls as the agent's limit allows within its time."""
+    tickets: int = 0
+    has_ticket_room: bool = False
+    """Another ticket fits."""
+    is_crowded: bool = False
+    """No call at hand, but the tickets at hand leave no room for one."""
+    is_draining: bool = False
+    """Gets no more tickets, so that a waiting call fits."""
 
     @property
     def has_room(self) -> bool:
@@ -286,6 +308,8 @@ class Verdict(StrEnum):
     FULL = "full"
     COOLING_DOWN = "cooling_down"
     LIMITED = "limited"
+    CROWDED = "crowded_by_tickets"
+    DRAINING = "draining"
     EXCLUDED = "excluded"
     KEPT = "kept_for_another"
     TAKEN = "taken_this_pass"

@@ -30,19 +30,7 @@ async def make_offers(
     made = await sql.make_offers(tx.conn, proposals, now=tx.now)
     by_pair = {(row["work_item_id"], row["agent_id"]): row for row in made}
     rows = [by_pair[(p.item.id, p.agent_id)] for p in proposals]
-    await tx.conn.execute(
-        sql.ADD_DECISIONS,
-        [p.item.id for p in proposals],
-        [row["id"] for row in rows],
-        [tx.now] * len(rows),
-        [p.item.ruleset_version for p in proposals],
-        [p.item.rule for p in proposals],
-        [p.step for p in proposals],
-        [p.agent_id for p in proposals],
-        [p.by for p in proposals],
-        [_in_full(verdicts) for verdicts in found],
-        [json.dumps(_counts(verdicts, has_more)) for verdicts in found],
-    )
+    await keep_decisions(tx, proposals, [OfferId(row["id"]) for row in rows], found, has_more=has_more)
     if weighted := [p.agent_id for p in proposals if _is_weighted(p)]:
         await tx.conn.execute(sql.TAKE_TURNS, weighted)
     await tx.conn.execute(sql.REFRESH_INTERVALS, [p.agent_id for p in proposals], tx.now)
@@ -63,8 +51,34 @@ async def make_offers(
     return [OfferId(row["id"]) for row in rows]
 
 
+async def keep_decisions(
+    tx: Tx,
+    proposals: Sequence[Proposal],
+    offers: Sequence[OfferId | None],
+    found: Sequence[Sequence[AgentVerdict]],
+    *,
+    has_more: bool = False,
+) -> None:
+    """A row for each, with the verdicts. Tickets are assigned without an offer."""
+    await tx.conn.execute(
+        sql.ADD_DECISIONS,
+        [p.item.id for p in proposals],
+        offers,
+        [tx.now] * len(proposals),
+        [p.item.ruleset_version for p in proposals],
+        [p.item.rule for p in proposals],
+        [p.step for p in proposals],
+        [p.agent_id for p in proposals],
+        [p.by for p in proposals],
+        [_in_full(verdicts) for verdicts in found],
+        [json.dumps(_counts(verdicts, has_more)) for verdicts in found],
+    )
+
+
 def _is_weighted(proposal: Proposal) -> bool:
-    return criteria_of(proposal.item.steps[proposal.step], proposal.item.pick)[-1].by is By.WEIGHTED
+    return (
+        criteria_of(proposal.item.steps[proposal.step], proposal.item.pick, proposal.item.channel)[-1].by is By.WEIGHTED
+    )
 
 
 def _counts(verdicts: Sequence[AgentVerdict], has_more: bool) -> dict[str, int]:

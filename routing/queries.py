@@ -10,6 +10,7 @@ from routing.model import (
     RECONNECT_GRACE_S,
     AgentView,
     By,
+    Channel,
     OfferRow,
     OfferState,
     PresenceState,
@@ -157,11 +158,14 @@ SELECT key, pool_id, within_s, target, short_abandon_s, offer_timeout_s, wrap_mo
 FROM queues WHERE key = $1
 """
 # Held until the item is in: a queue that `apply` takes away meanwhile is not found, or waits for this transaction.
-LOCKED_QUEUE: Final = "key, max_waiting, max_wait_s, if_nobody, overflow_to"
-LOCK_QUEUE: Final = f"SELECT {LOCKED_QUEUE} FROM queues WHERE key = $1 AND is_active FOR KEY SHARE"
-FIRST_QUEUE: Final = f"SELECT {LOCKED_QUEUE} FROM queues WHERE is_active ORDER BY position, key LIMIT 1 FOR KEY SHARE"
+LOCKED_QUEUE: Final = "key, channel, max_waiting, max_wait_s, if_nobody, overflow_to"
+LOCK_QUEUE: Final = (
+    f"SELECT {LOCKED_QUEUE} FROM queues WHERE key = $1 AND is_active AND channel = 'voice' FOR KEY SHARE"
+)
+LOCK_TICKET_QUEUE: Final = "SELECT key FROM queues WHERE key = $1 AND is_active AND channel = 'ticket' FOR KEY SHARE"
+FIRST_QUEUE: Final = f"SELECT {LOCKED_QUEUE} FROM queues WHERE is_active AND channel = 'voice' ORDER BY position, key LIMIT 1 FOR KEY SHARE"
 QUEUES: Final = """
-SELECT key, name, within_s, target, offer_timeout_s, wrap_mode, wrap_s, wrap_extension_s, default_disposition, reject_s, busy_s,
+SELECT key, name, channel, within_s, target, offer_timeout_s, wrap_mode, wrap_s, wrap_extension_s, default_disposition, reject_s, busy_s,
        no_answer_s, misses_before_not_responding, pool_id
 FROM queues WHERE is_active ORDER BY position, key
 """
@@ -170,9 +174,9 @@ SKILLS: Final = "SELECT key, name FROM skills ORDER BY key"
 # Item and its first stint in one round trip; a second delivery of the same call changes nothing.
 ADD_ITEM: Final = """
 WITH item AS (
-    INSERT INTO work_items (call_id, ticket_id, queue, pool_id, state, tier, boost_s, entered_at, virtual_start, steps, rule,
+    INSERT INTO work_items (call_id, ticket_id, channel, queue, pool_id, state, tier, boost_s, entered_at, virtual_start, steps, rule,
                             ruleset_version, facts, sticky_agent_id, sticky_until, sticky_if_away)
-    SELECT $1, $2, q.key, q.pool_id, 'queued', $4, $5::integer, $6::timestamptz, $6::timestamptz - make_interval(secs => $5::integer), $7, $8, $9, $10,
+    SELECT $1, $2, q.channel, q.key, q.pool_id, 'queued', $4, $5::integer, $6::timestamptz, $6::timestamptz - make_interval(secs => $5::integer), $7, $8, $9, $10,
            $11::bigint, $6::timestamptz + make_interval(secs => $12::integer), coalesce($13, false)
     FROM queues q WHERE q.key = $3
     ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at, least(next_step_at, sticky_until) AS next_look_at
@@ -215,6 +219,41 @@ ITEM_FOR_OVERFLOW: Final = """
 SELECT i.queue, i.call_id, i.ticket_id, s.entered_at FROM work_items i JOIN stints s ON s.work_item_id = i.id AND s.left_at IS NULL WHERE i.id = $1
 """
 
+# A ticket as work, if it is or was just now: in a ticket queue, or with an item that lives.
+TICKET_WORK: Final = """
+SELECT t.id, t.state IN ('new', 'open') AND q.key IS NOT NULL AS is_work, t.queue, t.assignee_id,
+       i.id AS item_id, i.queue AS item_queue, i.agent_id
+FROM tickets t LEFT JOIN queues q ON q.key = t.queue AND q.channel = 'ticket' AND q.is_active
+LEFT JOIN work_items i ON i.ticket_id = t.id AND i.channel = 'ticket' AND i.state IN ('queued', 'assigned')
+WHERE t.id = $1 AND (q.key IS NOT NULL OR i.id IS NOT NULL)
+"""
+# What a person gave may be more than the agent's capacity.
+ASSIGN_BY_HAND: Final = """
+WITH given AS (
+    UPDATE work_items SET state = 'assigned', agent_id = $2, version = version + 1 WHERE id = $1 RETURNING agent_id
+)
+UPDATE agents a SET tickets = a.tickets + 1, tickets_over = greatest(a.tickets_over, a.tickets + 1 - a.ticket_cap), version = a.version + 1
+FROM given g WHERE a.id = g.agent_id
+"""
+ASSIGN_ITEMS: Final = """
+WITH given AS (
+    UPDATE work_items w SET state = 'assigned', agent_id = c.agent, version = w.version + 1
+    FROM unnest($1::bigint[], $2::bigint[]) AS c (item, agent) WHERE w.id = c.item AND w.state = 'queued' RETURNING w.agent_id
+)
+UPDATE agents a SET tickets = a.tickets + 1, last_offered_at = $3, version = a.version + 1 FROM given g WHERE a.id = g.agent_id
+"""
+UNASSIGN_ITEM: Final = "UPDATE work_items SET state = 'queued', agent_id = NULL, version = version + 1 WHERE id = $1"
+GIVE_BACK_TICKET: Final = """
+UPDATE agents SET tickets = tickets - 1, tickets_over = least(tickets_over, greatest(0, tickets - 1 - ticket_cap)), version = version + 1
+WHERE id = $1
+"""
+# Open tickets of these queues, which have become ticket queues.
+TICKETS_TO_SETTLE: Final = """
+SELECT t.id FROM queues q CROSS JOIN LATERAL (
+    SELECT t.id FROM tickets t WHERE t.queue = q.key AND t.state IN ('new', 'open') ORDER BY t.id
+) t WHERE q.key = ANY($1)
+"""
+
 SERVES_QUEUE_OF: Final = """
 SELECT EXISTS (SELECT 1 FROM work_items i JOIN agent_queues m ON m.queue_key = i.queue AND m.agent_id = $1 WHERE i.id = $2)
 """
@@ -230,12 +269,12 @@ WITH RECURSIVE first_of AS (
         WHERE pool_id = $1 AND state = 'queued' AND need > f.need ORDER BY need, {LINE_KEY} LIMIT 1
     ) n
 )
-SELECT f.*, q.pick FROM first_of f JOIN queues q ON q.key = f.queue WHERE q.held_since IS NULL
+SELECT f.*, q.pick, q.channel FROM first_of f JOIN queues q ON q.key = f.queue WHERE q.held_since IS NULL
 """
 # The heads of the lines of these needs. Others cannot hold them back, however long their lines are.
 WAITING_ITEMS: Final = f"""
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version, i.need,
-       i.only_agent_id, q.offer_timeout_s, q.pick,
+       i.only_agent_id, i.channel, q.offer_timeout_s, q.pick,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $3) AS excluded
 FROM unnest($2::bigint[]) AS n (need)
 CROSS JOIN LATERAL (
@@ -273,31 +312,38 @@ IS_CONNECTED: Final = (
 # For statements that look at all agents at once: there the hash is what is wanted.
 HAS_DESK: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
 # As in the partial indexes of agents: the planner uses those only where it reads the same condition.
-HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.used_units < a.total_units + a.over_by"
+HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_voice"
+HAS_TICKET_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_ticket"
 IS_FREE: Final = f"""{HAS_ROOM} AND a.next_presence IS NULL AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
         AND {WORK_OF_AGENT} <> 'wrapping' AND NOT {HAS_HAD_ENOUGH}"""
+# The time ($2) says nothing here: cool-downs and limits are of the telephone.
+IS_FREE_FOR_TICKETS: Final = f"""{HAS_TICKET_ROOM} AND $2::timestamptz IS NOT NULL AND a.next_presence IS NULL AND {IS_CONNECTED}
+        AND {WORK_OF_AGENT} <> 'wrapping'"""
 # Who has chosen to go after the work in hand is as good as gone for any more.
 AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues,
        CASE WHEN {HAS_ROOM} THEN coalesce(a.next_presence, a.presence) ELSE a.presence END AS presence,
-       a.total_units + a.over_by - a.used_units AS free_units, a.idle_since,
-       a.last_offered_at, a.turn, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, {HAS_HAD_ENOUGH} AS has_had_enough"""
+       CASE WHEN a.room_for_voice THEN a.total_units + a.over_by - a.used_units ELSE 0 END AS free_units, a.idle_since,
+       a.tickets, a.room_for_ticket AND a.next_presence IS NULL AS has_ticket_room, a.draining_for IS NOT NULL AS is_draining,
+       NOT a.room_for_voice AND a.used_units < a.total_units + a.over_by AS is_crowded, a.last_offered_at, a.turn, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, {HAS_HAD_ENOUGH} AS has_had_enough"""
 
 
-def _free_profiles(clock: str) -> str:
+def _free_profiles(clock: str, then: str = "NULL::timestamptz", *, free: str = IS_FREE) -> str:
     """Of these profiles those that somebody free has, with the first of them by this clock."""
+    order = f"a.{clock}, a.id" if then.startswith("NULL") else f"a.{clock}, {then}, a.id"
     return f"""
-SELECT p.profile, f.first, f.id FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL (
-    SELECT a.{clock} AS first, a.id FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {IS_FREE}
-    ORDER BY a.{clock}, a.id LIMIT 1
+SELECT p.profile, f.first, f.then, f.id FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL (
+    SELECT a.{clock} AS first, {then} AS then, a.id FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {free}
+    ORDER BY {order} LIMIT 1
 ) f
 """
 
 
-def _candidates(clock: str) -> str:
+def _candidates(clock: str, *, free: str = IS_FREE) -> str:
     """The first $4 free agents of each of the profiles $3."""
     return f"""
 SELECT {AGENT_VIEW} FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL (
-    SELECT * FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {IS_FREE} ORDER BY a.{clock}, a.id LIMIT $4
+    SELECT * FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {free}
+    ORDER BY {clock}, a.id LIMIT $4
 ) a
 """
 
@@ -305,19 +351,32 @@ SELECT {AGENT_VIEW} FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL 
 FREE_PROFILES_BY_IDLE: Final = _free_profiles("idle_since")
 FREE_PROFILES_BY_TURN: Final = _free_profiles("last_offered_at")
 FREE_PROFILES_BY_WEIGHT: Final = _free_profiles("turn")
+FREE_PROFILES_BY_LOAD: Final = _free_profiles("tickets", "a.idle_since")
+TICKET_PROFILES_BY_TURN: Final = _free_profiles("last_offered_at", free=IS_FREE_FOR_TICKETS)
+TICKET_PROFILES_BY_LOAD: Final = _free_profiles("tickets", "a.idle_since", free=IS_FREE_FOR_TICKETS)
 FREE_PROFILES: Final = {
-    By.LONGEST_IDLE: FREE_PROFILES_BY_IDLE,
-    By.ROUND_ROBIN: FREE_PROFILES_BY_TURN,
-    By.WEIGHTED: FREE_PROFILES_BY_WEIGHT,
+    (Channel.VOICE, By.LONGEST_IDLE): FREE_PROFILES_BY_IDLE,
+    (Channel.VOICE, By.ROUND_ROBIN): FREE_PROFILES_BY_TURN,
+    (Channel.VOICE, By.WEIGHTED): FREE_PROFILES_BY_WEIGHT,
+    (Channel.VOICE, By.LEAST_LOADED): FREE_PROFILES_BY_LOAD,
+    (Channel.TICKET, By.ROUND_ROBIN): TICKET_PROFILES_BY_TURN,
+    (Channel.TICKET, By.LEAST_LOADED): TICKET_PROFILES_BY_LOAD,
 }
-CANDIDATES_BY_IDLE: Final = _candidates("idle_since")
-CANDIDATES_BY_TURN: Final = _candidates("last_offered_at")
-CANDIDATES_BY_WEIGHT: Final = _candidates("turn")
+CANDIDATES_BY_IDLE: Final = _candidates("a.idle_since")
+CANDIDATES_BY_TURN: Final = _candidates("a.last_offered_at")
+CANDIDATES_BY_WEIGHT: Final = _candidates("a.turn")
+CANDIDATES_BY_LOAD: Final = _candidates("a.tickets, a.idle_since")
+TICKET_CANDIDATES_BY_TURN: Final = _candidates("a.last_offered_at", free=IS_FREE_FOR_TICKETS)
+TICKET_CANDIDATES_BY_LOAD: Final = _candidates("a.tickets, a.idle_since", free=IS_FREE_FOR_TICKETS)
 CANDIDATES: Final = {
-    By.LONGEST_IDLE: CANDIDATES_BY_IDLE,
-    By.ROUND_ROBIN: CANDIDATES_BY_TURN,
-    By.WEIGHTED: CANDIDATES_BY_WEIGHT,
+    (Channel.VOICE, By.LONGEST_IDLE): CANDIDATES_BY_IDLE,
+    (Channel.VOICE, By.ROUND_ROBIN): CANDIDATES_BY_TURN,
+    (Channel.VOICE, By.WEIGHTED): CANDIDATES_BY_WEIGHT,
+    (Channel.VOICE, By.LEAST_LOADED): CANDIDATES_BY_LOAD,
+    (Channel.TICKET, By.ROUND_ROBIN): TICKET_CANDIDATES_BY_TURN,
+    (Channel.TICKET, By.LEAST_LOADED): TICKET_CANDIDATES_BY_LOAD,
 }
+IS_ROOM_FOR_TICKETS: Final = f"SELECT EXISTS (SELECT 1 FROM agents a WHERE a.pool_id = $1 AND {HAS_TICKET_ROOM})"
 # Of these agents those who are free: items are kept for them.
 FREE_AMONG: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = ANY($3) AND a.pool_id = $1 AND {IS_FREE}"
 PROFILES: Final = "SELECT profile FROM profiles WHERE pool_id = $1"
@@ -332,13 +391,52 @@ FREE_OF_PROFILES: Final = f"""
 SELECT p.profile, (SELECT count(*) FROM (SELECT 1 FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {IS_FREE} LIMIT {ROOM_COUNTED}) f) AS free
 FROM unnest($3::bigint[]) AS p (profile)
 """
+END_DRAINING: Final = """
+UPDATE agents a SET draining_for = NULL, version = a.version + 1
+FROM (
+    SELECT b.id FROM agents b WHERE b.draining_for IS NOT NULL AND (b.presence <> 'available' OR NOT EXISTS (
+        SELECT 1 FROM work_items i WHERE i.id = b.draining_for AND i.state IN ('queued', 'offering')))
+    ORDER BY b.id FOR UPDATE OF b SKIP LOCKED
+) e
+WHERE a.id = e.id RETURNING a.id
+"""
+# As in the partial index: no call at hand, and no room for one because of tickets.
+IS_CROWDED: Final = """a.is_active AND a.presence = 'available' AND NOT a.room_for_voice AND a.tickets > 0
+      AND a.used_units < a.total_units + a.over_by"""
+BEGIN_DRAINING: Final = f"""
+WITH late AS (
+    SELECT i.id, i.queue, i.pool_id, i.tier, i.steps -> i.step -> 'require' AS require, i.only_agent_id FROM queues q
+    CROSS JOIN LATERAL (
+        SELECT * FROM work_items w WHERE w.queue = q.key AND w.state = 'queued' AND w.entered_at <= now() - make_interval(secs => q.drain_after_s)
+        ORDER BY {LINE_KEY} LIMIT $1
+    ) i
+    WHERE q.is_active AND q.channel = 'voice' AND q.drain_after_s IS NOT NULL AND q.held_since IS NULL
+      AND EXISTS (SELECT 1 FROM agents a WHERE a.pool_id = q.pool_id AND {IS_CROWDED})
+      AND NOT EXISTS (SELECT 1 FROM agents d WHERE d.draining_for = i.id)
+), chosen AS (
+    SELECT DISTINCT ON (c.id) c.id, l.id AS item FROM late l CROSS JOIN LATERAL (
+        SELECT a.id FROM agents a
+        WHERE a.pool_id = l.pool_id AND {IS_CROWDED} AND a.draining_for IS NULL AND a.next_presence IS NULL AND a.queues ? l.queue
+          AND (l.only_agent_id IS NULL OR l.only_agent_id = a.id)
+          AND {IS_CONNECTED}
+          AND coalesce((SELECT bool_and(coalesce((a.skills ->> (n.need ->> 'skill'))::integer, 0) >= coalesce((n.need ->> 'level')::integer, 1))
+                        FROM jsonb_array_elements(l.require) AS n (need)), true)
+          AND NOT EXISTS (SELECT 1 FROM exclusions x WHERE x.work_item_id = l.id AND x.agent_id = a.id AND x.until > now())
+          AND NOT EXISTS (SELECT 1 FROM work_items t WHERE t.agent_id = a.id AND t.channel = 'ticket' AND t.state = 'assigned' AND t.tier > l.tier)
+        ORDER BY a.tickets, a.idle_since, a.id LIMIT 1
+    ) c ORDER BY c.id, l.id
+), locked AS (
+    SELECT a.id, c.item FROM agents a JOIN chosen c ON c.id = a.id WHERE a.draining_for IS NULL ORDER BY a.id FOR UPDATE OF a SKIP LOCKED
+)
+UPDATE agents a SET draining_for = l.item, version = a.version + 1 FROM locked l WHERE a.id = l.id RETURNING a.id, a.draining_for
+"""
 # For explaining: who has room comes first, idle longest first; of the others as many as fit. Flat, however many the pool has.
 POOL_AGENTS: Final = f"""
 SELECT {AGENT_VIEW} FROM (
     SELECT * FROM (
         (SELECT *, 1 AS part FROM agents a WHERE a.pool_id = $1 AND {HAS_ROOM} ORDER BY a.idle_since, a.id LIMIT $2)
         UNION ALL
-        (SELECT *, 2 AS part FROM agents a WHERE a.pool_id = $1 AND a.is_active AND NOT (a.presence = 'available' AND a.used_units < a.total_units + a.over_by) LIMIT $2)
+        (SELECT *, 2 AS part FROM agents a WHERE a.pool_id = $1 AND a.is_active AND NOT (a.presence = 'available' AND a.room_for_voice) LIMIT $2)
     ) parts ORDER BY part, idle_since, id LIMIT $2
 ) a
 """
@@ -346,10 +444,11 @@ SELECT {AGENT_VIEW} FROM (
 LOCK_LIVE_CALLS: Final = """
 SELECT id FROM calls WHERE id = ANY($1) AND outcome IS NULL ORDER BY id FOR SHARE SKIP LOCKED
 """
+# Those of $1 who can still be asked for a call, or be given a ticket, which is for whom $2 names.
 LOCK_FREE_AGENTS: Final = f"""
 SELECT a.id FROM agents a
-WHERE a.id = ANY($1) AND a.is_active AND a.presence = 'available' AND a.next_presence IS NULL
-  AND a.used_units + 1 <= a.total_units + a.over_by AND {IS_CONNECTED} AND NOT {HAS_HAD_ENOUGH}
+WHERE a.id = ANY($1) AND a.is_active AND a.presence = 'available' AND a.next_presence IS NULL AND {IS_CONNECTED}
+  AND CASE WHEN a.id = ANY($2) THEN a.room_for_ticket ELSE a.room_for_voice AND NOT {HAS_HAD_ENOUGH} END
 ORDER BY a.id FOR UPDATE OF a
 """
 LOCK_AGENTS: Final = "SELECT id FROM agents WHERE id = ANY($1) ORDER BY id FOR UPDATE"
@@ -439,7 +538,8 @@ WITH RECURSIVE first_of AS (
 ), heads AS (
     SELECT * FROM line ORDER BY {LINE_KEY} LIMIT $3
 )
-SELECT i.*, c.from_kind, coalesce(c.from_value, c.from_raw) AS caller, p.name AS customer
+SELECT i.*, c.from_kind, coalesce(c.from_value, c.from_raw) AS caller, p.name AS customer,
+       CASE WHEN i.call_id IS NULL THEN t.number END AS ticket_number, CASE WHEN i.call_id IS NULL THEN t.subject END AS subject
 FROM heads i LEFT JOIN calls c ON c.id = i.call_id
 LEFT JOIN tickets t ON t.id = i.ticket_id LEFT JOIN customers p ON p.id = t.customer_id
 ORDER BY i.tier DESC, i.virtual_start, i.entered_at, i.id
@@ -639,7 +739,7 @@ FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 """
 
 BOARD: Final = f"""
-SELECT q.key, q.name, q.within_s, q.target, q.held_since,
+SELECT q.key, q.name, q.channel, q.within_s, q.target, q.held_since,
        q.if_nobody = 'alert' AND w.waiting > 0 AND NOT {_is_attended("q.key")} AS is_deserted, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
        s.answered, s.abandoned, s.within, s.decided
 FROM queues q
@@ -682,11 +782,11 @@ WHERE q.is_active
 POOL_FIGURES: Final = """
 SELECT p.pool_id, (SELECT count(*) FROM (
     SELECT FROM agents a WHERE a.pool_id = p.pool_id AND a.is_active AND a.presence = 'available'
-        AND a.used_units < a.total_units + a.over_by LIMIT 1000) free) AS free
+        AND a.room_for_voice LIMIT 1000) free) AS free
 FROM (SELECT DISTINCT pool_id FROM queues WHERE is_active) p
 """
 AGENTS_LIVE: Final = f"""
-SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.next_presence, a.skills, a.used_units, a.total_units, a.misses, a.version,
+SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.next_presence, a.skills, a.used_units, a.total_units, a.tickets, a.ticket_cap, a.misses, a.version,
        {HAS_DESK} AS connected, {WORK_OF_AGENT} AS work,
        ARRAY(SELECT queue_key FROM agent_queues m WHERE m.agent_id = a.id ORDER BY queue_key) AS queues,
        i.state AS interval_state, i.started_at AS since, c.call_id, c.queue AS call_queue, c.call_since
@@ -700,11 +800,11 @@ WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
 ITEM_DETAIL: Final = """
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
-       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.only_agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
+       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = i.only_agent_id WHERE i.id = $1
-  AND ($2::bigint IS NULL OR coalesce((SELECT true FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2 LIMIT 1), false))
+  AND ($2::bigint IS NULL OR coalesce((SELECT true FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2 LIMIT 1), i.agent_id = $2, false))
 """
 DECISIONS_OF_ITEM: Final = """
 SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, d.chosen_by, a.name AS chosen_name, d.verdicts, d.counts,
@@ -758,6 +858,7 @@ def item_of(row: Any) -> WaitingItem:
         pick=row["pick"],
         need=row["need"],
         only=None if row["only_agent_id"] is None else AgentId(row["only_agent_id"]),
+        channel=Channel(row["channel"]),
     )
 
 
@@ -776,6 +877,10 @@ def agent_of(row: Any) -> AgentView:
         last_offered_at=row["last_offered_at"],
         turn=row["turn"],
         has_had_enough=row["has_had_enough"],
+        tickets=row["tickets"],
+        has_ticket_room=row["has_ticket_room"],
+        is_crowded=row["is_crowded"],
+        is_draining=row["is_draining"],
     )
 
 

@@ -18,7 +18,7 @@ from core.ids import AgentId
 from infra.postgres import Connection
 from routing import queries as sql
 from routing.decide import asked_at_once, current_step, decide
-from routing.model import AgentView, By, Criterion, Decision, PoolState, Step, WaitingItem, step_of
+from routing.model import AgentView, By, Channel, Criterion, Decision, PoolState, Step, WaitingItem, step_of
 from routing.order import Supply, criteria_of, profile_rank
 
 MAX_OFFERS: Final = 8
@@ -33,6 +33,10 @@ _known: dict[int, Abilities] = {}
 """What a profile can do; its id is the hash of that, so it never changes."""
 
 
+First = tuple[datetime | float, datetime | None, AgentId]
+"""A clock, what breaks its ties if anything does, and whose it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """What some of those in line ask for. `first` is the key of the first of them."""
@@ -43,6 +47,12 @@ class Need:
     criteria: tuple[Criterion, ...]
     first: Key
     only: AgentId | None
+    channel: Channel
+
+    @property
+    def clock(self) -> tuple[Channel, By]:
+        """By what those who can serve it are read."""
+        return self.channel, self.criteria[-1].by
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class Profile:
 
     id: int
     skills: Mapping[str, int]
-    first: tuple[datetime | float, AgentId]
+    first: First
 
 
 def _fits(need: Need, queues: frozenset[str], skills: Mapping[str, int]) -> bool:
@@ -74,8 +84,12 @@ class Reading:
 
 async def read_and_decide(conn: Connection, pool: str, now: datetime) -> Reading:
     needs = sorted((_need(row) for row in await conn.fetch(sql.NEEDS, pool)), key=lambda need: need.first)
+    if any(need.channel is Channel.TICKET for need in needs) and not await conn.fetchval(sql.IS_ROOM_FOR_TICKETS, pool):
+        needs = [need for need in needs if need.channel is Channel.VOICE]
     idlest = [sql.agent_of(row) for row in await conn.fetch(sql.LONGEST_IDLE, pool, now, IDLEST)]
-    if not needs or not idlest:
+    if not idlest:
+        needs = [need for need in needs if need.channel is Channel.TICKET]
+    if not needs:
         return Reading(Decision(()))
     return await _among_the_idlest(conn, pool, now, needs, idlest) or await _among_all(conn, pool, now, needs)
 
@@ -85,7 +99,7 @@ async def _among_the_idlest(
 ) -> Reading | None:
     """As a rule those who are idle longest are who is chosen. None when that cannot be known from them alone: somebody is chosen by
     something else, or an item found fewer of them than it asks for while there are more agents."""
-    if any(need.criteria != BY_IDLE for need in needs):
+    if any(need.criteria != BY_IDLE for need in needs):  # tickets never are
         return None
     is_everybody = len(idlest) < IDLEST
     served = [need for need in needs if any(_is_for(need, agent) for agent in idlest)]
@@ -106,7 +120,7 @@ async def _among_the_idlest(
 
 async def _among_all(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> Reading:
     kept_for = {need.only for need in needs if need.only is not None}
-    rows = await conn.fetch(sql.FREE_AMONG, pool, now, sorted(kept_for)) if kept_for else []
+    rows = await conn.fetch(sql.FREE_AMONG, pool, now, sorted(kept_for)) if kept_for else []  # only calls are kept
     named = {agent.id: agent for agent in map(sql.agent_of, rows)}
     fitting = await _fitting(conn, pool, now, [need for need in needs if need.only is None])
     served = [
@@ -130,7 +144,8 @@ def _need(row: Any) -> Need:
     first = (-row["tier"], row["virtual_start"], row["entered_at"], row["id"])
     step = step_of(row["step"])
     only = None if row["only_agent_id"] is None else AgentId(row["only_agent_id"])
-    return Need(row["need"], row["queue"], step, criteria_of(step, row["pick"]), first, only)
+    channel = Channel(row["channel"])
+    return Need(row["need"], row["queue"], step, criteria_of(step, row["pick"], channel), first, only, channel)
 
 
 async def _abilities_of(conn: Connection, pool: str) -> dict[int, Abilities]:
@@ -149,14 +164,14 @@ async def _fitting(conn: Connection, pool: str, now: datetime, needs: Sequence[N
     """For each need the profiles that can serve it and that somebody free has."""
     abilities = await _abilities_of(conn, pool)
     able = {need.id: [p for p, (queues, skills) in abilities.items() if _fits(need, queues, skills)] for need in needs}
-    first: dict[By, dict[int, tuple[datetime | float, AgentId]]] = {}
-    for by in sorted({need.criteria[-1].by for need in needs}):
-        wanted = {p for need in needs if need.criteria[-1].by is by for p in able[need.id]}
-        rows = await conn.fetch(sql.FREE_PROFILES[by], pool, now, sorted(wanted)) if wanted else []
-        first[by] = {row["profile"]: (row["first"], AgentId(row["id"])) for row in rows}
+    first: dict[tuple[Channel, By], dict[int, First]] = {}
+    for clock in sorted({need.clock for need in needs}):
+        wanted = {p for need in needs if need.clock == clock for p in able[need.id]}
+        rows = await conn.fetch(sql.FREE_PROFILES[clock], pool, now, sorted(wanted)) if wanted else []
+        first[clock] = {row["profile"]: (row["first"], row["then"], AgentId(row["id"])) for row in rows}
     found: dict[int, list[Profile]] = {}
     for need in needs:
-        free = first[need.criteria[-1].by]
+        free = first[need.clock]
         found[need.id] = [Profile(p, abilities[p][1], free[p]) for p in able[need.id] if p in free]
     return found
 
@@ -204,19 +219,19 @@ async def _candidates(
     waiting = {item.need for item in items}
     asked = min(MAX_OFFERS, sum(max(step.offers for step in item.steps) for item in items))
     depth = asked + max((len(item.excluded) for item in items), default=0) + 1
-    wanted: dict[By, set[int]] = {}
+    wanted: dict[tuple[Channel, By], set[int]] = {}
     for need in needs:
         if need.id not in waiting or need.only is not None:
             continue
-        *shared, last = need.criteria
+        *shared, _ = need.criteria
         places: list[tuple[Any, ...]] = [
             (*(profile_rank(p.skills, need.step, criterion, supply) for criterion in shared), *p.first, p.id)
             for p in fitting[need.id]
         ]
-        wanted.setdefault(last.by, set()).update(int(place[-1]) for place in nsmallest(depth, places))
+        wanted.setdefault(need.clock, set()).update(int(place[-1]) for place in nsmallest(depth, places))
     found = {need.only: named[need.only] for need in needs if need.id in waiting and need.only is not None}
-    for by, profiles in wanted.items():
-        for row in await conn.fetch(sql.CANDIDATES[by], pool, now, sorted(profiles), depth):
+    for clock, profiles in wanted.items():
+        for row in await conn.fetch(sql.CANDIDATES[clock], pool, now, sorted(profiles), depth):
             agent = sql.agent_of(row)
             found[agent.id] = agent
     return list(found.values())

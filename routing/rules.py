@@ -60,10 +60,11 @@ FIELDS: Final[dict[str, Kind]] = {
     "customer.tier": Kind.TEXT,
     "customer.language": Kind.TEXT,
     "customer.company": Kind.TEXT,
+    "work.channel": Kind.TEXT,
     "time.weekday": Kind.NUMBER,
     "time.clock": Kind.CLOCK,
 }
-"""The attribute catalogue. `time.weekday` is 1 (Monday) to 7; `time.clock` is minutes since local midnight."""
+"""The attribute catalogue. `work.channel` is voice or ticket; of a ticket nothing is known about a call. `time.weekday` is 1 (Monday) to 7; `time.clock` is minutes since local midnight."""
 
 _ORDER: Final = frozenset({"<", "<=", ">", ">=", "between"})
 _TEXT: Final = frozenset({"contains", "starts_with", "ends_with"})

@@ -27,6 +27,7 @@ FIELD_NAMES: Final[dict[str, Text]] = {
     "customer.tier": {"en": "the customer's tier", "zh-CN": "客户等级"},
     "customer.language": {"en": "the customer's language", "zh-CN": "客户语言"},
     "customer.company": {"en": "the customer's company", "zh-CN": "客户公司"},
+    "work.channel": {"en": "the kind of work", "zh-CN": "工作类型"},
     "time.weekday": {"en": "the day", "zh-CN": "当天"},
     "time.clock": {"en": "the time", "zh-CN": "时间"},
 }
@@ -103,6 +104,7 @@ _ORDERED: Final[dict[str, Text]] = {
     By.LONGEST_IDLE: {"en": "idle longest first", "zh-CN": "空闲最久者优先"},
     By.ROUND_ROBIN: {"en": "in turn", "zh-CN": "轮流"},
     By.WEIGHTED: {"en": "in turn by weight", "zh-CN": "按权重轮流"},
+    By.LEAST_LOADED: {"en": "fewest tickets at hand first", "zh-CN": "手头工单最少者优先"},
     By.BEST_SKILL: {"en": "highest skill levels first", "zh-CN": "技能等级高者优先"},
     By.PRESERVE_SPECIALISTS: {"en": "those with rare other skills last", "zh-CN": "其他技能稀缺者靠后"},
 }

@@ -6,7 +6,7 @@ unit from creation; the transaction that ends the offer gives it back. Accept is
 database's clock); the unique index on accepted offers is the last word. Agent intervals are derived after each change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ from routing.model import (
     LEASE_S,
     SECOND_THOUGHT_S,
     SET_BY_ENGINE,
+    Channel,
     DispositionRequired,
     ItemState,
     OfferExpired,
@@ -87,15 +88,9 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     """Inline reaction: the rules see call, ticket, customer and time; the item takes its place in the resulting queue.
 
     A new ticket takes that queue too, an attached one keeps its own."""
-    now = await tx.conn.fetchrow(sql.RULES_IN_FORCE, event.queue, event.entered_at)
-    assert now is not None
-    rules = await _rules_in_force(tx, now["version"], now["created_at"])
-    facts = _flatten(event.facts)
+    said = {**event.facts, "call": {**(event.facts.get("call") or {}), "queue": event.queue}}
+    rules, facts = await rules_and_facts(tx, said, Channel.VOICE, event.queue, event.entered_at)
     facts["customer.match"] = event.match
-    facts["call.queue"] = event.queue
-    facts["time.weekday"], facts["time.clock"] = now["weekday"], now["clock"]
-    for name in misfits(facts):
-        log.warning("a fact has another type than rules expect", field=name)
     rule = rules.first_match(facts)
     queue = await _lock_queue(tx, rule.then.queue, event.queue)
     steps = list(rule.then.steps)
@@ -126,6 +121,21 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     await tell_queued(tx, WorkItemId(row["id"]), version, pool, key, event.call_id)
 
 
+async def rules_and_facts(
+    tx: Tx, said: Mapping[str, Any], channel: Channel, queue: str | None, at: datetime
+) -> tuple[RuleSet, dict[str, Any]]:
+    """The rules in force, and what they may ask about: `said` by group, the channel, and the time there is in the queue's zone."""
+    now = await tx.conn.fetchrow(sql.RULES_IN_FORCE, queue, at)
+    assert now is not None
+    rules = await _rules_in_force(tx, now["version"], now["created_at"])
+    facts = _flatten(said)
+    facts["work.channel"] = channel.value
+    facts["time.weekday"], facts["time.clock"] = now["weekday"], now["clock"]
+    for name in misfits(facts):
+        log.warning("a fact has another type than rules expect", field=name)
+    return rules, facts
+
+
 async def _lock_queue(tx: Tx, *wanted: str | None) -> Any:
     """The first of these that exists, else the first queue there is: rules may outlive a queue, a caller is never turned away."""
     for key in wanted:
@@ -137,7 +147,7 @@ async def _lock_queue(tx: Tx, *wanted: str | None) -> Any:
     return first
 
 
-def _flatten(facts: dict[str, Any]) -> dict[str, Any]:
+def _flatten(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{group}.{name}": value for group, fields in facts.items() for name, value in (fields or {}).items()}
 
 
@@ -552,6 +562,13 @@ async def _complete(tx: Tx, offer_id: OfferId, *, disposition: str | None, by: s
     if agent is not None:
         await _tell_freed(tx, agent)
         await _tell_presence(tx, agent, by=by)
+
+
+async def tell_freed(tx: Tx, agent_id: int) -> None:
+    """Something of what the agent had at hand is done: the pool looks, if the agent may get more."""
+    agent = await tx.conn.fetchrow(sql.AGENT, agent_id)
+    if agent is not None:
+        await _tell_freed(tx, agent)
 
 
 async def _tell_freed(tx: Tx, agent: Any) -> None:

@@ -67,7 +67,7 @@ SAFETY: Final[dict[str, str]] = {
             (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.state = 'pending'))
           OR (i.state = 'offering' AND NOT EXISTS
             (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.state = 'pending'))
-          OR (i.state = 'assigned' AND NOT EXISTS
+          OR (i.state = 'assigned' AND i.channel = 'voice' AND NOT EXISTS
             (SELECT 1 FROM offers o WHERE o.work_item_id = i.id AND o.state = 'accepted'))""",
     "R8/R9 an ended item has a reason and no open offer but wrap-up": """
         SELECT i.id FROM work_items i JOIN offers o ON o.work_item_id = i.id
@@ -108,6 +108,7 @@ SAFETY: Final[dict[str, str]] = {
         JOIN work_items x ON x.queue = q.queue_key AND x.id <> y.id
         JOIN told ON told.item_id = x.id AND told.at < d.at - interval '1 second'
         WHERE (y.tier, x.virtual_start, x.entered_at, x.id) < (x.tier, y.virtual_start, y.entered_at, y.id)
+          AND x.channel = 'voice' AND y.channel = 'voice'  -- tickets: below
           AND coalesce(x.ended_at, 'infinity') > d.at + interval '1 second'
           AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = x.id AND o.created_at <= d.at + interval '1 second'
                           AND coalesce(o.ended_at, 'infinity') > d.at - interval '1 second')
@@ -119,6 +120,36 @@ SAFETY: Final[dict[str, str]] = {
           AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE u.action = 'ruleset.re_evaluate' AND (
                           (u.after -> 'moved') || (u.after -> 'after_offer')) @> ANY (ARRAY[to_jsonb(x.id), to_jsonb(y.id)]))
           AND {has_skills("x", "a", "d.at - interval '1 second'")} AND {has_skills("x", "a", "d.at")}""",
+    "R16 no ticket was given to somebody while one before it in the same line, that they may serve, waited": f"""
+        SELECT d.id, x.id FROM (SELECT * FROM decisions ORDER BY id DESC LIMIT 500) d
+        JOIN work_items y ON y.id = d.work_item_id AND y.channel = 'ticket' JOIN agents a ON a.id = d.chosen_agent_id
+        JOIN work_items x ON x.queue = y.queue AND x.channel = 'ticket' AND x.id <> y.id
+        JOIN stints s ON s.work_item_id = x.id AND s.queue = y.queue AND s.entered_at < d.at - interval '1 second'
+                     AND coalesce(s.left_at, 'infinity') > d.at + interval '1 second'
+        WHERE (y.tier, x.virtual_start, x.entered_at, x.id) < (x.tier, y.virtual_start, y.entered_at, y.id)
+          AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE (u.action, u.object_id) IN
+                          (('work_item.prioritise', x.id::text), ('work_item.prioritise', y.id::text), ('queue.hold', x.queue)))
+          AND {has_skills("x", "a", "d.at - interval '1 second'")} AND {has_skills("x", "a", "d.at")}""",
+    "R2 the tickets an agent has are those assigned to them": """
+        SELECT a.id FROM agents a WHERE a.tickets <>
+          (SELECT count(*) FROM work_items i WHERE i.agent_id = a.id AND i.channel = 'ticket' AND i.state = 'assigned')""",
+    "R3 nobody is allowed more tickets over capacity than they have": """
+        SELECT id FROM agents WHERE tickets_over > greatest(0, tickets - ticket_cap)""",
+    "R4 a ticket was assigned by itself only to who was there": """
+        SELECT d.id FROM decisions d JOIN work_items i ON i.id = d.work_item_id AND i.channel = 'ticket'
+        WHERE d.chosen_agent_id IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM agent_intervals p WHERE p.agent_id = d.chosen_agent_id AND p.state IN ('available', 'talking', 'reserved')
+              AND p.started_at <= d.at + interval '100 milliseconds' AND coalesce(p.ended_at, 'infinity') >= d.at - interval '100 milliseconds')
+          AND EXISTS (SELECT 1 FROM agent_intervals p WHERE p.agent_id = d.chosen_agent_id AND p.started_at < d.at)""",
+    "R7 an assigned ticket item says whose it is, one in line nobody's": """
+        SELECT id FROM work_items WHERE channel = 'ticket' AND state IN ('queued', 'assigned') AND (state = 'assigned') <> (agent_id IS NOT NULL)
+        UNION ALL SELECT id FROM work_items WHERE channel = 'voice' AND agent_id IS NOT NULL
+        UNION ALL SELECT id FROM work_items WHERE channel = 'ticket' AND call_id IS NOT NULL""",
+    "R12 work of a channel is in a queue of that channel": """
+        SELECT i.id FROM work_items i JOIN queues q ON q.key = i.queue
+        WHERE i.channel <> q.channel AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')""",
+    "R29 who drains does so for a call that still waits, once": """
+        SELECT draining_for FROM agents WHERE draining_for IS NOT NULL GROUP BY draining_for HAVING count(*) > 1""",
     "R17 virtual start is entry less boost": """
         SELECT id FROM work_items WHERE virtual_start <> entered_at - make_interval(secs => boost_s)""",
     "R17 the first stint begins with the entry": """
@@ -194,7 +225,7 @@ SETTLED: Final[dict[str, str]] = {
     "I9/R24 no caller waits while somebody who may serve is free": f"""
         SELECT i.id, a.id FROM work_items i JOIN agents a ON a.pool_id = i.pool_id
         JOIN agent_queues q ON q.agent_id = a.id AND q.queue_key = i.queue
-        WHERE i.state = 'queued' AND a.is_active AND a.presence = 'available' AND a.used_units < a.total_units
+        WHERE i.state = 'queued' AND i.channel = 'voice' AND a.is_active AND a.presence = 'available' AND a.room_for_voice AND a.over_by = 0
           AND a.next_presence IS NULL AND (a.cooldown_until IS NULL OR a.cooldown_until < now() - interval '5 seconds')
           AND {has_skills("i", "a", "now() - interval '5 seconds'")} AND {has_skills("i", "a", "now()")}
           AND i.entered_at < now() - interval '5 seconds' AND NOT coalesce(i.sticky_agent_id <> a.id AND i.sticky_until > now() - interval '5 seconds', false)
@@ -206,6 +237,24 @@ SETTLED: Final[dict[str, str]] = {
                           AND (o.agent_id = a.id OR o.work_item_id = i.id))
           AND EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())
           AND NOT EXISTS (SELECT 1 FROM exclusions x WHERE x.work_item_id = i.id AND x.agent_id = a.id AND x.until > now() - interval '5 seconds')""",
+    "R24 no ticket waits while somebody who may have it has room": f"""
+        SELECT i.id, a.id FROM work_items i JOIN agents a ON a.pool_id = i.pool_id
+        JOIN agent_queues q ON q.agent_id = a.id AND q.queue_key = i.queue
+        WHERE i.state = 'queued' AND i.channel = 'ticket' AND a.is_active AND a.presence = 'available' AND a.room_for_ticket
+          AND a.next_presence IS NULL AND a.presence_since < now() - interval '5 seconds' AND a.used_units = 0
+          AND {has_skills("i", "a", "now() - interval '5 seconds'")} AND {has_skills("i", "a", "now()")}
+          AND NOT EXISTS (SELECT 1 FROM queues h WHERE h.key = i.queue AND h.held_since IS NOT NULL)
+          AND NOT EXISTS (SELECT 1 FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL AND s.entered_at > now() - interval '5 seconds')
+          AND NOT EXISTS (SELECT 1 FROM work_items o WHERE o.agent_id = a.id AND o.ended_at > now() - interval '5 seconds')
+          AND EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())""",
+    "every ticket of a ticket queue that is to be done is work, and no other": """
+        SELECT t.id FROM tickets t JOIN queues q ON q.key = t.queue AND q.channel = 'ticket' AND q.is_active
+        WHERE t.state IN ('new', 'open') AND t.updated_at < now() - interval '5 seconds' AND NOT EXISTS (
+            SELECT 1 FROM work_items i WHERE i.ticket_id = t.id AND i.channel = 'ticket' AND i.state IN ('queued', 'assigned')
+              AND i.agent_id IS NOT DISTINCT FROM t.assignee_id)
+        UNION ALL SELECT t.id FROM work_items i JOIN tickets t ON t.id = i.ticket_id JOIN queues q ON q.key = i.queue
+        WHERE i.channel = 'ticket' AND i.state IN ('queued', 'assigned') AND t.updated_at < now() - interval '5 seconds'
+          AND NOT (t.state IN ('new', 'open') AND t.queue = i.queue)""",
     "I10/R26 no offer pends past its deadline": """
         SELECT id FROM offers WHERE state = 'pending' AND deadline < now() - interval '4 seconds'""",
     "R29 every timed wrap-up ends": """

@@ -9,7 +9,7 @@ Rights are checked by whoever lets a person in (`queries.visible_ticket_id`); `a
 does is audited here, so every road to a function leaves its row; what follows from a call is in the ticket's history.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -24,6 +24,7 @@ from core.texts import in_language
 from customers import service as customers
 from customers.model import Candidate, Identification, Match
 from infra.outbox import Tx, publish
+from infra.postgres import Connection
 from infra.timers import cancel_timer, set_timer
 from ticketing import model, queries, writes
 from ticketing.model import (
@@ -353,6 +354,39 @@ async def change(tx: Tx, ticket_id: TicketId, wanted: Mapping[str, Any], *, vers
 async def assign(tx: Tx, ticket_id: TicketId, agent_id: int | None, *, version: int, actor: Actor) -> None:
     """Give the ticket to somebody (None: to nobody). Raises as `change` does."""
     await change(tx, ticket_id, {"assignee_id": agent_id}, version=version, actor=actor)
+
+
+async def lock(tx: Tx, ticket_id: TicketId) -> TicketRow | None:
+    """Held until the transaction ends."""
+    return (await writes.lock_tickets(tx.conn, ids=[ticket_id])).get(ticket_id)
+
+
+async def lock_unassigned(tx: Tx, ids: Sequence[TicketId]) -> Mapping[TicketId, TicketRow]:
+    """Those that are to be done, that nobody has, and that nobody else is changing just now."""
+    return await writes.lock_unassigned(tx.conn, ids=ids)
+
+
+async def give(tx: Tx, ticket: TicketRow, agent_id: int) -> None:
+    """Routing has found somebody for a ticket, which is locked."""
+    await _save(tx, ticket, {"assignee_id": agent_id}, actor=SYSTEM)
+
+
+async def facts_of(conn: Connection, ticket: TicketRow) -> dict[str, Any]:
+    """What routing rules may look at, of a ticket without a call. Never serialised."""
+    customer = None
+    if ticket.customer_id is not None:
+        customer = await conn.fetchrow(writes.CUSTOMER_FACTS, ticket.customer_id)
+    return {
+        "ticket": {
+            "id": ticket.id,
+            "is_new": ticket.version == 1,
+            "priority": str(ticket.priority),
+            "state": str(ticket.state),
+            "tags": list(ticket.tags),
+            "queue": ticket.queue,
+        },
+        "customer": {} if customer is None else dict(customer),
+    }
 
 
 async def attach_customer(tx: Tx, ticket_id: TicketId, customer_id: CustomerId, *, actor: Actor) -> None:

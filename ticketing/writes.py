@@ -98,6 +98,12 @@ SELECT {ROW} FROM opened
 
 LOCK_TICKETS: Final = f"SELECT {ROW} FROM tickets WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
 
+# What nobody has and is to be done. Whoever else holds a ticket just now changes it: it is left out.
+LOCK_UNASSIGNED: Final = f"""
+SELECT {ROW} FROM tickets WHERE id = ANY($1) AND assignee_id IS NULL AND state IN ('new', 'open') ORDER BY id
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+
 SAVE_TICKET: Final = """
 WITH saved AS (
     UPDATE tickets SET subject = $2, state = $3, priority = $4, queue = $5, assignee_id = $6, customer_id = $7,
@@ -176,6 +182,7 @@ ASSIGNABLE: Final = (
     "SELECT EXISTS (SELECT FROM users WHERE id = $1 AND is_active AND role IN ('agent', 'supervisor', 'admin'))"
 )
 LANGUAGE_OF_CALL: Final = "SELECT language FROM calls WHERE id = $1"
+CUSTOMER_FACTS: Final = "SELECT id, tier, language, company FROM customers WHERE id = $1"
 NAMES_OF_CUSTOMERS: Final = "SELECT id, name FROM customers WHERE id = ANY($1)"
 ZONE_EXISTS: Final = "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1)"
 
@@ -240,6 +247,10 @@ async def open_ticket(
 
 async def lock_tickets(conn: Connection, *, ids: Sequence[int]) -> dict[int, TicketRow]:
     return {row["id"]: ticket_row(row) for row in await conn.fetch(LOCK_TICKETS, list(ids))}
+
+
+async def lock_unassigned(conn: Connection, *, ids: Sequence[int]) -> dict[TicketId, TicketRow]:
+    return {TicketId(row["id"]): ticket_row(row) for row in await conn.fetch(LOCK_UNASSIGNED, list(ids))}
 
 
 async def save_ticket(

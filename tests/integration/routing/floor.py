@@ -336,14 +336,14 @@ class Floor:
         return [(row["name"], row["body"]) for row in rows]
 
     async def settle(self) -> None:
-        """Do what deliveries are due, as their consumers would."""
-        rows = await self.fetch(
+        """Do what deliveries are due, as their consumers would, and what becomes due by that."""
+        while rows := await self.fetch(
             "SELECT d.consumer, e.id, e.name, e.v, e.body, e.created_at FROM deliveries d JOIN events e ON e.id = d.event_id "
             "WHERE d.done_at IS NULL ORDER BY e.id"
-        )
-        for row in rows:
-            message = Message(row["id"], row["name"], row["v"], orjson.dumps(row["body"]), row["created_at"])
-            await self.outbox.handle(row["consumer"], message)
+        ):
+            for row in rows:
+                message = Message(row["id"], row["name"], row["v"], orjson.dumps(row["body"]), row["created_at"])
+                await self.outbox.handle(row["consumer"], message)
 
 
 def _principal(user: User) -> Principal:

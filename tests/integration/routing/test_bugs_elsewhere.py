@@ -74,7 +74,7 @@ async def test_chatwoot_capacity_is_read_under_the_agents_lock(floor: Floor) -> 
     await floor.ring("support")
     assert len(await floor.dispatch()) == 1
     async with floor.database.acquire() as conn, conn.transaction():
-        assert await conn.fetch(sql.LOCK_FREE_AGENTS, [floor.agent("ben").user_id]) == []
+        assert await conn.fetch(sql.LOCK_FREE_AGENTS, [floor.agent("ben").user_id], []) == []
 
 
 async def test_chatwoot_13577_a_queue_without_rules_has_the_same_limits(floor: Floor) -> None:

@@ -7,6 +7,9 @@ import pytest
 from tests.integration.routing.floor import Floor, Waiting
 from tests.invariants import SAFETY, SETTLED, broken
 
+A_TICKET: Final = """INSERT INTO work_items (ticket_id, channel, queue, pool_id, state, agent_id, entered_at, virtual_start, steps, rule, ruleset_version)
+        SELECT {id}, 'ticket', queue, pool_id, '{state}', {agent}, now() - interval '{entered}', now() - interval '{entered}', '[]', 'x', 1
+        FROM work_items LIMIT 1 RETURNING id, queue"""
 PLANTED: Final[dict[str, str]] = {
     "a call that was queued has a work item with the same ticket": "DELETE FROM work_items WHERE state = 'queued'",
     "I4 no agent ever held more units than capacity": """
@@ -15,6 +18,26 @@ PLANTED: Final[dict[str, str]] = {
         FROM offers WHERE state = 'accepted'""",
     "R2 used units are the units of open offers": "UPDATE agents SET used_units = 0 WHERE used_units = 1",
     "R3 nobody is allowed more over capacity than is held": "UPDATE agents SET over_by = over_by + 1 WHERE used_units = 1",
+    "R2 the tickets an agent has are those assigned to them": "UPDATE agents SET tickets = 1 WHERE id = (SELECT min(id) FROM agents)",
+    "R3 nobody is allowed more tickets over capacity than they have": "UPDATE agents SET tickets_over = 1",
+    "R4 a ticket was assigned by itself only to who was there": f"""
+        WITH y AS ({A_TICKET.format(id=1000001, state="assigned", entered="1 minute", agent="1")})
+        INSERT INTO decisions (work_item_id, at, ruleset_version, rule, step, chosen_agent_id, verdicts, counts)
+        SELECT y.id, now() + interval '1 second', 1, 'x', 0, i.agent_id, '[]', '{{}}' FROM y, agent_intervals i
+        WHERE i.ended_at IS NULL AND i.state = 'wrapping'""",
+    "R7 an assigned ticket item says whose it is, one in line nobody's": "UPDATE work_items SET agent_id = 1",
+    "R12 work of a channel is in a queue of that channel": "UPDATE queues SET channel = 'ticket'",
+    "R16 no ticket was given to somebody while one before it in the same line, that they may serve, waited": f"""
+        WITH x AS ({A_TICKET.format(id=1000001, state="queued", entered="1 hour", agent="NULL::bigint")}),
+             y AS ({A_TICKET.format(id=1000002, state="assigned", entered="1 minute", agent="1")}),
+             s AS (INSERT INTO stints (work_item_id, queue, entered_at, within_s, target, short_abandon_s, zone)
+                   SELECT id, queue, now() - interval '1 hour', 20, 0.8, 5, 'UTC' FROM x)
+        INSERT INTO decisions (work_item_id, at, ruleset_version, rule, step, chosen_agent_id, verdicts, counts)
+        SELECT y.id, now() - interval '30 seconds', 1, 'x', 0, (SELECT min(id) FROM agents), '[]', '{{}}' FROM y""",
+    "R24 no ticket waits while somebody who may have it has room": f"""
+        WITH x AS ({A_TICKET.format(id=1000001, state="queued", entered="1 hour", agent="NULL::bigint")})
+        UPDATE agents SET presence = 'available', presence_since = now() - interval '1 hour', used_units = 0""",
+    "R29 who drains does so for a call that still waits, once": "UPDATE agents SET draining_for = 1",
     "R4 an offer was made only to who was available": """
         UPDATE agent_intervals p SET state = 'break' FROM agent_intervals i
         WHERE i.state = 'reserved' AND p.agent_id = i.agent_id AND p.ended_at = i.started_at""",

@@ -216,9 +216,9 @@ async def test_r4_who_will_go_gets_no_more_though_there_is_room(floor: Floor) ->
     await floor.dispatch()
     await floor.talk(call, "ava")
     ava = floor.agent("ava").user_id
-    assert await floor.fetch(sql.LOCK_FREE_AGENTS, [ava]) == [{"id": ava}], "there is room for another"
+    assert await floor.fetch(sql.LOCK_FREE_AGENTS, [ava], []) == [{"id": ava}], "there is room for another"
     await floor.present("ava", "break")
-    assert await floor.fetch(sql.LOCK_FREE_AGENTS, [ava]) == []
+    assert await floor.fetch(sql.LOCK_FREE_AGENTS, [ava], []) == []
     await floor.ring()
     assert await floor.dispatch() == []
     async with floor.database.acquire() as conn:

@@ -95,7 +95,7 @@ HOT: Final[dict[str, tuple[Any, ...]]] = {
     "WAITING_ITEMS": ("pool3", [1, 2], None, 16),
     "POOL_AGENTS": ("pool3", 2000),
     "LOCK_LIVE_CALLS": ([1, 2, 3],),
-    "LOCK_FREE_AGENTS": ([5, 6, 7, 8],),
+    "LOCK_FREE_AGENTS": ([5, 6, 7, 8], [6]),
     "LOCK_AGENTS": ([5, 6, 7, 8],),
     "LOCK_QUEUED_ITEMS": ([1, 2, 3],),
     "MAKE_OFFERS": ([100_001, 100_002], [5, 6], [0, 0], [20, 20], None),

@@ -798,6 +798,10 @@ export interface components {
             };
             /** State */
             state: string;
+            /** Ticket Capacity */
+            ticket_capacity: number;
+            /** Tickets */
+            tickets: number;
             /** Total Units */
             total_units: number;
             /** Used Units */
@@ -979,6 +983,12 @@ export interface components {
             /** Verdict */
             verdict: string;
         };
+        /**
+         * Channel
+         * @description What work comes by. Calls ring and are accepted; tickets are assigned.
+         * @enum {string}
+         */
+        Channel: "voice" | "ticket";
         /** Chosen */
         Chosen: {
             /** Id */
@@ -1949,6 +1959,7 @@ export interface components {
         };
         /** Queue */
         Queue: {
+            channel: components["schemas"]["Channel"];
             cool_downs: components["schemas"]["CoolDowns"];
             /** Key */
             key: string;
@@ -1980,6 +1991,7 @@ export interface components {
             agents_signed_in: number;
             /** Answered Today */
             answered_today: number;
+            channel: components["schemas"]["Channel"];
             /** Held Since */
             held_since: string | null;
             /** In Call */
@@ -2606,7 +2618,7 @@ export interface components {
         };
         /**
          * WaitingOut
-         * @description `caller` is null when the number is withheld; agents see it masked, and no `customer`.
+         * @description `caller` is null when the number is withheld; agents see it masked, and no `customer`. `ticket`: of what is no call.
          */
         WaitingOut: {
             /** Boost S */
@@ -2631,12 +2643,20 @@ export interface components {
             state: "queued" | "offering";
             /** Step */
             step: number;
+            ticket: components["schemas"]["WaitingTicket"] | null;
             /** Tier */
             tier: number;
             /** Version */
             version: number;
             /** Waited S */
             waited_s: number;
+        };
+        /** WaitingTicket */
+        WaitingTicket: {
+            /** Number */
+            number: string;
+            /** Subject */
+            subject: string;
         };
         /** WrapUpExtended */
         WrapUpExtended: {

@@ -3,13 +3,13 @@ import type { TFunction } from "i18next";
 import { useCallback } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { Desk, Me, OfferEnded, PresenceChanged } from "@/api/types";
+import type { Desk, Me, OfferEnded, PresenceChanged, TicketSummary } from "@/api/types";
 import { showToast } from "@/design/toasts";
 import { callerName } from "@/features/call/caller";
 import { addLostOffer, type LostOffer, lostText } from "@/features/call/lostOffers";
 import type { DeskEvent } from "@/live/protocol";
 
-/** What an event says aloud: calls that went elsewhere, and presence that somebody else changed. */
+/** What an event says aloud: calls that went elsewhere, presence that somebody else changed, tickets that were assigned. */
 export function useDeskEvents(me: Me) {
   const { t } = useTranslation();
   const queries = useQueryClient();
@@ -17,6 +17,7 @@ export function useDeskEvents(me: Me) {
     (event: DeskEvent, before: Desk | undefined) => {
       if (event.type === "offer_ended") onOfferEnded(queries, t, me, event.data, before, event.at);
       if (event.type === "presence_changed") onPresence(t, me, event.data, before);
+      if (event.type === "ticket_changed") onTicket(t, me, event.data, before);
     },
     [queries, t, me],
   );
@@ -40,6 +41,19 @@ function onOfferEnded(
     tone: "grey",
     title: lostText(t, lost),
     text: `${callerName(t, offer)} · ${offer.ticket.number}`,
+  });
+}
+
+/** Of a queue of tickets. Those of one's own calls come with the call. */
+function onTicket(t: TFunction, me: Me, ticket: TicketSummary, before: Desk | undefined): void {
+  const isOfTickets = before?.queues.some(({ key, channel }) => key === ticket.queue && channel === "ticket");
+  const isNew = ticket.assignee?.id === me.id && ["new", "open"].includes(ticket.state);
+  if (!before || !isOfTickets || !isNew || before.tickets.some(({ id }) => id === ticket.id)) return;
+  showToast({
+    id: `ticket-${ticket.id}`,
+    tone: "blue",
+    title: t("desk.assigned", { ticket: ticket.number }),
+    text: ticket.subject,
   });
 }
 

@@ -128,6 +128,7 @@ export function aQueue(change: Partial<QueueStats> = {}): QueueStats {
   return {
     key: "support",
     name: { en: "Support", "zh-CN": "客服" },
+    channel: "voice",
     held_since: null,
     is_deserted: false,
     waiting: 0,
@@ -169,6 +170,7 @@ export function aWaiting(change: Partial<Waiting> = {}): Waiting {
     call_id: 42,
     caller: "+14155550101",
     customer: "Anna Krüger",
+    ticket: null,
     state: "queued",
     tier: 0,
     boost_s: 0,

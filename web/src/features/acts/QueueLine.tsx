@@ -1,5 +1,6 @@
 import { ActionIcon, Button, Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { ChevronDown, ChevronUp } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -69,8 +70,9 @@ function Line({ place, waiting, onPush, onExplain }: LineProps) {
   const { t } = useTranslation();
   const now = useNow();
   const act = useAct();
-  const number = callerText(t, waiting.caller);
-  const caller = waiting.customer ?? number;
+  const { ticket } = waiting;
+  const number = ticket === null ? callerText(t, waiting.caller) : ticket.number;
+  const caller = ticket === null ? (waiting.customer ?? number) : ticket.number;
   const { id, tier, boost_s, version } = waiting;
   const rings = waiting.state === "offering";
   const rank = (change: { tier?: number; boost_s?: number }, done: string) => {
@@ -86,8 +88,16 @@ function Line({ place, waiting, onPush, onExplain }: LineProps) {
     <li className={classes.row} data-testid={`waiting-${id}`}>
       <span className={classes.place}>{place}</span>
       <span className={classes.caller}>
-        <span className={classes.name}>{caller}</span>
-        {waiting.customer === null ? null : <span className={classes.soft}>{number}</span>}
+        {ticket === null ? (
+          <span className={classes.name}>{caller}</span>
+        ) : (
+          // Nobody is rung for a ticket: who is to have it is said on its own page.
+          <Link className={classes.name} to="/tickets/$ticketId" params={{ ticketId: ticket.number }}>
+            {caller}
+          </Link>
+        )}
+        {ticket === null ? null : <span className={classes.soft}>{ticket.subject}</span>}
+        {ticket !== null || waiting.customer === null ? null : <span className={classes.soft}>{number}</span>}
       </span>
       <span className={classes.chips}>
         {rings ? <Chip tone="blue">{t("line.ringing")}</Chip> : null}
@@ -122,17 +132,19 @@ function Line({ place, waiting, onPush, onExplain }: LineProps) {
         >
           {t("line.ahead", { minutes: AHEAD_MIN })}
         </Button>
-        {/* It stays where it is while it rings, so that the focus has a place. */}
-        <Button
-          size="compact-sm"
-          variant="default"
-          aria-label={t("line.pushOf", { caller })}
-          aria-disabled={rings}
-          data-disabled={rings || undefined}
-          onClick={rings ? undefined : onPush}
-        >
-          {t("line.push")}
-        </Button>
+        {ticket === null ? (
+          // It stays where it is while it rings, so that the focus has a place.
+          <Button
+            size="compact-sm"
+            variant="default"
+            aria-label={t("line.pushOf", { caller })}
+            aria-disabled={rings}
+            data-disabled={rings || undefined}
+            onClick={rings ? undefined : onPush}
+          >
+            {t("line.push")}
+          </Button>
+        ) : null}
         <Button size="compact-sm" variant="default" aria-label={t("line.whyOf", { caller })} onClick={onExplain}>
           {t("waiting.why")}
         </Button>

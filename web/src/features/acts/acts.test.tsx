@@ -41,6 +41,16 @@ test("a line is shown in its order, with who waits and what was done for them", 
   await expectAccessible(container);
 });
 
+test("a ticket in line is opened, not pushed", async () => {
+  aService([aWaiting({ call_id: null, caller: null, customer: "Anna Krüger", ticket: { number: "T-2026-000123", subject: "Refund" } })]);
+  await drawLine();
+  const ticket = await screen.findByRole("link", { name: "T-2026-000123" });
+  expect(ticket.getAttribute("href")).toBe("/tickets/T-2026-000123");
+  expect(screen.getByRole("listitem").textContent).toContain("Refund");
+  expect(screen.queryByRole("button", { name: /Push/ })).toBeNull();
+  expect(screen.getByRole("button", { name: "Raise the tier: T-2026-000123" })).toBeTruthy();
+});
+
 test("a line without anybody says so", async () => {
   aService([]);
   await drawLine();

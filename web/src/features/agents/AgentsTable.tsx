@@ -113,6 +113,9 @@ function Rows({ rows, sort, onSort, queueNames }: RowsProps) {
           {head("since", t("agents.time"))}
           <span role="columnheader">{t("agents.queues")}</span>
           <span role="columnheader" className={classes.number}>
+            {t("agents.tickets")}
+          </span>
+          <span role="columnheader" className={classes.number}>
             {t("agents.misses")}
           </span>
           <span role="columnheader">
@@ -165,6 +168,13 @@ function Row({ agent, index, top, queueNames }: {
       </span>
       <span role="cell" className="truncate">
         {agent.queues.map((key) => queueNames.get(key) ?? key).join(", ")}
+      </span>
+      <span
+        role="cell"
+        className={classes.number}
+        title={t("agents.ticketsOf", { tickets: agent.tickets, capacity: agent.ticket_capacity })}
+      >
+        {agent.tickets === 0 ? "—" : agent.tickets}
       </span>
       <span role="cell" className={classes.number} data-some={agent.misses > 0 || undefined}>
         {agent.misses}

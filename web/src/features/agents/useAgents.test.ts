@@ -18,6 +18,8 @@ function anAgent(id: number, name: string, state: AgentState, minutes: number, q
     queues,
     skills: {},
     used_units: 0,
+    tickets: 0,
+    ticket_capacity: 5,
     total_units: 1,
     call: null,
     misses: 0,

@@ -22,7 +22,9 @@ const READ_EVERY_MS = 5000;
 export function WaitingHere({ queues }: { queues: QueueStats[] }) {
   const { t } = useTranslation();
   const problemText = useProblemText();
-  const busy = queues.filter(({ waiting, held_since }) => waiting > 0 && held_since === null);
+  const busy = queues.filter(
+    ({ channel, waiting, held_since }) => channel === "voice" && waiting > 0 && held_since === null,
+  );
   const lines = useQueries({
     queries: busy.map(({ key }) => ({
       queryKey: ["queues", "line", key],

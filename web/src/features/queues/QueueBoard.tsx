@@ -106,6 +106,11 @@ function Row({ queue, age, line, acts }: RowProps) {
           ) : (
             name
           )}
+          {queue.channel === "ticket" && (
+            <span className={classes.kind} title={t("queue.ticketsWhy")}>
+              {t("queue.tickets")}
+            </span>
+          )}
           {queue.held_since && (
             <span className={classes.held} title={t("queue.heldWhy")}>
               {t("queue.held")}
@@ -123,8 +128,8 @@ function Row({ queue, age, line, acts }: RowProps) {
         <td>
           <Longest queue={queue} age={age} />
         </td>
-        <td>{queue.offering}</td>
-        <td>{queue.in_call}</td>
+        <td>{queue.channel === "ticket" ? <span className={classes.of}>—</span> : queue.offering}</td>
+        <td title={queue.channel === "ticket" ? t("queue.assignedWhy") : undefined}>{queue.in_call}</td>
         <td>
           {queue.agents_available}
           <span className={classes.of}>/{queue.agents_signed_in}</span>
