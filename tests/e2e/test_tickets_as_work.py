@@ -20,7 +20,8 @@ WORDS = {
 async def test_a_ticket_waits_on_the_floor_and_comes_to_who_has_room(
     visitors: Visitors, ringdesk: Ringdesk, language: Language
 ) -> None:
-    words, faults = WORDS[language], []
+    words = WORDS[language]
+    faults: list[str] = []
     supervisor = await ringdesk.person(SUPERVISOR)
     floor = await visitors.arrive("/supervisor", email=SUPERVISOR, language=language)
     ticket = await supervisor.post("/tickets", subject=f"Refund {language}", queue="office")
