@@ -56,7 +56,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """`looked_at` = `same` + `different` + `without_facts` (entered before facts were kept, or their version is gone)."""
+    """`looked_at` = `same` + `different` + `without_facts` (tickets, calls from before facts were kept, or whose version is gone)."""
 
     looked_at: int
     same: int

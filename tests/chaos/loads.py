@@ -1,16 +1,31 @@
 """A crowd at work while a test does its worst, and the accounts when it is over."""
 
+import asyncio
+import itertools
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
+from aiohttp import ClientError, ClientSession, ClientTimeout, CookieJar
+
+from core import demo_account
 from simulator.people.agents import Habits
 from tests.chaos.books import faults_of
 from tests.chaos.stack import AGENT_HABITS, Load, Stack, until
 from tests.chaos.traces import leaks, presence_is_real, stray_tasks
 
 GERMAN: Final = "+4930901820"
+CLERK: Final = "admin@demo.example"
+"""Not the supervisor, whose sessions the books use: an account has only so many."""
+TICKETS_ASSIGNED: Final = (
+    "SELECT 1 FROM decisions d JOIN work_items i ON i.id = d.work_item_id WHERE i.channel = 'ticket'"
+)
+TICKET_EVERY_S: Final = 1.0
+TICKETS_OPEN: Final = 12
+"""More than Ben and Dana may have of them, so that some wait."""
 
 
 @asynccontextmanager
@@ -21,7 +36,8 @@ async def nothing_lost(
     try:
         async with stack.load(seed=seed, habits=habits, longest_s=longest_s) as load:
             try:
-                yield load
+                async with tickets_come(stack):
+                    yield load
                 assert await stack.broken(settled=False) == {}
             except BaseException:
                 sys.stdout.write(await stack.facts())
@@ -29,6 +45,7 @@ async def nothing_lost(
         report = load.report
         assert await stack.broken(settled=False) == {}
         load.measured["settled_s"] = await stack.settle()
+        load.measured["tickets assigned"] = len(await stack.fetch(TICKETS_ASSIGNED))
         stack.assert_all_alive()
         assert report.lost == 0, report.failures
         assert report.duplicate_pops == 0
@@ -50,6 +67,43 @@ async def nothing_lost(
         f"\n{fault}: seed {seed}, {report.calls} calls, {report.answered} answered, {report.abandoned} abandoned, {report.lost} lost, "
         f"{report.pops} pops, shown twice {report.duplicate_pops}, pop ms {report.pop_ms}, books {load.books.count()}, {measured}\n"
     )
+
+
+@asynccontextmanager
+async def tickets_come(stack: Stack) -> AsyncIterator[None]:
+    """Beside the calls, somebody opens tickets for the back office and resolves the oldest, as far as the fault lets them."""
+    task = asyncio.create_task(_open_and_resolve(stack))
+    try:
+        yield
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _open_and_resolve(stack: Stack) -> None:
+    opened: deque[str] = deque()
+    is_in = False
+    async with ClientSession(stack.url, timeout=ClientTimeout(total=5), cookie_jar=CookieJar(unsafe=True)) as http:
+        for n in itertools.count():
+            try:
+                if not is_in:
+                    me = {"email": CLERK, "password": demo_account.PASSWORD}
+                    async with http.post("/api/v1/session", json=me, raise_for_status=True):
+                        is_in = True
+                ticket = {"subject": f"Paper {n}", "queue": "office"}
+                async with http.post("/api/v1/tickets", json=ticket, raise_for_status=True) as answer:
+                    opened.append((await answer.json())["number"])
+                while len(opened) > TICKETS_OPEN:
+                    path = f"/api/v1/tickets/{opened[0]}"
+                    async with http.get(path, raise_for_status=True) as answer:
+                        change = {"version": (await answer.json())["version"], "state": "resolved"}
+                    async with http.patch(path, json=change) as answer:
+                        assert answer.status in (200, 409, 500, 503, 504), await answer.text()
+                    opened.popleft()
+            except (ClientError, TimeoutError) as error:  # the fault; whether it was done is unknown
+                is_in = is_in and getattr(error, "status", None) != HTTPStatus.UNAUTHORIZED
+            await asyncio.sleep(TICKET_EVERY_S)
 
 
 async def offered(stack: Stack, load: Load, *, within_s: float = 20) -> float:

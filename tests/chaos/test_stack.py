@@ -47,6 +47,7 @@ async def test_a_worker_killed_and_the_other_takes_over(stack: Stack) -> None:
                 assert killed.pid != pid
                 await load.answered()
     assert load.measured["taken over s"] < TAKEN_OVER_WITHIN_S * crowd()
+    assert load.measured["tickets assigned"] > 0
     assert (load.report.pop_ms["p99"] or 0) < POP_WITHIN_MS * crowd()
     assert await stack.metric(stack.replicas[0], "ringdesk_webhooks_total") > webhooks
     assert await stack.metric(stack.replicas[1], "ringdesk_webhooks_total") == 0
