@@ -245,6 +245,7 @@ CLI: dict[str, tuple[str, ...]] = {
     "ruleset.publish": ("rules", "publish", "1"),
     "ruleset.roll_back": ("rules", "roll-back", "1"),
     "ruleset.re_evaluate": ("rules", "re-evaluate", "1"),
+    "figures.recompute": ("figures", "recompute", "--from", "2026-01-01", "--to", "2026-01-02"),
 }
 WITHOUT = {
     "up", "web", "worker", "migrate", "demo-data", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",
@@ -279,7 +280,7 @@ async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypa
 
 
 def test_every_command_of_the_command_line_is_accounted_for() -> None:
-    known = {" ".join(words[:2]) if words[0] in ("user", "deliveries", "rules") else words[0] for words in CLI.values()}
+    known = {" ".join(words[:2]) if words[0] in ("user", "deliveries", "rules", "figures") else words[0] for words in CLI.values()}
     assert set(cli_commands()) <= known | WITHOUT | ELSEWHERE
 
 
