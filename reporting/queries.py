@@ -29,11 +29,15 @@ SELECT {OFFER_COLUMNS} FROM offers WHERE created_at >= $1 AND created_at < $2
 SEGMENTS_BETWEEN: Final = f"""
 SELECT {SEGMENT_COLUMNS} FROM offers o WHERE {IS_COMPLETE} AND o.ended_at >= $1 AND o.ended_at < $2
 """
-# Of each agent what began last before the stretch, and what began in it.
+# Of each agent what began last before the stretch, and what began in it. OFFSET keeps it a look-up for each agent: flattened, the planner
+# may read all that agents ever did.
 INTERVALS_BETWEEN: Final = """
 SELECT i.agent_id, i.state, i.started_at, i.ended_at FROM agents a
 CROSS JOIN LATERAL (SELECT max(b.started_at) AS at FROM agent_intervals b WHERE b.agent_id = a.id AND b.started_at <= $1) b
-JOIN agent_intervals i ON i.agent_id = a.id AND i.started_at >= coalesce(b.at, $1) AND i.started_at < $2
+CROSS JOIN LATERAL (
+    SELECT i.agent_id, i.state, i.started_at, i.ended_at FROM agent_intervals i
+    WHERE i.agent_id = a.id AND i.started_at >= coalesce(b.at, $1) AND i.started_at < $2 OFFSET 0
+) i
 WHERE i.state <> 'offline' AND coalesce(i.ended_at, 'infinity') > greatest(i.started_at, $1)
 """
 OPEN_STINTS: Final = f"SELECT {STINT_COLUMNS} FROM stints WHERE left_at IS NULL AND queue = ANY($1)"

@@ -280,7 +280,10 @@ async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypa
 
 
 def test_every_command_of_the_command_line_is_accounted_for() -> None:
-    known = {" ".join(words[:2]) if words[0] in ("user", "deliveries", "rules", "figures") else words[0] for words in CLI.values()}
+    known = {
+        " ".join(words[:2]) if words[0] in ("user", "deliveries", "rules", "figures") else words[0]
+        for words in CLI.values()
+    }
     assert set(cli_commands()) <= known | WITHOUT | ELSEWHERE
 
 

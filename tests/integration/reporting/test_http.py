@@ -19,7 +19,7 @@ async def lead(api: Api) -> ClientSession:
     return await api.logged_in(Role.SUPERVISOR)
 
 
-async def got(browser: ClientSession, path: str, status: int = 200, **params: str) -> Any:
+async def got(browser: ClientSession, path: str, status: int = 200, /, **params: str) -> Any:
     answer = await browser.get(f"/api/v1{path}", params=params)
     body = await answer.json()
     assert answer.status == status, body
@@ -188,7 +188,9 @@ async def test_contacts_page_by_page(api: Api, floor: Floor, books: Books) -> No
     calls = [await floor.ring(waited_s=60 - n) for n in range(5)]
     for call in calls:
         await floor.hang_up(call)
-    browser, found, cursor = await lead(api), [], {}
+    browser = await lead(api)
+    found: list[Any] = []
+    cursor: dict[str, str] = {}
     for _ in range(3):
         page = await got(
             browser, "/figures/contacts", metric="abandoned", queue="support", limit="2", **around(books), **cursor
