@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from app.cli import DataDir, database_url, fail, load_settings, out, run, who
+from app.cli import DataDir, database_url, fail, out, run, who
 
 AT_ONCE: Final = timedelta(hours=1)
 figures_app = App(name="figures", help="Figures of the past.")
@@ -38,10 +38,6 @@ def recompute(
         return fail(f"ringdesk: {'--from' if since is None else '--to'} is no day and no moment with its offset.")
     if until <= since:
         return fail("ringdesk: --to must be after --from.")
-    if since < (known := _facts_from()):
-        return fail(
-            f"ringdesk: facts are kept since {known:%Y-%m-%d}; figures before that stay as they are. Use a later --from."
-        )
 
     async def main() -> int:
         count, at = 0, bucket_of(since)
@@ -58,11 +54,6 @@ def recompute(
         return 0
 
     return run(main())
-
-
-def _facts_from() -> datetime:
-    days: int = load_settings().keep_facts_days
-    return datetime.now(UTC) - timedelta(days=days - 1)
 
 
 def _moment(text: str) -> datetime | None:

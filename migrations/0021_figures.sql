@@ -67,6 +67,7 @@ CREATE TABLE figures_progress (
     filled_from  timestamptz NOT NULL,
     filled_until timestamptz NOT NULL,
     kept_from    timestamptz,
+    facts_from   timestamptz,
     CHECK (filled_from <= filled_until AND filled_until <= closed_until)
 );
 -- Closed buckets whose facts have changed since. Appended to, never updated: writers of facts do not wait for each other.
@@ -83,17 +84,18 @@ BEGIN
     FROM unnest(moments) AS m (at) JOIN figures_progress p ON m.at < p.closed_until;
 END $$;
 
--- The triggers' conditions let through only what belongs to a quarter that is over; everything else costs a comparison. The functions are
--- volatile on purpose: they read `closed_until` after their transaction has its number, which is what closing a bucket waits for.
+-- The triggers' conditions let through only what belongs to a quarter that is over or nearly so (a clock may be set back a little, or be
+-- another one's after a fail-over); everything else costs a comparison. The functions are volatile on purpose: they read `closed_until` after
+-- their transaction has its number, which is what filling a bucket waits for.
 CREATE FUNCTION stints_reopen() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM figures_reopen(ARRAY[NEW.entered_at] || CASE TG_OP WHEN 'UPDATE' THEN ARRAY[OLD.entered_at] END);
     RETURN NULL;
 END $$;
 CREATE TRIGGER stints_late AFTER INSERT ON stints FOR EACH ROW
-    WHEN (NEW.entered_at < date_bin('15 minutes', clock_timestamp(), 'epoch'::timestamptz)) EXECUTE FUNCTION stints_reopen();
+    WHEN (NEW.entered_at < date_bin('15 minutes', clock_timestamp() + interval '2 minutes', 'epoch'::timestamptz)) EXECUTE FUNCTION stints_reopen();
 CREATE TRIGGER stints_changed_late AFTER UPDATE ON stints FOR EACH ROW
-    WHEN (least(OLD.entered_at, NEW.entered_at) < date_bin('15 minutes', clock_timestamp(), 'epoch'::timestamptz))
+    WHEN (least(OLD.entered_at, NEW.entered_at) < date_bin('15 minutes', clock_timestamp() + interval '2 minutes', 'epoch'::timestamptz))
     EXECUTE FUNCTION stints_reopen();
 
 -- An offer counts where it was made, once it is answered, declined or missed; its conversation where the wrap-up ended.
@@ -119,10 +121,10 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER offers_late AFTER INSERT ON offers FOR EACH ROW
-    WHEN (least(NEW.created_at, NEW.ended_at) < date_bin('15 minutes', clock_timestamp(), 'epoch'::timestamptz))
+    WHEN (least(NEW.created_at, NEW.ended_at) < date_bin('15 minutes', clock_timestamp() + interval '2 minutes', 'epoch'::timestamptz))
     EXECUTE FUNCTION offers_reopen();
 CREATE TRIGGER offers_changed_late AFTER UPDATE ON offers FOR EACH ROW
-    WHEN (least(OLD.created_at, NEW.created_at, OLD.ended_at, NEW.ended_at) < date_bin('15 minutes', clock_timestamp(), 'epoch'::timestamptz))
+    WHEN (least(OLD.created_at, NEW.created_at, OLD.ended_at, NEW.ended_at) < date_bin('15 minutes', clock_timestamp() + interval '2 minutes', 'epoch'::timestamptz))
     EXECUTE FUNCTION offers_reopen();
 
 -- A state counts in every quarter it touches: what changes is the time from its start, or between its ends before and after.
@@ -145,10 +147,10 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER agent_intervals_late AFTER INSERT ON agent_intervals FOR EACH ROW
-    WHEN (NEW.started_at < date_bin('15 minutes', clock_timestamp(), 'epoch'::timestamptz)) EXECUTE FUNCTION agent_intervals_reopen();
+    WHEN (NEW.started_at < date_bin('15 minutes', clock_timestamp() + interval '2 minutes', 'epoch'::timestamptz)) EXECUTE FUNCTION agent_intervals_reopen();
 CREATE TRIGGER agent_intervals_changed_late AFTER UPDATE ON agent_intervals FOR EACH ROW
     WHEN (OLD IS DISTINCT FROM NEW AND least(OLD.ended_at, NEW.ended_at, CASE WHEN OLD.started_at <> NEW.started_at
-          THEN least(OLD.started_at, NEW.started_at) END) < date_bin('15 minutes', clock_timestamp(), 'epoch'::timestamptz))
+          THEN least(OLD.started_at, NEW.started_at) END) < date_bin('15 minutes', clock_timestamp() + interval '2 minutes', 'epoch'::timestamptz))
     EXECUTE FUNCTION agent_intervals_reopen();
 
 -- Stints and intervals have their indexes by time; offers had none.

@@ -18,6 +18,7 @@ from reporting.measures import AGENT_MEASURES, OF_STATES, PEAK, QUEUE_MEASURES, 
 from reporting.model import BUCKET, EPOCH, Progress, Size, Sums, bucket_of, day_start, period_of
 
 MOST_DAYS: Final = 400
+MOST_DAYS_OF_AGENTS: Final = 100
 MOST_PERIODS: Final = 3000
 """Rows of one key; 31 days of quarters are 2,976."""
 MOST_UNFILLED: Final = timedelta(days=2)
@@ -117,9 +118,12 @@ async def read(conn: Connection, question: Question, metrics: Sequence[Metric], 
 
 
 async def stretch_of_queue(conn: Connection, question: Question, *, now: datetime) -> Stretch:
-    """The time that is asked for of one queue. Raises Invalid."""
+    """The time that is asked for of one queue, while its facts are kept. Raises Invalid."""
     (stretch,) = _stretches(question, await conn.fetch(sql.QUEUES), now)
     _check(stretch, question, None)
+    progress = await sql.progress(conn)
+    if progress is not None and progress.facts_from is not None and stretch.start < progress.facts_from:
+        raise refused("from", f"single contacts are kept since {progress.facts_from:%Y-%m-%dT%H:%MZ}")
     return stretch
 
 
@@ -184,8 +188,9 @@ def _check(stretch: Stretch, question: Question, progress: Progress | None) -> N
             raise refused(field, "must lie on a quarter of an hour")
     if stretch.end <= stretch.start:
         raise refused("to", "must be after from")
-    if stretch.end - stretch.start > timedelta(days=MOST_DAYS):
-        raise refused("from", f"at most {MOST_DAYS} days can be asked for at once")
+    most = MOST_DAYS_OF_AGENTS if question.group is Group.AGENT else MOST_DAYS
+    if stretch.end - stretch.start > timedelta(days=most):
+        raise refused("from", f"at most {most} days can be asked for at once")
     width = {Size.QUARTER: BUCKET, Size.HALF: 2 * BUCKET}.get(question.size)
     if width is not None and (stretch.end - stretch.start) / width > MOST_PERIODS:
         raise refused("bucket", f"that would be more than {MOST_PERIODS} rows for each; take longer ones or less time")

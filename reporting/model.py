@@ -94,12 +94,14 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Buckets before `closed_until` are closed, those in [filled_from, filled_until) stored, those before `kept_from` may be gone."""
+    """Buckets before `closed_until` are closed, those in [filled_from, filled_until) stored, those before `kept_from` may be gone, and
+    facts before `facts_from` (None: nothing is)."""
 
     closed_until: datetime
     filled_from: datetime
     filled_until: datetime
     kept_from: datetime | None
+    facts_from: datetime | None
 
 
 K = TypeVar("K")

@@ -106,7 +106,7 @@ FORGET_AGENTS: Final = "DELETE FROM agent_figures WHERE bucket = $1"
 
 # --- how far they are -----------------------------------------------------------------------------------------------------
 
-PROGRESS: Final = "SELECT closed_until, filled_from, filled_until, kept_from FROM figures_progress"
+PROGRESS: Final = "SELECT closed_until, filled_from, filled_until, kept_from, facts_from FROM figures_progress"
 CLOSE: Final = """
 INSERT INTO figures_progress (closed_until, filled_from, filled_until) SELECT b, b, b FROM date_bin('15 minutes', clock_timestamp(), 'epoch'::timestamptz) b
 ON CONFLICT (is_only) DO UPDATE SET closed_until = excluded.closed_until WHERE figures_progress.closed_until < excluded.closed_until
@@ -114,14 +114,16 @@ ON CONFLICT (is_only) DO UPDATE SET closed_until = excluded.closed_until WHERE f
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('figures', 0))"
 FILLED_UNTIL: Final = "UPDATE figures_progress SET filled_until = $1"
 FILLED_FROM: Final = "UPDATE figures_progress SET filled_from = $1"
-KEPT_FROM: Final = "UPDATE figures_progress SET kept_from = $1 WHERE kept_from IS DISTINCT FROM $1"
+KEPT_FROM: Final = """
+UPDATE figures_progress SET kept_from = $1, facts_from = $2 WHERE (kept_from, facts_from) IS DISTINCT FROM ($1, $2)
+"""
 # Numbers of transactions as text: the driver has no type for them.
 NEXT_TRANSACTION: Final = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
 ARE_OVER: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8"
 REOPENED_BETWEEN: Final = (
     "SELECT DISTINCT bucket FROM figures_reopened WHERE bucket >= $1 AND bucket < $2 ORDER BY bucket"
 )
-NEXT_REOPENED: Final = "SELECT max(bucket) FROM figures_reopened"
+REOPENED: Final = "SELECT DISTINCT bucket FROM figures_reopened ORDER BY bucket DESC LIMIT $1"
 TAKE_REOPENED: Final = "DELETE FROM figures_reopened WHERE bucket = $1"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from core.errors import Conflict
 from infra.postgres import Connection, Database
 from reporting import queries as sql
 from reporting.measures import PEAK, agent_cells, queue_cells
@@ -18,6 +19,7 @@ from reporting.model import BUCKET, EPOCH, Progress, Sums, bucket_of
 
 MOST_BACK: Final = 96
 """Quarters of history filled in one round."""
+MOST_AGAIN: Final = 200
 PATIENCE: Final = 200
 LOOK_EVERY_S: Final = 0.05
 
@@ -26,29 +28,40 @@ async def keep_up(database: Database, *, facts_kept: timedelta, figures_kept: ti
     """One round. True when there is more to do at once.
 
     `facts_kept`: older facts may be gone, so their figures stay as they are. `figures_kept`: older figures may be gone, None if none are."""
+    facts_from = _age(database, facts_kept)
     async with database.acquire() as conn:
         await conn.execute(sql.CLOSE)
+        await conn.execute(sql.KEPT_FROM, None if figures_kept is None else _age(database, figures_kept), facts_from)
         progress = await _progress(conn)
-        oldest = bucket_of(database.clock.now() - facts_kept) + BUCKET
-        await conn.execute(
-            sql.KEPT_FROM, None if figures_kept is None else bucket_of(database.clock.now() - figures_kept) + BUCKET
-        )
         has_news = progress.filled_until < progress.closed_until
         if (has_news or progress.filled_from > EPOCH) and not await _others_are_over(conn):
             return False
         while await _fill_forward(conn):
             pass
-        while (bucket := await conn.fetchval(sql.NEXT_REOPENED)) is not None:
-            await _count_again(conn, bucket, facts_from=oldest)
-        return await _fill_back(conn, oldest=oldest)
+        # Each once: while calls of the last quarter end, it is marked all the time, and reads take it from the facts meanwhile.
+        reopened = [row["bucket"] for row in await conn.fetch(sql.REOPENED, MOST_AGAIN)]
+        for bucket in reopened:
+            await _count_again(conn, bucket, facts_from=facts_from)
+        return await _fill_back(conn, oldest=facts_from) or len(reopened) == MOST_AGAIN
+
+
+def _age(database: Database, kept: timedelta) -> datetime:
+    """The first quarter that is younger than that as a whole."""
+    return bucket_of(database.clock.now() - kept) + BUCKET
 
 
 async def recompute(conn: Connection, *, start: datetime, end: datetime) -> int:
-    """Count the closed quarters in [start, end) again. Returns how many; those that are not filled yet are left to the loop."""
+    """Count the closed quarters in [start, end) again. Returns how many; those that are not filled yet are left to the loop.
+
+    Raises Conflict when facts of that time may be gone: their figures cannot be counted again."""
     progress = await sql.progress(conn)
     if progress is None:
         return 0
     bucket, count = bucket_of(start), 0
+    if progress.facts_from is not None and bucket < progress.facts_from:
+        raise Conflict(
+            f"Facts are kept since {progress.facts_from:%Y-%m-%dT%H:%MZ}; figures before that stay as they are."
+        )
     while bucket < min(end, progress.filled_until):
         await _count_again(conn, bucket, facts_from=EPOCH)
         bucket, count = bucket + BUCKET, count + 1

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.stack import Agent, Stack
 
 Given = tuple[str, Any]
 ROOT = Path(__file__).resolve().parents[3]
+TODAY = datetime.now(UTC).date()
 
 
 @dataclass
@@ -245,7 +247,7 @@ CLI: dict[str, tuple[str, ...]] = {
     "ruleset.publish": ("rules", "publish", "1"),
     "ruleset.roll_back": ("rules", "roll-back", "1"),
     "ruleset.re_evaluate": ("rules", "re-evaluate", "1"),
-    "figures.recompute": ("figures", "recompute", "--from", "2026-01-01", "--to", "2026-01-02"),
+    "figures.recompute": ("figures", "recompute", "--from", f"{TODAY}", "--to", f"{TODAY + timedelta(days=1)}"),
 }
 WITHOUT = {
     "up", "web", "worker", "migrate", "demo-data", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",

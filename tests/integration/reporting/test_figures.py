@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -10,7 +11,8 @@ from core.errors import Invalid, Unavailable
 from infra.postgres import Connection
 from reporting.catalogue import Group
 from reporting.figures import MOST_UNFILLED, Question, metrics_of, read
-from reporting.model import BUCKET, EPOCH, Size, bucket_of
+from reporting.model import BUCKET, EPOCH, Size, bucket_of, period_of
+from reporting.queries import PERIOD
 from tests.integration.reporting.books import DAY, Books
 from tests.integration.routing.floor import DE_POOL, POOL, Floor
 
@@ -259,6 +261,18 @@ async def test_figures_outlive_their_facts(floor: Floor, books: Books) -> None:
     assert (await books.figures())["abandoned"] == 1
 
 
+@pytest.mark.parametrize("size", list(Size))
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/Santiago", "Australia/Lord_Howe"])
+async def test_stored_sums_are_cut_where_the_others_are(floor: Floor, size: Size, zone: str) -> None:
+    """Also where clocks change: Postgres and Python have their own knowledge of zones."""
+    year = [EPOCH + timedelta(days=20_454) + n * 7 * BUCKET for n in range(365 * 96 // 7)]
+    statement = f"SELECT {PERIOD} AS period FROM unnest($4::timestamptz[]) WITH ORDINALITY AS f (bucket, n) ORDER BY n"
+    for number in (1, 2, 3):
+        statement += f", ${number}::text"
+    found = await floor.fetch(statement, "", "", "", year, size.value, zone)
+    assert [row["period"] for row in found] == [period_of(bucket, size, ZoneInfo(zone)) for bucket in year]
+
+
 async def ask(floor: Floor, question: Question, metrics: str | None = None) -> None:
     async with floor.database.acquire() as conn:
         await read(conn, question, metrics_of(metrics, question.group), now=floor.database.clock.now())
@@ -279,14 +293,14 @@ async def test_what_is_no_longer_kept_is_said_and_not_shown_as_nothing(floor: Fl
     await books.keep_up(figures_kept=10 * DAY)
     now = bucket_of(books.now)
     await ask(floor, Question(now - 9 * DAY, now))
+    with pytest.raises(Invalid, match="at most 100 days"):
+        await ask(floor, Question(now - 101 * DAY, now, Group.AGENT))
     with pytest.raises(Invalid, match="figures are kept since"):
         await ask(floor, Question(now - 11 * DAY, now))
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/Los_Angeles", "Asia/Kathmandu"])
 async def test_today_is_the_queues_own(floor: Floor, books: Books, zone: str) -> None:
-    from zoneinfo import ZoneInfo
-
     await floor.open()
     await floor.execute("UPDATE queues SET zone = $1", zone)
     now = books.now

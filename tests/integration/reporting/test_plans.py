@@ -109,7 +109,7 @@ STATEMENTS: Final[dict[str, tuple[Any, ...]]] = {
     "SEGMENTS_PAGE": ("queue3", START, LAST, START, -1, 500),
     "OLDEST_FACT": (),
     "REOPENED_BETWEEN": (START, LAST),
-    "NEXT_REOPENED": (),
+    "REOPENED": (200,),
 }
 
 
