@@ -248,8 +248,8 @@ async def _add_queues(
     known = frozenset(stretch.queues)
     for start, end in parts.loose:
         stints = await sql.stints_between(conn, queues=stretch.queues, start=start, end=end)
-        offers = [o for o in await sql.offers_between(conn, start=start, end=end) if o.queue in known]
-        segments = [s for s in await sql.segments_between(conn, start=start, end=end) if s.queue in known]
+        offers = [o for o in await sql.offers_by_queue(conn, start=start, end=end) if o.queue in known]
+        segments = [s for s in await sql.segments_by_queue(conn, start=start, end=end) if s.queue in known]
         _fold(rows, queue_cells(stints, offers, segments), question, stretch.zone, is_grouped=is_grouped)
 
 
@@ -272,8 +272,8 @@ async def _add_agents(
         ):
             _sums(rows, row["key"] if is_grouped else None, row["period"]).add(_read(row, measures))
     for start, end in parts.loose:
-        offers = await sql.offers_between(conn, start=start, end=end) if is_grouped else []
-        segments = await sql.segments_between(conn, start=start, end=end) if is_grouped else []
+        offers = await sql.offers_by_agent(conn, start=start, end=end) if is_grouped else []
+        segments = await sql.segments_by_agent(conn, start=start, end=end) if is_grouped else []
         intervals = await sql.intervals_between(conn, start=start, end=end)
         cells = agent_cells(offers, segments, intervals, start=start, end=end, now=now)
         mine = {place: sums for place, sums in cells.items() if wanted is None or place[1] in wanted}

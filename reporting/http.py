@@ -281,10 +281,6 @@ def _contact(contact: behind.Contact) -> ContactOut:
         case Offer():
             fields: dict[str, Any] = {"kind": "offer", "outcome": "accepted" if record.is_accepted else record.state}
         case Segment():
-            talk, wrap = record.wrap_started_at - record.connected_at, record.ended_at - record.wrap_started_at
-            fields = {
-                "kind": "conversation",
-                "talk_s": round(max(0.0, talk.total_seconds()), 3),
-                "wrap_s": round(max(0.0, wrap.total_seconds()), 3),
-            }
+            talk_s, wrap_s = round(record.talk_us / 1_000_000, 3), round(record.wrap_us / 1_000_000, 3)
+            fields = {"kind": "conversation", "talk_s": talk_s, "wrap_s": wrap_s}
     return out.model_copy(update={**fields, "offer_id": record.id, "agent_id": record.agent_id})

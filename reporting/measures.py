@@ -8,69 +8,93 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 
-from reporting.model import Cells, Interval, Offer, Segment, Stint, Sums, bucket_of, buckets_between, micros
+from reporting.model import (
+    Cells,
+    Interval,
+    Offer,
+    Offers,
+    Segment,
+    Segments,
+    Stint,
+    Stints,
+    Sums,
+    bucket_of,
+    buckets_between,
+    micros,
+)
 
 R = TypeVar("R")
 Measures = Mapping[str, Callable[[R], int]]
+AnyStint = Stint | Stints
+AnyOffer = Offer | Offers
+AnySegment = Segment | Segments
+"""One, or many that count alike."""
 INSIGHTS_THRESHOLD: Final = timedelta(seconds=60)
 
 
-def _has(outcome: str) -> Callable[[Stint], int]:
-    return lambda stint: stint.outcome == outcome
+def _number_of(condition: Callable[[R], bool]) -> Callable[[R], int]:
+    return lambda record: record.count if condition(record) else 0  # type: ignore[attr-defined]
 
 
-def is_short(stint: Stint) -> bool:
+def _ended(outcome: str | None) -> Callable[[AnyStint], int]:
+    return lambda stint: stint.count if stint.outcome == outcome else 0
+
+
+def is_short(stint: AnyStint) -> bool:
     """Exactly the setting is not short."""
-    return stint.outcome == "abandoned" and _wait(stint) < timedelta(seconds=stint.short_abandon_s)
+    return (
+        stint.outcome == "abandoned"
+        and stint.wait is not None
+        and stint.wait < timedelta(seconds=stint.short_abandon_s)
+    )
 
 
-def _wait(stint: Stint) -> timedelta:
-    return stint.wait or timedelta()
+def _is_lost(stint: AnyStint) -> bool:
+    return stint.outcome == "abandoned" and not is_short(stint)
 
 
-def _left_within(stint: Stint, limit: timedelta) -> bool:
+def _is_answered(stint: AnyStint) -> bool:
+    return stint.outcome == "answered"
+
+
+def _left_within(stint: AnyStint, limit: timedelta) -> bool:
     """Exactly the threshold is within."""
     return stint.wait is not None and stint.wait <= limit
 
 
-def _within(stint: Stint) -> bool:
+def _is_within(stint: AnyStint) -> bool:
     return _left_within(stint, timedelta(seconds=stint.within_s))
 
 
-def _is_lost(stint: Stint) -> bool:
-    return stint.outcome == "abandoned" and not is_short(stint)
-
-
-OF_STINTS: Final[Measures[Stint]] = {
-    "offered": lambda _: 1,
-    "answered": _has("answered"),
-    "abandoned": _is_lost,
-    "short": is_short,
-    "callback": _has("callback_requested"),
-    "transferred": _has("transferred_out"),
-    "overflowed": _has("overflowed"),
-    "closed": _has("closed"),
-    "failed": _has("failed"),
-    "waiting": lambda stint: stint.outcome is None,
-    "within": lambda stint: stint.outcome == "answered" and _within(stint),
-    "within_60": lambda stint: stint.outcome == "answered" and _left_within(stint, INSIGHTS_THRESHOLD),
-    "left_within": _within,
-    "wait_answered_us": lambda stint: micros(_wait(stint)) if stint.outcome == "answered" else 0,
-    "wait_abandoned_us": lambda stint: micros(_wait(stint)) if _is_lost(stint) else 0,
+OF_STINTS: Final[Measures[AnyStint]] = {
+    "offered": lambda stint: stint.count,
+    "answered": _ended("answered"),
+    "abandoned": _number_of(_is_lost),
+    "short": _number_of(is_short),
+    "callback": _ended("callback_requested"),
+    "transferred": _ended("transferred_out"),
+    "overflowed": _ended("overflowed"),
+    "closed": _ended("closed"),
+    "failed": _ended("failed"),
+    "waiting": _ended(None),
+    "within": _number_of(lambda stint: _is_answered(stint) and _is_within(stint)),
+    "within_60": _number_of(lambda stint: _is_answered(stint) and _left_within(stint, INSIGHTS_THRESHOLD)),
+    "left_within": _number_of(_is_within),
+    "wait_answered_us": lambda stint: stint.waited_us if _is_answered(stint) else 0,
+    "wait_abandoned_us": lambda stint: stint.waited_us if _is_lost(stint) else 0,
 }
 PEAK: Final = "wait_max_us"
 """Of those that have left, however they did."""
-OF_OFFERS: Final[Measures[Offer]] = {
-    "offers_accepted": lambda offer: offer.is_accepted,
-    "offers_declined": lambda offer: offer.state == "rejected",
-    "offers_unanswered": lambda offer: offer.state == "timeout",
+OF_OFFERS: Final[Measures[AnyOffer]] = {
+    "offers_accepted": lambda offer: offer.count if offer.is_accepted else 0,
+    "offers_declined": lambda offer: offer.count if offer.state == "rejected" else 0,
+    "offers_unanswered": lambda offer: offer.count if offer.state == "timeout" else 0,
 }
-# The moments come from different clocks: a conversation that was over before it was known to have begun took no time.
-OF_SEGMENTS: Final[Measures[Segment]] = {
-    "segments": lambda _: 1,
-    "contacts": lambda segment: segment.is_first,
-    "talk_us": lambda segment: max(0, micros(segment.wrap_started_at - segment.connected_at)),
-    "wrap_us": lambda segment: max(0, micros(segment.ended_at - segment.wrap_started_at)),
+OF_SEGMENTS: Final[Measures[AnySegment]] = {
+    "segments": lambda segment: segment.count,
+    "contacts": lambda segment: segment.contacts,
+    "talk_us": lambda segment: segment.talk_us,
+    "wrap_us": lambda segment: segment.wrap_us,
 }
 STATES: Final = (
     "available", "reserved", "talking", "wrapping", "break", "not_responding", "reconnecting", "unreachable",
@@ -85,15 +109,15 @@ NOW_OF_STATES: Final = tuple(f"agents_{state}_now" for state in STATES)
 LONGEST_NOW: Final = "longest_wait_now_us"
 
 
-def queue_cells(stints: Iterable[Stint], offers: Iterable[Offer], segments: Iterable[Segment]) -> Cells[str]:
+def queue_cells(stints: Iterable[AnyStint], offers: Iterable[AnyOffer], segments: Iterable[AnySegment]) -> Cells[str]:
     cells: Cells[str] = {}
     for stint in stints:
         sums = _cell(cells, stint.entered_at, stint.queue)
         _count(sums, OF_STINTS, stint)
         if stint.wait is not None:
-            sums.peaks[PEAK] = max(micros(stint.wait), sums.peaks.get(PEAK, 0))
-        if stint.outcome == "answered":
-            sums.waits[-(-micros(_wait(stint)) // 1_000_000)] += 1
+            sums.peaks[PEAK] = max(stint.longest_us, sums.peaks.get(PEAK, 0))
+            if _is_answered(stint):
+                sums.waits[-(-micros(stint.wait) // 1_000_000)] += stint.count
     for offer in offers:
         _count(_cell(cells, offer.created_at, offer.queue), OF_OFFERS, offer)
     for segment in segments:
@@ -102,8 +126,8 @@ def queue_cells(stints: Iterable[Stint], offers: Iterable[Offer], segments: Iter
 
 
 def agent_cells(
-    offers: Iterable[Offer],
-    segments: Iterable[Segment],
+    offers: Iterable[AnyOffer],
+    segments: Iterable[AnySegment],
     intervals: Iterable[Interval],
     *,
     start: datetime,

@@ -1,6 +1,7 @@
 """What figures are made of: records as they are read from the facts, sums that add up, and quarters of an hour.
 
-A record is counted in the bucket its definition names, once. Sums of buckets and groups are added, never averaged, so that splitting and
+A record is counted in the bucket its definition names, once. Records that no measure can tell apart may be counted as one record of many:
+so an answer costs as much as there are kinds of them. Sums of buckets and groups are added, never averaged, so that splitting and
 merging change nothing: live, history and recompute are the same function over the same records.
 """
 
@@ -36,6 +37,36 @@ class Stint:
         """Ringing and failed offers included; None while it waits."""
         return None if self.left_at is None else self.left_at - self.entered_at
 
+    @property
+    def count(self) -> int:
+        return 1
+
+    @property
+    def waited_us(self) -> int:
+        return 0 if self.wait is None else micros(self.wait)
+
+    @property
+    def longest_us(self) -> int:
+        return self.waited_us
+
+
+@dataclass(frozen=True, slots=True)
+class Stints:
+    """Stays of one bucket that count alike: one queue, outcome and setting, and waits between the same two whole seconds.
+
+    `wait` stands for all of theirs: the whole second, or one between it and the next. Settings are whole seconds, so no comparison tells
+    them apart. What they waited together and at most is exact."""
+
+    queue: str
+    entered_at: datetime
+    outcome: str | None
+    within_s: int
+    short_abandon_s: int
+    wait: timedelta | None
+    count: int
+    waited_us: int
+    longest_us: int
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -49,6 +80,22 @@ class Offer:
     created_at: datetime
     state: str
     is_accepted: bool
+
+    @property
+    def count(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Offers of one bucket that count alike, of one queue or of one agent."""
+
+    queue: str
+    agent_id: int
+    created_at: datetime
+    state: str
+    is_accepted: bool
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +111,36 @@ class Segment:
     wrap_started_at: datetime
     ended_at: datetime
     is_first: bool
+
+    @property
+    def count(self) -> int:
+        return 1
+
+    @property
+    def contacts(self) -> int:
+        return int(self.is_first)
+
+    @property
+    def talk_us(self) -> int:
+        """The moments come from different clocks: a conversation that was over before it was known to have begun took no time."""
+        return max(0, micros(self.wrap_started_at - self.connected_at))
+
+    @property
+    def wrap_us(self) -> int:
+        return max(0, micros(self.ended_at - self.wrap_started_at))
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Conversations of one bucket, of one queue or of one agent."""
+
+    queue: str
+    agent_id: int
+    ended_at: datetime
+    count: int
+    contacts: int
+    talk_us: int
+    wrap_us: int
 
 
 @dataclass(frozen=True, slots=True)

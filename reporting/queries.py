@@ -1,12 +1,12 @@
 """SQL of reporting: the facts of a stretch of time, the stored sums, and how far those are. Everything is read along an index by time."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from infra.postgres import Connection, record
 from reporting.measures import AGENT_MEASURES, PEAK, QUEUE_MEASURES
-from reporting.model import Interval, Offer, Progress, Segment, Stint
+from reporting.model import Interval, Offer, Offers, Progress, Segment, Segments, Stint, Stints
 
 # --- facts --------------------------------------------------------------------------------------------------------------
 
@@ -20,15 +20,41 @@ SEGMENT_COLUMNS: Final = """o.id, o.work_item_id, o.call_id, o.queue, o.agent_id
            SELECT false FROM offers e WHERE e.work_item_id = o.work_item_id AND e.id < o.id AND e.connected_at IS NOT NULL LIMIT 1
        ), true) AS is_first"""
 IS_COMPLETE: Final = "o.state = 'completed' AND o.connected_at IS NOT NULL"
+QUARTER: Final = "date_bin('15 minutes', {}, 'epoch'::timestamptz)"
+# Those that count alike as one row; waits of more than a whole second and of less than the next are alike.
 STINTS_BETWEEN: Final = f"""
-SELECT {STINT_COLUMNS} FROM stints WHERE queue = ANY($1) AND entered_at >= $2 AND entered_at < $3
+SELECT s.queue, s.bucket, s.outcome, s.within_s, s.short_abandon_s, s.us / 1000000 AS whole_s, s.us % 1000000 = 0 AS is_whole,
+       count(*) AS count, coalesce(sum(s.us), 0)::bigint AS waited_us, coalesce(max(s.us), 0) AS longest_us
+FROM (
+    SELECT queue, {QUARTER.format("entered_at")} AS bucket, outcome, within_s, short_abandon_s,
+           round(date_part('epoch', left_at - entered_at) * 1000000)::bigint AS us
+    FROM stints WHERE queue = ANY($1) AND entered_at >= $2 AND entered_at < $3
+) s
+GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
-OFFERS_BETWEEN: Final = f"""
-SELECT {OFFER_COLUMNS} FROM offers WHERE created_at >= $1 AND created_at < $2
+
+
+def _offers_by(key: str) -> str:
+    return f"""
+SELECT {key}, {QUARTER.format("created_at")} AS bucket, state, accepted_at IS NOT NULL AS is_accepted, count(*) AS count
+FROM offers WHERE created_at >= $1 AND created_at < $2 GROUP BY 1, 2, 3, 4
 """
-SEGMENTS_BETWEEN: Final = f"""
-SELECT {SEGMENT_COLUMNS} FROM offers o WHERE {IS_COMPLETE} AND o.ended_at >= $1 AND o.ended_at < $2
+
+
+def _segments_by(key: str) -> str:
+    return f"""
+SELECT s.{key}, {QUARTER.format("s.ended_at")} AS bucket, count(*) AS count, count(*) FILTER (WHERE s.is_first) AS contacts,
+       sum(greatest(0, round(date_part('epoch', s.wrap_started_at - s.connected_at) * 1000000)))::bigint AS talk_us,
+       sum(greatest(0, round(date_part('epoch', s.ended_at - s.wrap_started_at) * 1000000)))::bigint AS wrap_us
+FROM (SELECT {SEGMENT_COLUMNS} FROM offers o WHERE {IS_COMPLETE} AND o.ended_at >= $1 AND o.ended_at < $2) s
+GROUP BY 1, 2
 """
+
+
+OFFERS_BY_QUEUE: Final = _offers_by("queue")
+OFFERS_BY_AGENT: Final = _offers_by("agent_id")
+SEGMENTS_BY_QUEUE: Final = _segments_by("queue")
+SEGMENTS_BY_AGENT: Final = _segments_by("agent_id")
 # Of each agent what began last before the stretch, and what began in it. OFFSET keeps it a look-up for each agent: flattened, the planner
 # may read all that agents ever did.
 INTERVALS_BETWEEN: Final = """
@@ -133,16 +159,33 @@ async def progress(conn: Connection) -> Progress | None:
     return None if row is None else Progress(**record(row))
 
 
-async def stints_between(conn: Connection, *, queues: Sequence[str], start: datetime, end: datetime) -> list[Stint]:
-    return [stint_of(row) for row in await conn.fetch(STINTS_BETWEEN, queues, start, end)]
+async def stints_between(conn: Connection, *, queues: Sequence[str], start: datetime, end: datetime) -> list[Stints]:
+    return [_stints_of(row) for row in await conn.fetch(STINTS_BETWEEN, queues, start, end)]
 
 
-async def offers_between(conn: Connection, *, start: datetime, end: datetime) -> list[Offer]:
-    return [offer_of(row) for row in await conn.fetch(OFFERS_BETWEEN, start, end)]
+def _stints_of(row: Any) -> Stints:
+    wait = None
+    if row["whole_s"] is not None:
+        wait = timedelta(seconds=row["whole_s"] if row["is_whole"] else row["whole_s"] + 0.5)
+    return Stints(
+        row["queue"], row["bucket"], row["outcome"], row["within_s"], row["short_abandon_s"], wait, row["count"], row["waited_us"], row["longest_us"]
+    )  # fmt: skip
 
 
-async def segments_between(conn: Connection, *, start: datetime, end: datetime) -> list[Segment]:
-    return [segment_of(row) for row in await conn.fetch(SEGMENTS_BETWEEN, start, end)]
+async def offers_by_queue(conn: Connection, *, start: datetime, end: datetime) -> list[Offers]:
+    return [Offers(r["queue"], 0, *list(r.values())[1:]) for r in await conn.fetch(OFFERS_BY_QUEUE, start, end)]
+
+
+async def offers_by_agent(conn: Connection, *, start: datetime, end: datetime) -> list[Offers]:
+    return [Offers("", *r.values()) for r in await conn.fetch(OFFERS_BY_AGENT, start, end)]
+
+
+async def segments_by_queue(conn: Connection, *, start: datetime, end: datetime) -> list[Segments]:
+    return [Segments(r["queue"], 0, *list(r.values())[1:]) for r in await conn.fetch(SEGMENTS_BY_QUEUE, start, end)]
+
+
+async def segments_by_agent(conn: Connection, *, start: datetime, end: datetime) -> list[Segments]:
+    return [Segments("", *r.values()) for r in await conn.fetch(SEGMENTS_BY_AGENT, start, end)]
 
 
 async def intervals_between(conn: Connection, *, start: datetime, end: datetime) -> list[Interval]:

@@ -123,11 +123,13 @@ async def _store(conn: Connection, bucket: datetime) -> None:
     end = bucket + BUCKET
     queues = [row["key"] for row in await conn.fetch(sql.QUEUES)]
     stints = await sql.stints_between(conn, queues=queues, start=bucket, end=end)
-    offers = await sql.offers_between(conn, start=bucket, end=end)
-    segments = await sql.segments_between(conn, start=bucket, end=end)
+    offers = await sql.offers_by_queue(conn, start=bucket, end=end)
+    segments = await sql.segments_by_queue(conn, start=bucket, end=end)
+    of_agents = await sql.offers_by_agent(conn, start=bucket, end=end)
+    talks = await sql.segments_by_agent(conn, start=bucket, end=end)
     intervals = await sql.intervals_between(conn, start=bucket, end=end)
     by_queue = {key: sums for (_, key), sums in queue_cells(stints, offers, segments).items()}
-    cells = agent_cells(offers, segments, intervals, start=bucket, end=end, now=end)
+    cells = agent_cells(of_agents, talks, intervals, start=bucket, end=end, now=end)
     at = bucket.isoformat()
     for statement in (sql.FORGET_QUEUES, sql.FORGET_WAITS, sql.FORGET_AGENTS):
         await conn.execute(statement, bucket)
