@@ -10,6 +10,8 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import asyncpg
+
 from core.errors import Invalid, Unavailable
 from infra.postgres import Connection
 from reporting import queries as sql
@@ -23,6 +25,7 @@ MOST_PERIODS: Final = 3000
 """Rows of one key; 31 days of quarters are 2,976."""
 MOST_UNFILLED: Final = timedelta(days=2)
 """Of facts that are read where no sums are stored yet."""
+NO_ZONE: Final = "there is no such time zone; write one such as Europe/Berlin"
 Key = str | int | None
 Place = tuple[Key, datetime | None]
 """A row of an answer: a queue, an agent or everything, and the wall clock at which its period begins."""
@@ -92,6 +95,13 @@ def metrics_of(keys: str | None, group: Group, *, of_queue: bool = False) -> tup
 
 async def read(conn: Connection, question: Question, metrics: Sequence[Metric], *, now: datetime) -> Answer:
     """Raises Invalid, naming the field, and Unavailable while the sums of the stretch are not there yet."""
+    try:
+        return await _read_all(conn, question, metrics, now)
+    except asyncpg.InvalidParameterValueError as error:  # a zone that only Python knows
+        raise refused("zone", NO_ZONE) from error
+
+
+async def _read_all(conn: Connection, question: Question, metrics: Sequence[Metric], now: datetime) -> Answer:
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         queues = await conn.fetch(sql.QUEUES)
         stretches = _stretches(question, queues, now)
@@ -172,7 +182,7 @@ def _stretch(question: Question, name: str, keys: tuple[str, ...], now: datetime
     try:
         zone = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise refused("zone", "there is no such time zone; write one such as Europe/Berlin") from None
+        raise refused("zone", NO_ZONE) from None
     start = now.astimezone(zone).date() if question.start is None else question.start
     end = bucket_of(now) + BUCKET if question.end is None else question.end
     return Stretch(zone, keys, _moment(start, zone), _moment(end, zone))

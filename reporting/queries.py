@@ -135,6 +135,7 @@ FORGET_AGENTS: Final = "DELETE FROM agent_figures WHERE bucket = $1"
 PROGRESS: Final = "SELECT closed_until, filled_from, filled_until, kept_from, facts_from FROM figures_progress"
 CLOSE: Final = """
 INSERT INTO figures_progress (closed_until, filled_from, filled_until) SELECT b, b, b FROM date_bin('15 minutes', clock_timestamp(), 'epoch'::timestamptz) b
+WHERE NOT EXISTS (SELECT 1 FROM figures_progress WHERE closed_until >= b)
 ON CONFLICT (is_only) DO UPDATE SET closed_until = excluded.closed_until WHERE figures_progress.closed_until < excluded.closed_until
 """
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('figures', 0))"

@@ -165,6 +165,20 @@ async def test_what_is_refused_is_named(api: Api, floor: Floor, field: str, para
     assert answer["detail"].startswith(f"{field}: ")
 
 
+@pytest.mark.parametrize("zone", ["posix/UTC", "localtime", "right/UTC", "America/Nowhere"])
+async def test_a_zone_that_only_one_of_two_clocks_knows_is_refused(
+    api: Api, floor: Floor, books: Books, zone: str
+) -> None:
+    """Python finds files that Postgres does not call zones; which, depends on the machine."""
+    await two_queues(floor)
+    await books.keep_up()
+    answer = await (await lead(api)).get("/api/v1/figures", params={"zone": zone, "bucket": "day", **around(books)})
+    body = await answer.json()
+    assert answer.status in (200, 422), body
+    if answer.status == 422:
+        assert [error["field"] for error in body["errors"]] == ["zone"]
+
+
 # --- the contacts behind a number -----------------------------------------------------------------------------------------
 
 
