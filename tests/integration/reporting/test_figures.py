@@ -18,17 +18,17 @@ from tests.integration.routing.floor import DE_POOL, POOL, Floor
 
 
 async def a_morning(floor: Floor) -> None:
-    """Answered at 19 s and at 21 s, abandoned at 4 s and at 6 s, one who waits; Ben declines once and misses once."""
+    """Answered at 15 s and at 25 s, abandoned at 1 s and at 8 s, one who waits; Ben declines once and misses once."""
     await floor.open()
     await floor.arrive("ava")
-    for waited_s in (19, 21):
+    for waited_s in (15, 25):
         call = await floor.ring(waited_s=waited_s)
         await floor.dispatch()
         await floor.talk(call, "ava")
         await floor.hang_up(call)
         await floor.finish(call, "ava")
     await floor.present("ava", "break")
-    for waited_s in (4, 6):
+    for waited_s in (1, 8):
         await floor.hang_up(await floor.ring(waited_s=waited_s))
     await floor.arrive("ben")
     await floor.ring(waited_s=30)
@@ -49,11 +49,13 @@ async def test_calls_through_the_service_give_the_figures_one_expects(floor: Flo
             "service_level_answered": 50.0, "service_level_left": 60.0, "service_level_60": 50.0, "service_level_not_short": 25.0,
             "service_level_offered": 20.0, "abandonment": 33.3, "abandonment_raw": 40.0, "offers_accepted": 2, "offers_missed": 2,
             "offer_answer_rate": 50.0, "handled": 2, "waiting_now": 1, "waiting_beyond_now": 1, "agents_break_now": 2,
-            "agents_not_responding_now": 1, "agents_logged_in_now": 3, "asa_p50": 20, "asa_p90": 22,
+            "agents_not_responding_now": 1, "agents_logged_in_now": 3,
         }  # fmt: skip
         assert {key: found[key] for key in counts} == counts
-        assert found["asa"] == pytest.approx(20, abs=1.5)
-        assert found["abandon_time"] == pytest.approx(6, abs=1)
+        assert found["asa"] == pytest.approx(20, abs=4)
+        assert found["asa_p50"] in range(15, 20)
+        assert found["asa_p90"] in range(25, 30)
+        assert found["abandon_time"] == pytest.approx(8, abs=4)
         assert found["longest_wait_now"] == pytest.approx(30, abs=10)
         assert found["aht"] is not None
         if not is_stored:
