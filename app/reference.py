@@ -112,6 +112,7 @@ neither 0 nor 100. Live figures, history and a recount are the same functions ov
 - A stay counts in the quarter of its entry, an offer in that in which it was made, a conversation in that in which its wrap-up ended. States of agents are split at borders.
 - What belongs to a quarter that is over, and comes late, opens it again.
 - Of offered = answered + abandoned + short abandons + callbacks + transferred + overflowed + closed + failed + still waiting, both sides are counted for themselves.
+  Callbacks have no metric of their own yet, since nothing offers them.
 """
 
 

@@ -225,9 +225,8 @@ STAYS: Final = (
         "short_abandoned", ("short",), _text("Short abandons", "短时放弃量"), _text("callers who hung up before S", "等待不足 S 秒就挂断的来电"),
         _text("S is the queue's setting when the call came in. Exactly S is not short.", "S 取来电进入队列时的设置。恰好 S 秒不算短时。"),
     ),
-    _count("callbacks_requested", ("callback",), _text("Callbacks requested", "请求回拨"), _text("stays that ended with a wish to be called back", "以请求回拨结束的排队次数"), AT_ENTRY),
     _count(
-        "transferred", ("transferred",), _text("Transferred out", "转出"), _text("stays that ended in another queue, sent there by a person or by new rules", "由人工或新规则转到其他队列的排队次数"),
+        "transferred", ("transferred",), _text("Transferred out", "转出"), _text("stays that ended in another queue, sent there by new rules", "由新规则转到其他队列的排队次数"),
         AT_ENTRY,
     ),
     _count(
