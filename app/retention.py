@@ -55,6 +55,9 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("segments", "keep_facts_days", _oldest("segments", "id", "ended_at")),
     ("offers", "keep_facts_days", _oldest("offers", "id", "ended_at")),
     ("work_items", "keep_facts_days", _oldest("work_items", "id", "ended_at")),
+    ("queue_figures", "keep_figures_days", _indexed("queue_figures", "bucket, queue", "bucket")),
+    ("answered_waits", "keep_figures_days", _indexed("answered_waits", "bucket, queue, wait_s", "bucket")),
+    ("agent_figures", "keep_figures_days", _indexed("agent_figures", "bucket, agent_id", "bucket")),
     ("calls", "keep_facts_days", _oldest("calls", "id", "closed_at")),
     ("tickets", "keep_tickets_days", _indexed("tickets", "id", "closed_at")),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from app.figures import keep_figures
 from app.parts import Parts
 from app.retention import purge
 from infra.telemetry import metrics, watch_loop
@@ -40,6 +41,7 @@ def worker_loops(parts: Parts, roles: Sequence[str] = ()) -> list[tuple[str, Cor
         ("telephony", "command sweep", parts.commands.sweep()),
         ("telephony", "reconciler", parts.reconciler.run()),
         ("housekeeping", "purge", purge(parts.resources.outbox, parts.settings)),
+        ("housekeeping", "figures", keep_figures(parts.resources.database, parts.settings)),
     ]
     chosen = [(name, coroutine) for role, name, coroutine in loops if not wanted or role in wanted]
     for role, _, coroutine in loops:

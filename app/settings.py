@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     keep_facts_days: int = Field(
         default=800, ge=30, description="days that calls, stints, offers and intervals are kept"
     )
+    keep_figures_days: int = Field(
+        default=1100, ge=0, description="days that figures by quarter of an hour are kept; 0 keeps them"
+    )
     keep_audit_days: int = Field(default=1100, ge=30, description="days that audit rows are kept")
     keep_tickets_days: int = Field(default=0, ge=0, description="days that closed tickets are kept; 0 keeps them")
 

@@ -23,6 +23,7 @@ from infra.openapi import MAX_BODY, Operation, document, mount
 from infra.resources import RESOURCES
 from realtime import http as desk
 from realtime.messages import SOCKET_MODELS
+from reporting import http as figures
 from routing import http as routing
 from routing import http_rules as rules
 from ticketing import http as tickets
@@ -40,6 +41,7 @@ OPERATIONS: Final[list[Operation]] = [
     *rules.ROUTES.operations,
     *tickets.ROUTES.operations,
     *customers.ROUTES.operations,
+    *figures.ROUTES.operations,
 ]
 
 

@@ -1,1 +1,1 @@
-"""Facts and figures. The facts are written from day one by the packages that know them; the figures come here."""
+"""Facts and figures. The facts are written by the packages that know them; the figures are sums over them (model, measures, catalogue)."""

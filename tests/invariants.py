@@ -188,6 +188,23 @@ SAFETY: Final[dict[str, str]] = {
             (SELECT 1 FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL)""",
     "an answered stint has its connect time inside": """
         SELECT id FROM stints WHERE outcome = 'answered' AND (connected_at IS NULL OR connected_at <> left_at)""",
+    "a quarter's stays were each answered, left somehow, or wait": """
+        SELECT bucket, queue FROM queue_figures
+        WHERE offered <> coalesce(answered, 0) + coalesce(abandoned, 0) + coalesce(short, 0) + coalesce(callback, 0) + coalesce(transferred, 0)
+                         + coalesce(overflowed, 0) + coalesce(closed, 0) + coalesce(failed, 0) + coalesce(waiting, 0)""",
+    "stored figures are those of the facts, or their quarter is marked": """
+        SELECT s.bucket, s.queue FROM (
+            SELECT date_bin('15 minutes', entered_at, 'epoch'::timestamptz) AS bucket, queue, count(*) AS offered,
+                   count(*) FILTER (WHERE outcome = 'answered') AS answered, count(*) FILTER (WHERE outcome IS NULL) AS waiting
+            FROM stints GROUP BY 1, 2
+        ) s JOIN figures_progress p ON s.bucket >= p.filled_from AND s.bucket < p.filled_until
+        LEFT JOIN queue_figures f ON f.bucket = s.bucket AND f.queue = s.queue
+        WHERE (coalesce(f.offered, 0), coalesce(f.answered, 0), coalesce(f.waiting, 0)) <> (s.offered, s.answered, s.waiting)
+          AND NOT EXISTS (SELECT 1 FROM figures_reopened r WHERE r.bucket = s.bucket)""",
+    "nobody has more time in a quarter than there is": """
+        SELECT bucket, agent_id FROM agent_figures
+        WHERE coalesce(available_us, 0) + coalesce(reserved_us, 0) + coalesce(talking_us, 0) + coalesce(wrapping_us, 0) + coalesce(break_us, 0)
+              + coalesce(not_responding_us, 0) + coalesce(reconnecting_us, 0) + coalesce(unreachable_us, 0) > 900 * 1000000::bigint""",
     "R8 who was let go was told so, and has a ticket": """
         SELECT i.id FROM work_items i WHERE i.state = 'diverted' AND NOT EXISTS (
             SELECT 1 FROM calls c JOIN ticket_calls t ON t.call_id = c.id WHERE c.id = i.call_id AND c.outcome = 'deflected')""",

@@ -89,4 +89,6 @@ def _parts(text: str) -> tuple[bool, TicketNumber, int] | None:
     if match is None:
         return None
     letter, year, seq, digit = match.groups()
+    if len(seq) > len(f"{0:06d}") and seq.startswith("0"):
+        return None  # no number is written so: two digits have changed places, which the last one cannot tell any more
     return bool(letter) or is_in_parts, TicketNumber(int(year), int(seq)), int(digit)

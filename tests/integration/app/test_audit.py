@@ -3,6 +3,7 @@
 import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.stack import Agent, Stack
 
 Given = tuple[str, Any]
 ROOT = Path(__file__).resolve().parents[3]
+TODAY = datetime.now(UTC).date()
 
 
 @dataclass
@@ -245,6 +247,7 @@ CLI: dict[str, tuple[str, ...]] = {
     "ruleset.publish": ("rules", "publish", "1"),
     "ruleset.roll_back": ("rules", "roll-back", "1"),
     "ruleset.re_evaluate": ("rules", "re-evaluate", "1"),
+    "figures.recompute": ("figures", "recompute", "--from", f"{TODAY}", "--to", f"{TODAY + timedelta(days=1)}"),
 }
 WITHOUT = {
     "up", "web", "worker", "migrate", "demo-data", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",
@@ -279,7 +282,10 @@ async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypa
 
 
 def test_every_command_of_the_command_line_is_accounted_for() -> None:
-    known = {" ".join(words[:2]) if words[0] in ("user", "deliveries", "rules") else words[0] for words in CLI.values()}
+    known = {
+        " ".join(words[:2]) if words[0] in ("user", "deliveries", "rules", "figures") else words[0]
+        for words in CLI.values()
+    }
     assert set(cli_commands()) <= known | WITHOUT | ELSEWHERE
 
 

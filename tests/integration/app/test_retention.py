@@ -1,5 +1,6 @@
 """Every table that grows has an age at which its rows go; what is still needed stays."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
@@ -8,6 +9,8 @@ from app import retention
 from app.retention import PURGES, age_of, purge_once
 from app.settings import Settings
 from infra.postgres import Connection
+from reporting import service as figures
+from reporting.model import BUCKET, bucket_of
 from tests.builders import a_customer
 from tests.servers import DELETE_ALL
 from tests.stack import CALLER, Stack
@@ -25,6 +28,7 @@ GO_WITH_ANOTHER: Final = {
     "sessions": "accounts/retention.py",
     "realtime_tickets": "accounts/retention.py",
     "audit_log": "accounts/retention.py",
+    "figures_reopened": "by the loop that counts figures again, within seconds",
 }
 DO_NOT_GROW: Final = {
     "users": "people are switched off, not removed: rows of theirs outlive them",
@@ -41,6 +45,7 @@ DO_NOT_GROW: Final = {
     "config_changes": "one per apply that changed something",
     "ticket_settings": "one row",
     "ticket_counters": "one row a year",
+    "figures_progress": "one row",
     "timers": "removed as they run",
     "schema_migrations": "one row per migration",
     "schema_compatibility": "one row",
@@ -94,6 +99,17 @@ async def a_past(stack: Stack) -> None:
         assert response.status == 201
     await stack.quiet()
     await stack.rows("UPDATE tickets SET state = 'closed', closed_at = now(), close_reason = 'resolved' RETURNING 1")
+    await stack.rows(
+        "INSERT INTO figures_progress (closed_until, filled_from, filled_until) VALUES ($1, $2, $2) RETURNING 1",
+        *quarter(),
+    )
+    await figures.keep_up(stack.parts.resources.database, facts_kept=timedelta(days=800))
+
+
+def quarter() -> tuple[datetime, datetime]:
+    """This one, as if it were over: its end and its beginning."""
+    start = bucket_of(datetime.now(UTC))
+    return start + BUCKET, start
 
 
 AGE_ALL: Final = """

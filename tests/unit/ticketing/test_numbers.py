@@ -95,6 +95,11 @@ def test_every_single_wrong_digit_is_caught(number: TicketNumber, data: st.DataO
     assert _is_refused(typed.replace("-", ""))
 
 
+def test_a_number_that_is_longer_only_by_zeros_is_none() -> None:
+    """Its last digit would be right: T-2055-20000000-0 with the first two digits of its sequence changed round."""
+    assert _is_refused("2055020000000")
+
+
 @given(NUMBERS, st.data())
 def test_every_swap_of_neighbours_is_caught(number: TicketNumber, data: st.DataObject) -> None:
     digits = str(number).removeprefix("T-").replace("-", "")

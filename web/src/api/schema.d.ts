@@ -261,6 +261,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Figures of a time: of everything, by queue or by agent, whole or cut into periods. What is still going on is in them. */
+        get: operations["read_figures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/figures/contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The contacts that a figure of a queue counts, in the order of time. */
+        get: operations["list_contacts_behind"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every metric with its formula in words, its edge rules and their version. */
+        get: operations["list_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/offers/{id}/accept": {
         parameters: {
             query?: never;
@@ -1024,6 +1075,96 @@ export interface components {
             state?: "closed";
         };
         /**
+         * ContactOut
+         * @description One stay in a queue, offer or conversation. `at` is when it counts; what does not apply to its kind is null.
+         */
+        ContactOut: {
+            /** Agent Id */
+            agent_id: number | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Call Id */
+            call_id: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "stay" | "offer" | "conversation";
+            /** Offer Id */
+            offer_id: number | null;
+            /** Outcome */
+            outcome: string | null;
+            /** Talk S */
+            talk_s: number | null;
+            /** Wait S */
+            wait_s: number | null;
+            /** Work Item Id */
+            work_item_id: number;
+            /** Wrap S */
+            wrap_s: number | null;
+        };
+        /** ContactPage */
+        ContactPage: {
+            /** Items */
+            items: components["schemas"]["ContactOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** ContactsParams */
+        ContactsParams: {
+            /**
+             * Agent Id
+             * @description only of this agent, where contacts have one
+             * @default null
+             */
+            agent_id?: number | null;
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: string | null;
+            /**
+             * From
+             * @description a moment on a quarter of an hour with its offset, such as 2026-11-28T09:15:00Z, or a day, such as 2026-11-28; today without it
+             * @default null
+             */
+            from?: string | null;
+            /**
+             * Limit
+             * @default 50
+             */
+            limit?: number;
+            /**
+             * Metric
+             * @description a key of GET /api/v1/metrics
+             */
+            metric: string;
+            /**
+             * Part
+             * @description which of its two sums
+             * @default numerator
+             * @enum {string}
+             */
+            part?: "numerator" | "denominator";
+            /** Queue */
+            queue: string;
+            /**
+             * To
+             * @description the same; not part of the time; now without it
+             * @default null
+             */
+            to?: string | null;
+            /**
+             * Zone
+             * @description whose days are meant; the queue's without it
+             * @default null
+             */
+            zone?: string | null;
+        };
+        /**
          * CoolDowns
          * @description How long an agent is not asked again for a call: after declining it, after it could not be joined (then for no other either),
          *     after missing it.
@@ -1332,6 +1473,129 @@ export interface components {
             work_item: components["schemas"]["ItemOut"];
         };
         /**
+         * FigureOut
+         * @description `value` is null where there is nothing to divide by. Parts of time are in seconds.
+         */
+        FigureOut: {
+            /** Denominator */
+            denominator: number | null;
+            /** Numerator */
+            numerator: number | null;
+            /** Value */
+            value: number | null;
+        };
+        /** FigureRow */
+        FigureRow: {
+            /** Agent Id */
+            agent_id: number | null;
+            /** Agent Name */
+            agent_name: string | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Figures */
+            figures: {
+                [key: string]: components["schemas"]["FigureOut"];
+            };
+            /** Queue */
+            queue: string | null;
+            /** Queue Name */
+            queue_name: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * FiguresOut
+         * @description `total` is computed from the sums of all rows, never from their values. `versions`: of the formulas.
+         */
+        FiguresOut: {
+            /**
+             * As Of
+             * Format: date-time
+             */
+            as_of: string;
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /** Rows */
+            rows: components["schemas"]["FigureRow"][];
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /** Total */
+            total: {
+                [key: string]: components["schemas"]["FigureOut"];
+            };
+            /** Versions */
+            versions: {
+                [key: string]: number;
+            };
+        };
+        /** FiguresParams */
+        FiguresParams: {
+            /**
+             * Agent Id
+             * @description only of this agent, with group=agent
+             * @default null
+             */
+            agent_id?: number | null;
+            /**
+             * Bucket
+             * @description how the time is cut: 15m and 30m in UTC, days and months in the zone
+             * @default none
+             * @enum {string}
+             */
+            bucket?: "none" | "15m" | "30m" | "day" | "month";
+            /**
+             * From
+             * @description a moment on a quarter of an hour with its offset, such as 2026-11-28T09:15:00Z, or a day, such as 2026-11-28; today without it
+             * @default null
+             */
+            from?: string | null;
+            /**
+             * Group
+             * @description one row for each
+             * @default none
+             * @enum {string}
+             */
+            group?: "none" | "queue" | "agent";
+            /**
+             * Metrics
+             * @description keys of GET /api/v1/metrics, separated by commas; all without it
+             * @default null
+             */
+            metrics?: string | null;
+            /**
+             * Queue
+             * @description only of this queue
+             * @default null
+             */
+            queue?: string | null;
+            /**
+             * To
+             * @description the same; not part of the time; now without it
+             * @default null
+             */
+            to?: string | null;
+            /**
+             * Zone
+             * @description whose days are meant; that of each queue without it
+             * @default null
+             */
+            zone?: string | null;
+        };
+        /**
          * FindingOut
          * @description Something odd about a rule. `place` is the path inside the list; `code` is stable.
          */
@@ -1389,6 +1653,11 @@ export interface components {
              */
             state: string;
         };
+        /**
+         * Group
+         * @enum {string}
+         */
+        Group: "none" | "queue" | "agent";
         /** HeldQueue */
         HeldQueue: {
             /** Held By */
@@ -1569,6 +1838,44 @@ export interface components {
             /** Name */
             name: string;
             role: components["schemas"]["Role"];
+        };
+        /** MetricList */
+        MetricList: {
+            /** Items */
+            items: components["schemas"]["MetricOut"][];
+        };
+        /**
+         * MetricOut
+         * @description `numerator` and `denominator` are sums that add up over time and groups; `version` changes with the meaning.
+         */
+        MetricOut: {
+            /** Denominator */
+            denominator: string[];
+            /** Edges */
+            edges: {
+                [key: string]: string;
+            };
+            /** Formula */
+            formula: {
+                [key: string]: string;
+            };
+            /** Groups */
+            groups: components["schemas"]["Group"][];
+            /** Has Contacts */
+            has_contacts: boolean;
+            /** Is Of Now */
+            is_of_now: boolean;
+            /** Key */
+            key: string;
+            /** Name */
+            name: {
+                [key: string]: string;
+            };
+            /** Numerator */
+            numerator: string[];
+            unit: components["schemas"]["Unit"];
+            /** Version */
+            version: number;
         };
         /**
          * Move
@@ -2554,6 +2861,11 @@ export interface components {
             /** Object Kind */
             object_kind: string;
         };
+        /**
+         * Unit
+         * @enum {string}
+         */
+        Unit: "count" | "seconds" | "percent";
         /** UserFilter */
         UserFilter: {
             /**
@@ -4330,6 +4642,247 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Desk"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_figures: {
+        parameters: {
+            query?: {
+                from?: string | null;
+                to?: string | null;
+                group?: "none" | "queue" | "agent";
+                bucket?: "none" | "15m" | "30m" | "day" | "month";
+                metrics?: string | null;
+                queue?: string | null;
+                agent_id?: number | null;
+                zone?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FiguresOut"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_contacts_behind: {
+        parameters: {
+            query?: {
+                metric?: string;
+                part?: "numerator" | "denominator";
+                queue?: string;
+                from?: string | null;
+                to?: string | null;
+                agent_id?: number | null;
+                zone?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricList"];
                 };
             };
             /** @description Not logged in */
