@@ -58,6 +58,11 @@ def _by_hand(by: str, to: str | None = None) -> tuple[str, Sentence] | None:
     if act == ByHand.PUSH:
         aim_en, aim_zh = ("", "") if to is None else (f" to {to}", f"给{to}")
         return act, {"en": f"Pushed by {name}{aim_en}.", "zh-CN": f"由{name}指派{aim_zh}。"}
+    if act == ByHand.PBX:
+        return act, {
+            "en": f"The telephone system {name} rings {to or 'you'}.",
+            "zh-CN": f"电话系统{name}正在呼叫{to or '您'}。",
+        }
     if act == ByHand.PICK:
         return act, {"en": f"Taken from the line by {name}.", "zh-CN": f"{name}主动从队列接起。"}
     return None

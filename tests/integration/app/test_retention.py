@@ -37,6 +37,8 @@ DO_NOT_GROW: Final = {
     "skills": "configuration",
     "numbers": "configuration",
     "dispositions": "configuration",
+    "cti_connections": "configuration",
+    "agent_extensions": "configuration",
     "rule_sets": "configuration, versions are kept for the explanations",
     "config_changes": "one per apply that changed something",
     "ticket_settings": "one row",

@@ -1,0 +1,288 @@
+"""Use cases of a telephone system's calls: what it tells is kept, and applied as soon as it can be.
+
+The system queues, rings and connects; nothing is ever asked of it. So nobody looks its calls up: a call whose end never comes is ended
+by a timer, with an outcome that says so. What is told of one call goes one by one, under a lock of its id.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from core.events import CallRang, CallRingEnded, CallTaken
+from core.ids import AgentId, CallId
+from core.phone import Number, NumberKind
+from cti import queries as sql
+from cti import zammad
+from cti.model import (
+    INBOUND,
+    AgentJoined,
+    Call,
+    CallerGone,
+    CallerJoined,
+    CallState,
+    HandedOver,
+    Outcome,
+    PickedUp,
+    Queued,
+)
+from cti.pbx import (
+    HELD_S,
+    Direction,
+    Kind,
+    PbxEvent,
+    Report,
+    Stored,
+    event_of,
+    happened_at,
+    key_of,
+    next_ready,
+    outcome_unanswered,
+    says_unanswered,
+    sid_of,
+)
+from cti.pbx_settings import Connection, Outbound, Zammad
+from cti.service import apply
+from cti.twilio_voice import Line
+from infra.outbox import Tx, publish
+from infra.phone import parse_styled
+from infra.timers import set_timer
+
+log = structlog.get_logger()
+
+HELD_TIMER: Final = "cti.pbx_held"
+LIMIT_TIMER: Final = "cti.pbx_limit"
+LONGEST_WAIT: Final = timedelta(hours=1)
+LONGEST_TALK: Final = timedelta(hours=4)
+Answer = dict[str, str]
+
+
+def understood(report: Report, connection: Connection, lines: dict[str, Line]) -> PbxEvent:
+    """The report as this connection means it: its way to write numbers, its queues, who is blocked there."""
+    numbers = connection.numbers
+    caller, to = (parse_styled(text, numbers.style, numbers.region) for text in (report.from_, report.to))
+    line = lines.get(to.value or "")
+    queue = connection.queues.get(report.queue) or (connection.queue if line is None else line.queue)
+    return PbxEvent(
+        kind=report.kind,
+        direction=report.direction,
+        caller=replace(caller, raw=caller.raw[:200]),
+        to_number=(to.value or report.to)[:100],
+        users=tuple(user.casefold() for user in report.users),
+        queue=queue,
+        language=connection.language if line is None else line.language,
+        cause=report.cause,
+        at=report.at,
+        is_blocked=report.direction is Direction.IN
+        and caller.value is not None
+        and caller.value in _blocked(connection),
+    )
+
+
+def _blocked(connection: Connection) -> set[str | None]:
+    numbers = connection.numbers
+    return {parse_styled(number, numbers.style, numbers.region).value for number in connection.blocked}
+
+
+def answer_to(report: Report, event: PbxEvent, connection: Connection) -> Answer:
+    """What the system is told: to refuse this call, or which number the called are to see. Else nothing."""
+    if report.kind is not Kind.NEW_CALL or not isinstance(connection, Zammad):
+        return {}
+    if event.is_blocked:
+        return zammad.reject()
+    if report.direction is Direction.OUT and (caller_id := shown_number(connection.outbound, report.to)) is not None:
+        return zammad.dial(caller_id, report.to)
+    return {}
+
+
+def shown_number(outbound: Outbound, number: str) -> str | None:
+    for rule in outbound.rules:
+        if _fits(rule.to, number):
+            return rule.caller_id
+    return outbound.default_caller_id
+
+
+def _fits(pattern: str, number: str) -> bool:
+    """`*` stands for one or more digits. Each part is looked for once, so nothing hostile takes long."""
+    parts = pattern.split("*")
+    if len(parts) == 1:
+        return pattern == number
+    position = len(parts[0])
+    if not number.startswith(parts[0]) or not number.isascii():
+        return False
+    for part in parts[1:-1]:
+        found = number.find(part, position + 1)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return number.endswith(parts[-1]) and len(number) - len(parts[-1]) > position
+
+
+async def receive(tx: Tx, connection: Connection, report: Report, lines: dict[str, Line]) -> Answer:
+    """Keep what was told, once, and apply what can be applied. A repeat gets the answer of the first."""
+    event, sid, key = (
+        understood(report, connection, lines),
+        sid_of(connection.key, report.call),
+        key_of(connection.key, report),
+    )
+    answer = answer_to(report, event, connection)
+    structlog.contextvars.bind_contextvars(connection=connection.key)
+    await tx.conn.execute(sql.LOCK_SID, sid)
+    event_id = await tx.conn.fetchval(
+        sql.CLAIM_EVENT, key, connection.key, f"/cti/{connection.key}", sid, event.document(), zammad.text_of(answer)
+    )
+    if event_id is None:
+        stored = await tx.conn.fetchval(sql.STORED_ANSWER, key)
+        return zammad.answer_of(stored)
+    await _settle(tx, sid)
+    if await tx.conn.fetchval(sql.SID_OF_EVENT, event_id) is not None:
+        await set_timer(tx, HELD_TIMER, event_id, version=0, due_at=tx.now + timedelta(seconds=HELD_S))
+    return answer
+
+
+async def held_long_enough(tx: Tx, event_id: int, _: int) -> None:
+    """Timer: what this event waited for has not come."""
+    sid = await tx.conn.fetchval(sql.SID_OF_EVENT, event_id)
+    if sid is not None:
+        await tx.conn.execute(sql.LOCK_SID, sid)
+        await _settle(tx, sid)
+        if await tx.conn.fetchval(sql.SID_OF_EVENT, event_id) is not None:  # it came while this transaction began
+            await set_timer(tx, HELD_TIMER, event_id, version=0, due_at=tx.now + timedelta(seconds=HELD_S))
+
+
+async def limit_reached(tx: Tx, call_id: int, _: int) -> None:
+    """Timer: nobody waits or talks for so long; the end was not told."""
+    call = await sql.lock_call(tx.conn, call_id=CallId(call_id))
+    if call is None or call.is_over:
+        return
+    due = call.answered_at + LONGEST_TALK if call.answered_at else call.created_at + LONGEST_WAIT
+    if tx.now < due:
+        await set_timer(tx, LIMIT_TIMER, call_id, version=0, due_at=due)
+        return
+    log.warning("end of a call was never told", call=call.id)
+    await apply(tx, call, CallerGone(tx.now, by="system", unanswered=Outcome.UNKNOWN))
+    await tx.conn.execute(sql.TIMED_OUT, call.id)
+
+
+# --- applying ------------------------------------------------------------------------------------------------------------
+
+
+async def _settle(tx: Tx, sid: str) -> None:
+    """Apply everything that can be applied, in its order. The lock of the sid is held."""
+    rows = await tx.conn.fetch(sql.WAITING_EVENTS, sid)
+    waiting = [Stored(row["id"], row["received_at"], event_of(row["body"])) for row in rows]
+    call = await sql.lock_call_by_sid(tx.conn, sid=sid)
+    while True:
+        is_settled = call is not None and (call.is_over or call.answered_at is not None)
+        stored = next_ready(waiting, is_known=call is not None, is_settled=is_settled, now=tx.now)
+        if stored is None:
+            return
+        waiting.remove(stored)
+        call = await _apply(tx, sid, call, stored.event)
+        await tx.conn.execute(sql.EVENT_APPLIED, stored.id, tx.now, None if call is None else call.id)
+
+
+async def _apply(tx: Tx, sid: str, call: Call | None, event: PbxEvent) -> Call | None:
+    """The call as it is then; None while there is none, and this event does not tell enough of one."""
+    if call is None:
+        call = await _begin(tx, sid, event)
+    if call is None or call.is_over:
+        return call
+    structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
+    at = max(happened_at(event.at, tx.now), call.created_at)
+    match event.kind:
+        case Kind.HANGUP:
+            unanswered = outcome_unanswered(event.cause, is_inbound=call.direction == INBOUND)
+            if call.state is CallState.RECEIVED and call.direction == INBOUND:
+                unanswered = Outcome.UNKNOWN  # all that we ever heard of it
+            return await apply(tx, call, CallerGone(at, by="pbx", unanswered=unanswered))
+        case Kind.ANSWER:
+            return await _answered(tx, call, event, at)
+        case _ if call.direction == INBOUND and event.users and not call.is_talking:
+            await _rings(tx, call, event)
+        case _:
+            pass
+    return await _again(tx, call)
+
+
+async def _begin(tx: Tx, sid: str, event: PbxEvent) -> Call | None:
+    """A call that we did not know. Mostly it is new; what comes later may be all that we ever hear of it."""
+    if event.kind is Kind.RING_END or (event.kind is not Kind.NEW_CALL and not (event.caller.raw and event.direction)):
+        log.info("event of an unknown call")
+        return None
+    at = happened_at(event.at, tx.now)
+    direction, agent_id = INBOUND, None
+    if event.direction is Direction.OUT:
+        direction, agent_id = "outbound", await _agent(tx, event.users)
+    elif await _is_ours(tx, event.caller):
+        direction = "internal"
+    connection = sid.split(":", 1)[0]
+    row = await tx.conn.fetchrow(
+        sql.ADD_PBX_CALL, connection, sid, direction, event.caller.raw, event.caller.kind.value, event.caller.value,
+        event.to_number, event.language, agent_id, at,
+    )  # fmt: skip
+    call = replace(sql.call_of(row), caller=event.caller)
+    if event.is_blocked:
+        return await apply(tx, call, CallerGone(tx.now, by="system", unanswered=Outcome.REJECTED_BLOCKED))
+    await set_timer(tx, LIMIT_TIMER, call.id, version=0, due_at=tx.now + LONGEST_WAIT)
+    is_old_news = event.kind is Kind.HANGUP and not says_unanswered(event.cause)
+    if direction == INBOUND and not is_old_news:
+        await apply(tx, call, Queued(event.queue, at))
+    return await _again(tx, call)
+
+
+async def _is_ours(tx: Tx, caller: Number) -> bool:
+    """One of our lines, or an agent's extension: never a customer."""
+    if caller.value is None:
+        return False
+    if caller.kind is NumberKind.E164 and await tx.conn.fetchval(sql.IS_OUR_NUMBER, caller.value):
+        return True
+    return bool(await tx.conn.fetch(sql.AGENTS_BY_NAME, [caller.value.casefold(), caller.raw.casefold()]))
+
+
+async def _rings(tx: Tx, call: Call, event: PbxEvent) -> None:
+    agent_ids = await _agents(tx, event.users)
+    if not agent_ids:
+        return
+    ordered = sorted(set(agent_ids))
+    if event.kind is Kind.RING_END:
+        await publish(tx, CallRingEnded(call_id=call.id, version=call.version, agent_ids=ordered))
+    else:
+        await publish(
+            tx, CallRang(call_id=call.id, version=call.version, agent_ids=ordered, connection=call.account_sid)
+        )
+
+
+async def _answered(tx: Tx, call: Call, event: PbxEvent, at: Any) -> Call:
+    """Somebody talks: an agent of ours, who has accepted it by that, or somebody else. Who had talked has handed it over."""
+    agent_id = await _agent(tx, event.users)
+    if call.is_talking:
+        if agent_id == call.agent_id or (agent_id is None and not event.users):
+            return call
+        call = await apply(tx, call, HandedOver(at))
+    if call.direction == INBOUND:
+        await publish(
+            tx, CallTaken(call_id=call.id, version=call.version, agent_id=agent_id, connection=call.account_sid, at=at)
+        )
+        call = await _again(tx, call)
+    if call.state is CallState.CONNECTING and agent_id is not None:
+        return await apply(tx, await apply(tx, call, CallerJoined(at)), AgentJoined(agent_id, at))
+    return await apply(tx, call, PickedUp(at, None if call.direction == INBOUND else agent_id))
+
+
+async def _again(tx: Tx, call: Call) -> Call:
+    """As it is after what others did to it."""
+    return await sql.lock_call(tx.conn, call_id=call.id) or call
+
+
+async def _agent(tx: Tx, names: tuple[str, ...]) -> AgentId | None:
+    return next(iter(await _agents(tx, names)), None)
+
+
+async def _agents(tx: Tx, names: tuple[str, ...]) -> list[AgentId]:
+    """In the order of the names."""
+    if not names:
+        return []
+    found = {row["name"]: AgentId(row["agent_id"]) for row in await tx.conn.fetch(sql.AGENTS_BY_NAME, list(names))}
+    return [found[name] for name in names if name in found]
