@@ -130,9 +130,7 @@ def told(event: str, call: str, **more: Any) -> dict[str, Any]:
 async def connect(stack: Stack, *connections: dict[str, Any], **changes: Any) -> Pbx:
     """The organisation of the stack with telephone systems."""
     os.environ |= {"RINGDESK_CTI_OFFICE": TOKEN, "RINGDESK_CTI_CLOUD": SECRET}
-    agents = [
-        agent | {"extensions": EXTENSIONS[agent["email"].split("@")[0]]} for agent in ORG["agents"]
-    ]
+    agents = [agent | {"extensions": EXTENSIONS[agent["email"].split("@")[0]]} for agent in ORG["agents"]]
     org = ORG | {"agents": agents, "cti_connections": list(connections or (OFFICE, CLOUD))} | changes
     async with stack.parts.resources.outbox.transaction() as tx:
         await apply(tx, OrgFile.model_validate(org), by="test")

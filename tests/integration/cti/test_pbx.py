@@ -182,7 +182,7 @@ async def test_answered_by_somebody_unknown(stack: Stack, pbx: Pbx) -> None:
     assert (row["state"], row["agent_id"]) == ("in_call", None)
     assert await pbx.offers() == [("Ava", "rescinded", "taken")]
     _, floor = await ava.ask("GET", "/queues/live")
-    assert [each["waiting"] for each in floor["items"] if each["key"] == "support"] == [0]
+    assert [each["waiting"] for each in floor["queues"] if each["key"] == "support"] == [0]
     await pbx.tell(told("answer", call, answeringNumber="201"))  # who hands it over to Ava
     assert (await pbx.call(call))["agent_id"] == ava.id
     await pbx.tell(told("answer", call, answeringNumber="0049 171 5555556"))  # and she to somebody outside
@@ -200,7 +200,7 @@ async def test_the_dispatcher_gives_nobody_what_it_could_not_connect(stack: Stac
     await stack.dispatch()
     assert await pbx.offers() == []
     _, floor = await ava.ask("GET", "/queues/live")
-    assert [each["waiting"] for each in floor["items"] if each["key"] == "support"] == [1]
+    assert [each["waiting"] for each in floor["queues"] if each["key"] == "support"] == [1]
     leg = await stack.dial(to=SUPPORT)
     await ava.take()
     assert (await stack.call(leg.sid))["agent_id"] == ava.id
@@ -330,14 +330,20 @@ async def test_end_that_never_comes_is_made_up_for(stack: Stack, pbx: Pbx) -> No
     await pbx.tell(told("answer", talking, answeringNumber="201"))
     await stack.fire("cti.pbx_limit")
     assert [(await pbx.call(call))["outcome"] for call in (waiting, talking)] == [None, None], "it was too early"
-    await stack.rows("UPDATE calls SET created_at = created_at - interval '61 minutes', queued_at = queued_at - interval '61 minutes' RETURNING 1")
-    await stack.rows("UPDATE work_items SET entered_at = entered_at - interval '61 minutes', virtual_start = virtual_start - interval '61 minutes' RETURNING 1")
+    await stack.rows(
+        "UPDATE calls SET created_at = created_at - interval '61 minutes', queued_at = queued_at - interval '61 minutes' RETURNING 1"
+    )
+    await stack.rows(
+        "UPDATE work_items SET entered_at = entered_at - interval '61 minutes', virtual_start = virtual_start - interval '61 minutes' RETURNING 1"
+    )
     await stack.rows("UPDATE stints SET entered_at = entered_at - interval '61 minutes' RETURNING 1")
     await stack.fire("cti.pbx_limit")
     row = await pbx.call(waiting)
     assert (row["state"], row["outcome"], row["source"]) == ("closed", "unknown", "timed_out")
     assert (await pbx.call(talking))["state"] == "in_call"
-    await stack.rows("UPDATE calls SET answered_at = answered_at - interval '241 minutes', created_at = created_at - interval '241 minutes', queued_at = queued_at - interval '241 minutes' WHERE outcome IS NULL RETURNING 1")
+    await stack.rows(
+        "UPDATE calls SET answered_at = answered_at - interval '241 minutes', created_at = created_at - interval '241 minutes', queued_at = queued_at - interval '241 minutes' WHERE outcome IS NULL RETURNING 1"
+    )
     await stack.fire("cti.pbx_limit")
     row = await pbx.call(talking)
     assert (row["state"], row["outcome"], row["ended_by"]) == ("wrap_up", "answered", "system")

@@ -1694,7 +1694,8 @@ export interface components {
         };
         /**
          * PopCall
-         * @description `from` is what may be shown and dialled: the E.164 form, a short number; null when withheld.
+         * @description `from` is what may be shown and dialled: the E.164 form, a short number; null when withheld. `is_external`: a telephone system
+         *     connects it, so it is answered, declined and ended at the telephone.
          */
         PopCall: {
             /** Calls 24H */
@@ -1711,6 +1712,11 @@ export interface components {
             from_kind: string;
             /** Id */
             id: number;
+            /**
+             * Is External
+             * @default false
+             */
+            is_external?: boolean;
             /** Language */
             language: string;
             /** Queue */
