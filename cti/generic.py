@@ -94,6 +94,7 @@ def parse(mapping: Mapping, document: Any) -> Report | None:
         cause=Cause(cause or Cause.NORMAL_CLEARING) if kind is Kind.HANGUP else None,
         at=_time(posted, mapping.at),
         event_id=_text(posted, "event_id", mapping.event_id),
+        previous=_text(posted, "previous_call", mapping.previous_call),
     )
 
 
@@ -165,8 +166,6 @@ def _time(posted: _Posted, field: TimeIn | None) -> datetime | None:
 def _moment(text: str, field: TimeIn) -> datetime:
     if field.format in ("unix", "unix_ms"):
         return datetime.fromtimestamp(float(text) / (1000 if field.format == "unix_ms" else 1), UTC)
-    if field.format == "iso":
-        at = datetime.fromisoformat(text)
-    else:
-        at = datetime.strptime(text, field.format)  # noqa: DTZ007 - the zone is added below
+    is_iso = field.format == "iso"
+    at = datetime.fromisoformat(text) if is_iso else datetime.strptime(text, field.format)  # noqa: DTZ007 - the zone comes next
     return (at if at.tzinfo is not None else at.replace(tzinfo=ZoneInfo(field.zone))).astimezone(UTC)

@@ -75,12 +75,16 @@ class Report:
     cause: Cause | None = None
     at: datetime | None = None
     event_id: str = ""
+    previous: str = ""
+    """The call that this one goes on with, where a transfer is a new one."""
 
     def __post_init__(self) -> None:
         if not self.call.strip():
             raise Unmappable("call", "is missing")
         if len(self.call) > MAX_CALL_ID:
             raise Unmappable("call", f"is longer than {MAX_CALL_ID} characters")
+        if len(self.previous) > MAX_CALL_ID:
+            raise Unmappable("previous_call", f"is longer than {MAX_CALL_ID} characters")
         for name in ("from_", "to", "queue"):
             if len(getattr(self, name)) > MAX_TEXT:
                 raise Unmappable(name.rstrip("_"), f"is longer than {MAX_TEXT} characters")
@@ -104,6 +108,8 @@ class PbxEvent:
     cause: Cause | None
     at: datetime | None
     is_blocked: bool = False
+    previous: str = ""
+    """The sid that a call goes on with."""
 
     def document(self) -> dict[str, Any]:
         """For the record."""
@@ -124,6 +130,7 @@ def event_of(document: Any) -> PbxEvent:
         cause=None if document["cause"] is None else Cause(document["cause"]),
         at=None if document["at"] is None else datetime.fromisoformat(document["at"]),
         is_blocked=document["is_blocked"],
+        previous=document.get("previous", ""),
     )
 
 
@@ -169,13 +176,18 @@ def next_ready(waiting: Sequence[Stored], *, is_known: bool, is_settled: bool, n
         match stored.event.kind:
             case Kind.NEW_CALL:
                 return stored
-            case Kind.HANGUP if waited or (is_known and (is_settled or says_unanswered(stored.event.cause))):
+            case Kind.HANGUP if waited or (is_known and _is_final(stored.event.cause, is_settled=is_settled)):
                 return stored
             case Kind.RING | Kind.RING_END | Kind.ANSWER if waited or is_known:
                 return stored
             case _:
                 pass
     return None
+
+
+def _is_final(cause: Cause | None, *, is_settled: bool) -> bool:
+    """Who was forwarded may go on in another call that follows."""
+    return cause is not Cause.FORWARDED and (is_settled or says_unanswered(cause))
 
 
 def says_unanswered(cause: Cause | None) -> bool:

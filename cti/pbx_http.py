@@ -19,7 +19,6 @@ from cti.http import AWAY, TELEPHONY, Telephony, in_time
 from cti.pbx import Report, Unmappable
 from cti.pbx_settings import Connection
 from cti.twilio_webhook import FORM, read_body, read_form
-from infra.crashpoints import crashpoint
 from infra.http import REQUEST_ID, HttpProblem, json_response
 from infra.outbox import Tx
 from infra.telemetry import metrics
@@ -88,13 +87,8 @@ async def _received(tx: Tx, t: Telephony, connection: Connection, report: Report
 
 
 async def _answer(request: web.Request, t: Telephony, endpoint: str, work: Work) -> web.StreamResponse:
-    async def once(tx: Tx) -> dict[str, str]:
-        answer = await work(tx)
-        crashpoint("pbx.before_commit")
-        return answer
-
     try:
-        answer = await in_time(t, t.outbox.transact(once, request_id=request[REQUEST_ID]))
+        answer = await in_time(t, t.outbox.transact(work, request_id=request[REQUEST_ID]))
     except AWAY as error:
         metrics.webhooks.labels(endpoint, "unavailable").inc()
         raise Unavailable("This was not taken; post it again.") from error

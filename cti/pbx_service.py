@@ -5,8 +5,8 @@ by a timer, with an outcome that says so. What is told of one call goes one by o
 """
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
@@ -74,6 +74,7 @@ def understood(report: Report, connection: Connection, lines: dict[str, Line]) -
         language=connection.language if line is None else line.language,
         cause=report.cause,
         at=report.at,
+        previous=sid_of(connection.key, report.previous) if report.previous else "",
         is_blocked=report.direction is Direction.IN
         and caller.value is not None
         and caller.value in _blocked(connection),
@@ -172,7 +173,7 @@ async def _settle(tx: Tx, sid: str) -> None:
     """Apply everything that can be applied, in its order. The lock of the sid is held."""
     rows = await tx.conn.fetch(sql.WAITING_EVENTS, sid)
     waiting = [Stored(row["id"], row["received_at"], event_of(row["body"])) for row in rows]
-    call = await sql.lock_call_by_sid(tx.conn, sid=sid)
+    call = await sql.lock_call_of_leg(tx.conn, sid=sid)
     while True:
         is_settled = call is not None and (call.is_over or call.answered_at is not None)
         stored = next_ready(waiting, is_known=call is not None, is_settled=is_settled, now=tx.now)
@@ -193,10 +194,7 @@ async def _apply(tx: Tx, sid: str, call: Call | None, event: PbxEvent) -> Call |
     at = max(happened_at(event.at, tx.now), call.created_at)
     match event.kind:
         case Kind.HANGUP:
-            unanswered = outcome_unanswered(event.cause, is_inbound=call.direction == INBOUND)
-            if call.state is CallState.RECEIVED and call.direction == INBOUND:
-                unanswered = Outcome.UNKNOWN  # all that we ever heard of it
-            return await apply(tx, call, CallerGone(at, by="pbx", unanswered=unanswered))
+            return await _ended(tx, sid, call, event, at)
         case Kind.ANSWER:
             return await _answered(tx, call, event, at)
         case _ if call.direction == INBOUND and event.users and not call.is_talking:
@@ -206,12 +204,26 @@ async def _apply(tx: Tx, sid: str, call: Call | None, event: PbxEvent) -> Call |
     return await _again(tx, call)
 
 
+async def _ended(tx: Tx, sid: str, call: Call, event: PbxEvent, at: datetime) -> Call:
+    await tx.conn.execute(sql.END_LEG, sid, "completed", at)
+    if await tx.conn.fetchval(sql.HAS_OPEN_LEGS, call.id, sid):
+        return call  # it goes on in another one
+    unanswered = outcome_unanswered(event.cause, is_inbound=call.direction == INBOUND)
+    if call.state is CallState.RECEIVED and call.direction == INBOUND:
+        unanswered = Outcome.UNKNOWN  # all that we ever heard of it
+    return await apply(tx, call, CallerGone(at, by="pbx", unanswered=unanswered))
+
+
 async def _begin(tx: Tx, sid: str, event: PbxEvent) -> Call | None:
     """A call that we did not know. Mostly it is new; what comes later may be all that we ever hear of it."""
     if event.kind is Kind.RING_END or (event.kind is not Kind.NEW_CALL and not (event.caller.raw and event.direction)):
         log.info("event of an unknown call")
         return None
     at = happened_at(event.at, tx.now)
+    goes_on = await sql.lock_call_of_leg(tx.conn, sid=event.previous) if event.previous else None
+    if goes_on is not None and not goes_on.is_over:
+        await tx.conn.execute(sql.ADD_LEG, goes_on.id, sid, "customer", None, "in-progress", at)
+        return goes_on
     direction, agent_id = INBOUND, None
     if event.direction is Direction.OUT:
         direction, agent_id = "outbound", await _agent(tx, event.users)
@@ -254,7 +266,7 @@ async def _rings(tx: Tx, call: Call, event: PbxEvent) -> None:
         )
 
 
-async def _answered(tx: Tx, call: Call, event: PbxEvent, at: Any) -> Call:
+async def _answered(tx: Tx, call: Call, event: PbxEvent, at: datetime) -> Call:
     """Somebody talks: an agent of ours, who has accepted it by that, or somebody else. Who had talked has handed it over."""
     agent_id = await _agent(tx, event.users)
     if call.is_talking:

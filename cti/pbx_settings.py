@@ -195,6 +195,8 @@ class Mapping(Part):
     cause: Annotated[FieldIn, BeforeValidator(_as_field), AfterValidator(_cause_words)] | None = None
     at: Annotated[TimeIn, BeforeValidator(_times)] | None = None
     event_id: At | None = None
+    previous_call: At | None = None
+    """Of the call that this one goes on with, where a transfer is a new call."""
 
 
 class Generic(Connection):
@@ -206,7 +208,19 @@ class Generic(Connection):
 def bad_paths(mapping: Mapping) -> list[tuple[str, str]]:
     """Field and fault of every path that cannot be followed."""
     found = []
-    for name in ("event", "call", "from_", "to", "direction", "user", "queue", "cause", "at", "event_id"):
+    for name in (
+        "event",
+        "call",
+        "from_",
+        "to",
+        "direction",
+        "user",
+        "queue",
+        "cause",
+        "at",
+        "event_id",
+        "previous_call",
+    ):
         field: FieldIn | TimeIn | None = getattr(mapping, name)
         if field is not None and field.path is not None:
             try:

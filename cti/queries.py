@@ -73,6 +73,12 @@ SELECT id, body, received_at FROM provider_events WHERE call_sid = $1 AND applie
 """
 EVENT_APPLIED: Final = "UPDATE provider_events SET applied_at = $2, call_id = $3 WHERE id = $1"
 SID_OF_EVENT: Final = "SELECT call_sid FROM provider_events WHERE id = $1 AND applied_at IS NULL"
+LOCK_CALL_OF_LEG: Final = f"""
+SELECT {CALL_COLUMNS} FROM calls WHERE id = (SELECT call_id FROM legs WHERE sid = $1) FOR UPDATE
+"""
+HAS_OPEN_LEGS: Final = (
+    "SELECT EXISTS (SELECT 1 FROM legs WHERE call_id = $1 AND kind = 'customer' AND sid <> $2 AND ended_at IS NULL)"
+)
 ADD_PBX_CALL: Final = f"""
 WITH call AS (
     INSERT INTO calls (provider, account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, agent_id, created_at)
@@ -198,6 +204,11 @@ async def lock_call(conn: Connection, *, call_id: int) -> Call | None:
 
 async def lock_call_by_sid(conn: Connection, *, sid: str) -> Call | None:
     row = await conn.fetchrow(LOCK_CALL_BY_SID, sid)
+    return None if row is None else call_of(row)
+
+
+async def lock_call_of_leg(conn: Connection, *, sid: str) -> Call | None:
+    row = await conn.fetchrow(LOCK_CALL_OF_LEG, sid)
     return None if row is None else call_of(row)
 
 

@@ -15,7 +15,7 @@ LISTS: Final = ("user[]", "user")
 
 
 def parse(fields: Mapping[str, Any]) -> Report | None:
-    """None for an event that says nothing to us (`dtmf`). Raises Unmappable. Fields that came more than once hold lists."""
+    """`origCallId` is sipgate's, who speak the same words. None for an event that says nothing to us (`dtmf`). Raises Unmappable. Fields that came more than once hold lists."""
     event = _text(fields, "event")
     if not event:
         raise Unmappable("event", "is missing")
@@ -35,6 +35,7 @@ def parse(fields: Mapping[str, Any]) -> Report | None:
         users=tuple(user for user in users if user),
         queue=_text(fields, "queue"),
         cause=_cause(fields) if kind is Kind.HANGUP else None,
+        previous=_named(fields, "origCallId", "previous_call"),
     )
 
 

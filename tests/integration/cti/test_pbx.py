@@ -390,3 +390,28 @@ async def test_second_new_call_of_the_same_id_rings_more_telephones(stack: Stack
         await pbx.tell(told("newCall", call, user=users))
     assert await pbx.offers() == [("Ava", "pending", None), ("Ben", "pending", None)]
     assert await stack.count("calls") == 1
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+async def test_transfer_that_is_a_new_call_is_one_conversation(stack: Stack, pbx: Pbx, is_early: bool) -> None:
+    """Also when the end of the first is told before the second begins."""
+    ben, first, second = await stack.agent("ben"), new_id(), new_id()
+    await stack.agent("ava")
+    await pbx.tell(told("newCall", first, user="201"))
+    await pbx.tell(told("answer", first, answeringNumber="201"))
+    steps = [
+        told("hangup", first, cause="forwarded"),
+        told("newCall", second, user="202", origCallId=first),
+        told("answer", second, answeringNumber="202"),
+    ]
+    for step in steps if is_early else [*steps[1:], steps[0]]:
+        await pbx.tell(step)
+    await pbx.time_passes()
+    row = await pbx.call(first)
+    assert (row["state"], row["agent_id"]) == ("in_call", ben.id)
+    await pbx.tell(told("hangup", second, cause="normalClearing"))
+    row = await pbx.call(first)
+    assert (row["state"], row["outcome"]) == ("wrap_up", "answered")
+    assert await stack.value("SELECT count(*) FROM legs WHERE call_id = $1 AND ended_at IS NOT NULL", row["id"]) == 2
+    for table in ("calls", "tickets", "work_items"):
+        assert await stack.count(table) == 1
