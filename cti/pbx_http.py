@@ -17,6 +17,7 @@ from cti import generic, pbx_service, zammad
 from cti import queries as sql
 from cti.http import AWAY, TELEPHONY, Telephony, in_time
 from cti.pbx import Report, Unmappable
+from cti.pbx_service import Received
 from cti.pbx_settings import Connection
 from cti.twilio_webhook import FORM, read_body, read_form
 from infra.http import REQUEST_ID, HttpProblem, json_response
@@ -26,7 +27,7 @@ from infra.telemetry import metrics
 log = structlog.get_logger()
 
 JSON: Final = "application/json"
-Work = Callable[[Tx], Awaitable[dict[str, str]]]
+Work = Callable[[Tx], Awaitable[Received | None]]
 
 
 class WrongToken(Unauthenticated):
@@ -71,29 +72,42 @@ async def _generic(request: web.Request) -> web.StreamResponse:
     connection = found[0]
     report = _mapped("/cti/generic", lambda: generic.parse(connection.mapping, _document(connection.mapping.body, raw)))
 
-    async def work(tx: Tx) -> dict[str, str]:
+    async def work(tx: Tx) -> Received | None:
         if await tx.conn.fetchval(sql.USE_NONCE, connection.key, nonces[0], signatures[0]) is None:
             if await tx.conn.fetchval(sql.NONCE_SIGNATURE, connection.key, nonces[0]) != signatures[0]:
                 raise NonceUsed
-            return {}  # the very same request again: its answer was lost
+            return None  # the very same request again: its answer was lost
         return await _received(tx, t, connection, report)
 
     return await _answer(request, t, "/cti/generic", work)
 
 
-async def _received(tx: Tx, t: Telephony, connection: Connection, report: Report | None) -> dict[str, str]:
+async def _received(tx: Tx, t: Telephony, connection: Connection, report: Report | None) -> Received | None:
     """Events that mean nothing here are acknowledged."""
-    return {} if report is None else await pbx_service.receive(tx, connection, report, t.lines.all())
+    return None if report is None else await pbx_service.receive(tx, connection, report, t.lines.all())
 
 
 async def _answer(request: web.Request, t: Telephony, endpoint: str, work: Work) -> web.StreamResponse:
     try:
-        answer = await in_time(t, t.outbox.transact(work, request_id=request[REQUEST_ID]))
+        received = await in_time(t, t.outbox.transact(work, request_id=request[REQUEST_ID]))
     except AWAY as error:
         metrics.webhooks.labels(endpoint, "unavailable").inc()
         raise Unavailable("This was not taken; post it again.") from error
     metrics.webhooks.labels(endpoint, "ok").inc()
-    return json_response(answer)
+    if received is not None and received.goes_on:
+        await _go_on(request, t, received.sid)
+    return json_response({} if received is None else received.answer)
+
+
+async def _go_on(request: web.Request, t: Telephony, sid: str) -> None:
+    """What was taken is applied step by step. A timer goes on where this ends."""
+    try:
+        while await in_time(
+            t, t.outbox.transact(lambda tx: pbx_service.go_on(tx, sid), request_id=request[REQUEST_ID])
+        ):
+            pass
+    except AWAY as error:
+        log.warning("event of a telephone system is applied later", error=type(error).__name__)
 
 
 def _refused(endpoint: str, error: Unauthenticated) -> Unauthenticated:

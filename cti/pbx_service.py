@@ -4,7 +4,8 @@ The system queues, rings and connects; nothing is ever asked of it. So nobody lo
 by a timer, with an outcome that says so. What is told of one call goes one by one, under a lock of its id.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -120,36 +121,47 @@ def _fits(pattern: str, number: str) -> bool:
     return number.endswith(parts[-1]) and len(number) - len(parts[-1]) > position
 
 
-async def receive(tx: Tx, connection: Connection, report: Report, lines: dict[str, Line]) -> Answer:
-    """Keep what was told, once, and apply what can be applied. A repeat gets the answer of the first."""
-    event, sid, key = (
-        understood(report, connection, lines),
-        sid_of(connection.key, report.call),
-        key_of(connection.key, report),
-    )
-    answer = answer_to(report, event, connection)
+@dataclass(frozen=True, slots=True)
+class Received:
+    """`goes_on`: there is more to apply at once, in another transaction."""
+
+    answer: Answer
+    sid: str
+    goes_on: bool
+
+
+async def receive(tx: Tx, connection: Connection, report: Report, lines: dict[str, Line]) -> Received:
+    """Keep what was told, once, and take the first step. A repeat gets the answer of the first."""
+    event, sid = understood(report, connection, lines), sid_of(connection.key, report.call)
+    key, answer = key_of(connection.key, report), answer_to(report, event, connection)
     structlog.contextvars.bind_contextvars(connection=connection.key)
     await tx.conn.execute(sql.LOCK_SID, sid)
     event_id = await tx.conn.fetchval(
         sql.CLAIM_EVENT, key, connection.key, f"/cti/{connection.key}", sid, event.document(), zammad.text_of(answer)
     )
     if event_id is None:
-        stored = await tx.conn.fetchval(sql.STORED_ANSWER, key)
-        return zammad.answer_of(stored)
-    await _settle(tx, sid)
+        return Received(zammad.answer_of(await tx.conn.fetchval(sql.STORED_ANSWER, key)), sid, goes_on=False)
+    goes_on = await _step(tx, sid)
     if await tx.conn.fetchval(sql.SID_OF_EVENT, event_id) is not None:
         await set_timer(tx, HELD_TIMER, event_id, version=0, due_at=tx.now + timedelta(seconds=HELD_S))
-    return answer
+    return Received(answer, sid, goes_on)
+
+
+async def go_on(tx: Tx, sid: str) -> bool:
+    """The next step. True when there is another one to take at once."""
+    await tx.conn.execute(sql.LOCK_SID, sid)
+    return await _step(tx, sid)
 
 
 async def held_long_enough(tx: Tx, event_id: int, _: int) -> None:
-    """Timer: what this event waited for has not come."""
+    """Timer: what this event waited for has not come, or who was applying it has died."""
     sid = await tx.conn.fetchval(sql.SID_OF_EVENT, event_id)
-    if sid is not None:
-        await tx.conn.execute(sql.LOCK_SID, sid)
-        await _settle(tx, sid)
-        if await tx.conn.fetchval(sql.SID_OF_EVENT, event_id) is not None:  # it came while this transaction began
-            await set_timer(tx, HELD_TIMER, event_id, version=0, due_at=tx.now + timedelta(seconds=HELD_S))
+    if sid is None:
+        return
+    goes_on = await go_on(tx, sid)
+    if goes_on or await tx.conn.fetchval(sql.SID_OF_EVENT, event_id) is not None:
+        due = tx.now if goes_on else tx.now + timedelta(seconds=HELD_S)
+        await set_timer(tx, HELD_TIMER, event_id, version=0, due_at=due)
 
 
 async def limit_reached(tx: Tx, call_id: int, _: int) -> None:
@@ -169,39 +181,44 @@ async def limit_reached(tx: Tx, call_id: int, _: int) -> None:
 # --- applying ------------------------------------------------------------------------------------------------------------
 
 
-async def _settle(tx: Tx, sid: str) -> None:
-    """Apply everything that can be applied, in its order. The lock of the sid is held."""
+async def _step(tx: Tx, sid: str) -> bool:
+    """Apply one event, or the first half of one. True when the next can be taken at once. The lock of the sid is held.
+
+    One a transaction, so that locks are taken in their order: a new call locks its ticket, and only the next step the agents it rings."""
     rows = await tx.conn.fetch(sql.WAITING_EVENTS, sid)
     waiting = [Stored(row["id"], row["received_at"], event_of(row["body"])) for row in rows]
     call = await sql.lock_call_of_leg(tx.conn, sid=sid)
-    while True:
-        is_settled = call is not None and (call.is_over or call.answered_at is not None)
-        stored = next_ready(waiting, is_known=call is not None, is_settled=is_settled, now=tx.now)
-        if stored is None:
-            return
+    stored = _next(waiting, call, tx.now)
+    if stored is None:
+        return False
+    call, is_done = await (_begin(tx, sid, stored.event) if call is None else _apply(tx, sid, call, stored.event))
+    if is_done:
         waiting.remove(stored)
-        call = await _apply(tx, sid, call, stored.event)
         await tx.conn.execute(sql.EVENT_APPLIED, stored.id, tx.now, None if call is None else call.id)
+    return _next(waiting, call, tx.now) is not None
 
 
-async def _apply(tx: Tx, sid: str, call: Call | None, event: PbxEvent) -> Call | None:
-    """The call as it is then; None while there is none, and this event does not tell enough of one."""
-    if call is None:
-        call = await _begin(tx, sid, event)
-    if call is None or call.is_over:
-        return call
+def _next(waiting: Sequence[Stored], call: Call | None, now: datetime) -> Stored | None:
+    is_settled = call is not None and (call.is_over or call.answered_at is not None)
+    return next_ready(waiting, is_known=call is not None, is_settled=is_settled, now=now)
+
+
+async def _apply(tx: Tx, sid: str, call: Call, event: PbxEvent) -> tuple[Call, bool]:
+    """The call as it is then, and whether that was all."""
+    if call.is_over:
+        return call, True
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
     at = max(happened_at(event.at, tx.now), call.created_at)
     match event.kind:
         case Kind.HANGUP:
-            return await _ended(tx, sid, call, event, at)
+            return await _ended(tx, sid, call, event, at), True
         case Kind.ANSWER:
             return await _answered(tx, call, event, at)
         case _ if call.direction == INBOUND and event.users and not call.is_talking:
             await _rings(tx, call, event)
         case _:
             pass
-    return await _again(tx, call)
+    return await _again(tx, call), True
 
 
 async def _ended(tx: Tx, sid: str, call: Call, event: PbxEvent, at: datetime) -> Call:
@@ -214,16 +231,18 @@ async def _ended(tx: Tx, sid: str, call: Call, event: PbxEvent, at: datetime) ->
     return await apply(tx, call, CallerGone(at, by="pbx", unanswered=unanswered))
 
 
-async def _begin(tx: Tx, sid: str, event: PbxEvent) -> Call | None:
-    """A call that we did not know. Mostly it is new; what comes later may be all that we ever hear of it."""
-    if event.kind is Kind.RING_END or (event.kind is not Kind.NEW_CALL and not (event.caller.raw and event.direction)):
+async def _begin(tx: Tx, sid: str, event: PbxEvent) -> tuple[Call | None, bool]:
+    """A call that we did not know, and whether that was all the event says. Mostly it is new; what comes later may be all that we ever hear
+    of it, and may not tell enough: then there is no call."""
+    is_new = event.kind is Kind.NEW_CALL
+    if event.kind is Kind.RING_END or not (is_new or (event.caller.raw and event.direction)):
         log.info("event of an unknown call")
-        return None
+        return None, True
     at = happened_at(event.at, tx.now)
     goes_on = await sql.lock_call_of_leg(tx.conn, sid=event.previous) if event.previous else None
     if goes_on is not None and not goes_on.is_over:
         await tx.conn.execute(sql.ADD_LEG, goes_on.id, sid, "customer", None, "in-progress", at)
-        return goes_on
+        return goes_on, False
     direction, agent_id = INBOUND, None
     if event.direction is Direction.OUT:
         direction, agent_id = "outbound", await _agent(tx, event.users)
@@ -236,12 +255,13 @@ async def _begin(tx: Tx, sid: str, event: PbxEvent) -> Call | None:
     )  # fmt: skip
     call = replace(sql.call_of(row), caller=event.caller)
     if event.is_blocked:
-        return await apply(tx, call, CallerGone(tx.now, by="system", unanswered=Outcome.REJECTED_BLOCKED))
+        gone = CallerGone(tx.now, by="system", unanswered=Outcome.REJECTED_BLOCKED)
+        return await apply(tx, call, gone), True
     await set_timer(tx, LIMIT_TIMER, call.id, version=0, due_at=tx.now + LONGEST_WAIT)
     is_old_news = event.kind is Kind.HANGUP and not says_unanswered(event.cause)
     if direction == INBOUND and not is_old_news:
         await apply(tx, call, Queued(event.queue, at))
-    return await _again(tx, call)
+    return await _again(tx, call), is_new and not (direction == INBOUND and event.users)
 
 
 async def _is_ours(tx: Tx, caller: Number) -> bool:
@@ -266,21 +286,21 @@ async def _rings(tx: Tx, call: Call, event: PbxEvent) -> None:
         )
 
 
-async def _answered(tx: Tx, call: Call, event: PbxEvent, at: datetime) -> Call:
-    """Somebody talks: an agent of ours, who has accepted it by that, or somebody else. Who had talked has handed it over."""
+async def _answered(tx: Tx, call: Call, event: PbxEvent, at: datetime) -> tuple[Call, bool]:
+    """Somebody talks: an agent of ours, who has accepted it by that, or somebody else. Who had talked hands it over first."""
     agent_id = await _agent(tx, event.users)
     if call.is_talking:
         if agent_id == call.agent_id or (agent_id is None and not event.users):
-            return call
-        call = await apply(tx, call, HandedOver(at))
+            return call, True
+        return await apply(tx, call, HandedOver(at)), False
     if call.direction == INBOUND:
         await publish(
             tx, CallTaken(call_id=call.id, version=call.version, agent_id=agent_id, connection=call.account_sid, at=at)
         )
         call = await _again(tx, call)
     if call.state is CallState.CONNECTING and agent_id is not None:
-        return await apply(tx, await apply(tx, call, CallerJoined(at)), AgentJoined(agent_id, at))
-    return await apply(tx, call, PickedUp(at, None if call.direction == INBOUND else agent_id))
+        return await apply(tx, await apply(tx, call, CallerJoined(at)), AgentJoined(agent_id, at)), True
+    return await apply(tx, call, PickedUp(at, None if call.direction == INBOUND else agent_id)), True
 
 
 async def _again(tx: Tx, call: Call) -> Call:

@@ -46,6 +46,7 @@ async def on_ring_ended(tx: Tx, event: CallRingEnded) -> None:
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
     if item is None:
         return
+    await tx.conn.execute(sql.LOCK_AGENTS, event.agent_ids)
     for offer in await sql.open_offers_of_item(tx.conn, work_item_id=item["id"]):
         if offer.agent_id in event.agent_ids:
             await service.take_back(tx, offer_id=offer.id, reason="no_answer")

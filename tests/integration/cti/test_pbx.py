@@ -1,5 +1,6 @@
 """Calls of a telephone system in Zammad's dialect, over HTTP, to what the desks are told."""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from typing import Any, Final
@@ -415,3 +416,27 @@ async def test_transfer_that_is_a_new_call_is_one_conversation(stack: Stack, pbx
     assert await stack.value("SELECT count(*) FROM legs WHERE call_id = $1 AND ended_at IS NOT NULL", row["id"]) == 2
     for table in ("calls", "tickets", "work_items"):
         assert await stack.count(table) == 1
+
+
+async def test_transfers_back_and_forth_among_wrapping_agents_meet_no_deadlock(stack: Stack, pbx: Pbx) -> None:
+    """Calls of one customer, on one ticket, are answered, handed over and ended at once by the same two agents."""
+    await stack.agent("ava")
+    await stack.agent("ben")
+    calls = [new_id() for _ in range(6)]
+
+    async def live(call: str, first: str, second: str) -> None:
+        for event in (
+            told("newCall", call, user=[first, second]),
+            told("answer", call, answeringNumber=first),
+            told("answer", call, answeringNumber=second),
+            told("hangup", call, cause="normalClearing"),
+        ):
+            assert (await pbx.post(event)).status == 200
+
+    await asyncio.gather(*(live(call, *("201", "202")[:: 1 if n % 2 else -1]) for n, call in enumerate(calls)))
+    await stack.quiet()
+    await pbx.time_passes()
+    while await stack.fire("routing.wrap_up"):
+        pass
+    assert {(await pbx.call(call))["outcome"] for call in calls} == {"answered"}
+    assert {tuple(row) for row in await stack.rows("SELECT used_units, over_by FROM agents")} == {(0, 0)}
