@@ -197,6 +197,10 @@ def held(queue: Sentence, by: str) -> Sentence:
     }
 
 
+PLACED_ELSEWHERE: Final = {
+    "en": "Its telephone system decides whom it rings, and when.",
+    "zh-CN": "由电话系统决定何时呼叫谁。",
+}
 _ACCEPTED: Final = {"en": "accepted", "zh-CN": "已接听"}
 _ENDED: Final[dict[str, Sentence]] = {
     "pending": {"en": "has not answered yet", "zh-CN": "尚未响应"},
