@@ -639,7 +639,7 @@ SELECT (SELECT count(*) FROM work_items o
 FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 """
 
-# Also in the line of a telephone system; with it may be who talks with somebody unknown, and waits no longer.
+# Also in the line of a telephone system; who talks with somebody unknown there waits no longer.
 WAITS: Final = """(i.state IN ('queued', 'offering')
     OR i.state = 'external' AND coalesce((SELECT true FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL), false))"""
 BOARD: Final = f"""
@@ -688,7 +688,12 @@ SELECT q.key, w.waiting, coalesce(extract(epoch FROM clock_timestamp() - w.first
 FROM queues q
 CROSS JOIN LATERAL (
     SELECT count(*) AS waiting, min(i.entered_at) AS first_entered
-    FROM (SELECT i.entered_at FROM work_items i WHERE i.queue = q.key AND i.state IN ('queued', 'external', 'offering') AND {WAITS} LIMIT 10000) i
+    FROM (
+        (SELECT entered_at FROM work_items WHERE queue = q.key AND state IN ('queued', 'offering') LIMIT 10000)
+        UNION ALL
+        (SELECT i.entered_at FROM work_items i JOIN stints s ON s.work_item_id = i.id AND s.left_at IS NULL
+         WHERE i.queue = q.key AND i.state = 'external' LIMIT 10000)
+    ) i
 ) w
 WHERE q.is_active
 """
