@@ -17,6 +17,7 @@ from app.org import OrgFile, SkillUntil, pools_of
 from core.errors import Conflict
 from core.events import ConfigApplied
 from core.principal import Actor
+from cti.pbx_settings import settings_of
 from infra.outbox import Tx, publish
 from routing import queries as routing_sql
 from routing import rule_sets, ticket_work
@@ -76,11 +77,25 @@ SELECT a.id FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active AND NOT 
 RETIRE_AGENTS: Final = "UPDATE agents SET is_active = false, pool_id = NULL, version = version + 1 WHERE id = ANY($1)"
 MOVE_LIVE_ITEMS: Final = """
 UPDATE work_items i SET pool_id = q.pool_id FROM queues q
-WHERE q.key = i.queue AND i.pool_id <> q.pool_id AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')
+WHERE q.key = i.queue AND i.pool_id <> q.pool_id AND i.state IN ('queued', 'external', 'offering', 'assigned', 'wrapping')
 """
 MOVE_LIVE_OFFERS: Final = """
 UPDATE offers o SET pool_id = q.pool_id FROM queues q
 WHERE q.key = o.queue AND o.pool_id <> q.pool_id AND o.state IN ('pending', 'accepted', 'wrapping')
+"""
+EXTENSIONS: Final = """
+SELECT u.email, e.name FROM agent_extensions e JOIN users u ON u.id = e.agent_id ORDER BY e.name
+"""
+SET_EXTENSIONS: Final = """
+WITH gone AS (DELETE FROM agent_extensions WHERE NOT name = ANY($1))
+INSERT INTO agent_extensions (name, agent_id)
+SELECT e.name, u.id FROM unnest($1::text[], $2::text[]) AS e (name, email) JOIN users u ON lower(u.email) = e.email
+ON CONFLICT (name) DO UPDATE SET agent_id = excluded.agent_id
+"""
+CTI_CONNECTIONS: Final = "SELECT key, dialect, settings FROM cti_connections"
+UPSERT_CONNECTION: Final = """
+INSERT INTO cti_connections (key, dialect, settings) VALUES ($1, $2, $3)
+ON CONFLICT (key) DO UPDATE SET dialect = excluded.dialect, settings = excluded.settings
 """
 UPSERT_DISPOSITION: Final = """
 INSERT INTO dispositions (key, name, digit, queue, position, resolves_ticket) VALUES ($1, $2, $3, $4, $5, $6)
@@ -188,6 +203,10 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         r["key"]: _rest(r, "key")
         for r in await conn.fetch("SELECT key, name, digit, queue, position, resolves_ticket FROM dispositions")
     }
+    connections = {c.key: {"dialect": c.dialect, "settings": settings_of(c)} for c in org.cti_connections}
+    old_connections = {r["key"]: _rest(r, "key") for r in await conn.fetch(CTI_CONNECTIONS)}
+    extensions = _extensions(org)
+    old_extensions = {r["name"]: {"agent": r["email"].lower()} for r in await conn.fetch(EXTENSIONS)}
     published = await conn.fetchrow(routing_sql.PUBLISHED_RULES)
     time_zone = await conn.fetchval(TIME_ZONE)
     changes = [
@@ -197,6 +216,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         *_diff("agent", old_agents, agents),
         *_diff("number", old_numbers, numbers),
         *_diff("disposition", old_dispositions, dispositions),
+        *_diff("telephone system", old_connections, connections),
+        *_diff("extension", old_extensions, extensions),
     ]
     rules_change = published is None or published["rules"] != org.rules
     if rules_change:
@@ -229,6 +250,9 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     )
     await conn.execute("DELETE FROM dispositions WHERE NOT key = ANY($1)", list(dispositions))
     await conn.executemany(UPSERT_DISPOSITION, [(key, *v.values()) for key, v in dispositions.items()])
+    await conn.execute(SET_EXTENSIONS, list(extensions), [value["agent"] for value in extensions.values()])
+    await conn.execute("DELETE FROM cti_connections WHERE NOT key = ANY($1)", list(connections))
+    await conn.executemany(UPSERT_CONNECTION, [(key, *value.values()) for key, value in connections.items()])
     if rules_change:
         version = await rule_sets.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
         await rule_sets.publish_rule_set(tx, version)
@@ -242,6 +266,17 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     await audit(tx, Actor("cli", name=by), "config.apply", "config", change_id, after={"changes": lines[:200]})
     await publish(tx, ConfigApplied(change_id=change_id))
     return changes
+
+
+def _extensions(org: OrgFile) -> dict[str, dict[str, Any]]:
+    """Only where a telephone system may ask: the addresses of agents serve as names too."""
+    if not org.cti_connections:
+        return {}
+    return {
+        name.casefold(): {"agent": agent.email.lower()}
+        for agent in org.agents
+        for name in (agent.email, *agent.extensions)
+    }
 
 
 def _rest(row: Any, key: str) -> dict[str, Any]:
@@ -271,7 +306,7 @@ async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str
         LOCK_QUEUES, sorted([*gone, *turned])
     )  # whoever is just putting a call into one of them is waited for
     busy = await tx.conn.fetch(
-        "SELECT DISTINCT queue FROM work_items WHERE queue = ANY($1) AND state IN ('queued', 'offering', 'assigned', 'wrapping')",
+        "SELECT DISTINCT queue FROM work_items WHERE queue = ANY($1) AND state IN ('queued', 'external', 'offering', 'assigned', 'wrapping')",
         [*gone, *turned],
     )
     if busy:

@@ -13,7 +13,10 @@ from core.events import (
     CallConnectFailed,
     CallEnded,
     CallQueued,
+    CallRang,
     CallRequeued,
+    CallRingEnded,
+    CallTaken,
     OfferAccepted,
     OfferCreated,
     OfferEnded,
@@ -33,8 +36,8 @@ from cti.commands import Commands
 from infra.outbox import Reaction, effect, inline, state, wake
 from realtime import desk_log, notes
 from realtime.push import Push
+from routing import external, ticket_work
 from routing import service as routing
-from routing import ticket_work
 from ticketing import service as ticketing
 
 
@@ -46,6 +49,10 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         inline("routing.follow_call", CallAttached, routing.on_call_attached),
         wake("routing.dispatch", WorkQueued),
         inline("cti.deflect", WorkDeflected, cti.on_work_deflected),
+        # a telephone system rings and connects by itself
+        inline("routing.rang", CallRang, external.on_rang),
+        inline("routing.ring_ended", CallRingEnded, external.on_ring_ended),
+        inline("routing.taken", CallTaken, external.on_taken),
         # an offer is made, answered, lost
         inline("realtime.log", OfferCreated, desk_log.on_offer_created),
         effect("realtime.push_offer", OfferCreated, push.to_agent),

@@ -23,6 +23,7 @@ from accounts.model import InvalidEmail, normalise_email
 from core.errors import RingdeskError
 from core.principal import Role
 from core.texts import Text
+from cti.pbx_settings import AnyConnection, Generic, bad_paths
 from infra.phone import parse_number
 from routing.lint import Finding, RosterAgent, lint
 from routing.model import Pick, WrapMode
@@ -174,6 +175,8 @@ class AgentIn(Part):
     limit: LimitIn | None = None
     weight: int = Field(default=1, ge=1, le=100)
     """Of `pick: weighted`."""
+    extensions: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(default=[], max_length=20)
+    """By what names telephone systems know this agent, beside the address: extensions, logins."""
 
     @property
     def levels(self) -> dict[str, int]:
@@ -220,6 +223,7 @@ class OrgFile(Part):
     agents: list[AgentIn] = []
     numbers: list[NumberIn] = []
     dispositions: list[DispositionIn] = []
+    cti_connections: list[AnyConnection] = []
     rules: list[dict[str, Any]] = [{"name": "default"}]
     _warnings: list[FileFault] = PrivateAttr(default_factory=list)
 
@@ -370,6 +374,8 @@ def _fault(document: Any, place: Sequence[str | int], message: str) -> FileFault
 
 def _place(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """As it is in the file: which of two shapes a value was taken for is not part of it."""
+    if place[:1] == ("cti_connections",):  # after the number comes the dialect
+        return (*place[:2], *place[3:])
     return (*place[:4], *place[5:]) if place[2:3] == ("skills",) else place
 
 
@@ -415,6 +421,7 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         ("agents", [a.email for a in org.agents], "email"),
         ("numbers", [n.number for n in org.numbers], "number"),
         ("dispositions", [d.key for d in org.dispositions], "key"),
+        ("cti_connections", [c.key for c in org.cti_connections], "key"),
     )
     for section, keys, field in doubles:
         for index, key in enumerate(keys):
@@ -446,6 +453,24 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         for skill in agent.skills:
             if skill not in skills:
                 fault(f"there is no skill {skill!r}", "agents", index, "skills", skill)
+    known_as: dict[str, str] = {agent.email.casefold(): agent.email for agent in org.agents}
+    for index, agent in enumerate(org.agents):
+        for n, name in enumerate(agent.extensions):
+            if (known := known_as.setdefault(name.casefold(), agent.email)) != agent.email:
+                fault(f"{name!r} is what telephone systems call {known!r}", "agents", index, "extensions", n)
+    for index, connection in enumerate(org.cti_connections):
+        if connection.queue not in queues:
+            fault(f"there is no queue {connection.queue!r}", "cti_connections", index, "queue")
+        elif connection.queue in of_tickets:
+            fault(f"{connection.queue!r} holds tickets, not calls", "cti_connections", index, "queue")
+        for name, queue in connection.queues.items():
+            if queue not in queues:
+                fault(f"there is no queue {queue!r}", "cti_connections", index, "queues", name)
+            elif queue in of_tickets:
+                fault(f"{queue!r} holds tickets, not calls", "cti_connections", index, "queues", name)
+        if isinstance(connection, Generic) and connection.mapping.body == "json":
+            for name, message in bad_paths(connection.mapping):
+                fault(message, "cti_connections", index, "mapping", name)
     for index, number in enumerate(org.numbers):
         if number.queue not in queues:
             fault(f"there is no queue {number.queue!r}", "numbers", index, "queue")

@@ -12,8 +12,10 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from app.choreography import reactions
 from app.settings import Settings
 from core.ids import CallId
+from cti import pbx_service as pbx
 from cti import service as cti
 from cti.commands import Commands
+from cti.connections import Connections
 from cti.http import Telephony, WaitState
 from cti.lines import Lines
 from cti.reconcile import Reconciler
@@ -41,6 +43,8 @@ TIMERS: dict[str, TimerHandler] = {
     routing.COOLDOWN_TIMER: routing.cooled_down,
     cti.CONNECT_TIMER: cti.connect_timed_out,
     cti.AGENT_GONE_TIMER: cti.agent_is_gone,
+    pbx.HELD_TIMER: pbx.held_long_enough,
+    pbx.LIMIT_TIMER: pbx.limit_reached,
     **ticketing.TIMERS,
 }
 
@@ -109,6 +113,8 @@ async def open_parts(
         accounts = settings.accounts()
         lines = Lines()
         await lines.refresh(database)
+        connections = Connections()
+        await connections.refresh(database)
         twilio = await stack.enter_async_context(TwilioApi(accounts, settings.twilio_api_base).open())
         replica = f"{secrets.token_hex(4)}"
         server = DeskServer(outbox, public_url=public_url, replica=replica, redis_url=redis_url)
@@ -122,7 +128,7 @@ async def open_parts(
             resources,
             server,
             push,
-            Telephony(accounts, lines, public_url, outbox, _wait_state),
+            Telephony(accounts, lines, public_url, outbox, _wait_state, connections),
             commands,
             Reconciler(outbox, twilio, accounts, lines),
             Dispatcher(outbox),

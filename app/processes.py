@@ -78,6 +78,7 @@ async def worker(settings: Settings, database_url: str, redis_url: str, rabbitmq
             *worker_loops(parts, roles),
             ("after commit", parts.resources.outbox.run()),
             ("lines", parts.telephony.lines.keep(parts.resources.database)),
+            ("connections", parts.telephony.connections.keep(parts.resources.database)),
             ("topology", _declare(parts)),
             ("loop watch", watch_loop()),
         ]

@@ -64,6 +64,10 @@ def _settings() -> str:
     for name, field in Settings.model_fields.items():
         default = "unset" if field.default is None else f"`{field.default}`"
         lines.append(f"| `RINGDESK_{name.upper()}` | {_cell(default)} | {_cell(field.description or '')} |")
+    lines.append(
+        "| `RINGDESK_CTI_…` | unset | the token or secret of a telephone system, at least 16 characters, or two with a comma between them; "
+        "the organisation file says which (`token_env`, `secret_env`): [connect a PBX](../howto/connect-a-pbx.md) |"
+    )
     return "\n".join(lines) + "\n"
 
 

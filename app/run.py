@@ -27,6 +27,7 @@ def web_loops(parts: Parts) -> list[tuple[str, Coroutine[Any, Any, None]]]:
     return [
         ("push", parts.push.run()),
         ("lines", parts.telephony.lines.keep(parts.resources.database)),
+        ("connections", parts.telephony.connections.keep(parts.resources.database)),
         ("loop watch", watch_loop()),
     ]
 

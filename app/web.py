@@ -17,6 +17,7 @@ from accounts.middleware import authenticate
 from app.operations import add_operations
 from app.parts import Parts
 from cti.http import TELEPHONY, webhooks
+from cti.pbx_http import pbx_webhooks
 from customers import http as customers
 from infra.http import HttpProblem, edge, json_response
 from infra.openapi import MAX_BODY, Operation, document, mount
@@ -65,6 +66,7 @@ async def build_app(parts: Parts, *, demo: web.Application | None = None) -> web
     mount(app, OPERATIONS)
     _add_document(app, parts.resources.version)
     app.add_subapp("/twilio", webhooks())
+    app.add_subapp("/cti", pbx_webhooks())
     parts.server.attach(app)
     app.on_shutdown.append(lambda _: parts.server.end_all())
     _add_pages(app, with_demo=demo is not None)

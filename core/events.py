@@ -22,7 +22,8 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,80}$")]
 
 REASONS: Final = (
     "agent_left", "caller_left", "connect_failed", "connection_lost", "missed_offer", "no_answer", "rejected", "taken", "undone",
-    "answered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "deflected", "failed", "",
+    "answered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "deflected", "failed",
+    "forwarded", "unknown", "",
 )  # fmt: skip
 
 
@@ -66,6 +67,38 @@ class CallQueued(Event):
     caller: Number | None = inline_only()
     to_number: str = inline_only("")
     language: str = inline_only("en")
+    is_external: bool = inline_only(False)
+    """A telephone system queues and connects it."""
+
+
+class CallRang(Event):
+    """A telephone system rings these agents for a call."""
+
+    name = "call.rang"
+    call_id: CallId
+    version: int
+    agent_ids: list[AgentId]
+    connection: Key
+
+
+class CallRingEnded(Event):
+    """A telephone system rings these agents no longer."""
+
+    name = "call.ring_ended"
+    call_id: CallId
+    version: int
+    agent_ids: list[AgentId]
+
+
+class CallTaken(Event):
+    """A telephone system has connected a call. `agent_id`: None when it is nobody we know."""
+
+    name = "call.taken"
+    call_id: CallId
+    version: int
+    agent_id: AgentId | None
+    connection: Key
+    at: datetime
 
 
 class CallAnswered(Event):
@@ -142,6 +175,7 @@ class TicketBound(Event):
     customer_id: CustomerId | None
     match: Key
     facts: dict[str, Any] = inline_only({})
+    is_external: bool = inline_only(False)
 
 
 class CallAttached(Event):
@@ -323,6 +357,9 @@ class RulesetPublished(Event):
 
 CATALOGUE: tuple[type[Event], ...] = (
     CallQueued,
+    CallRang,
+    CallRingEnded,
+    CallTaken,
     CallAnswered,
     CallConnectFailed,
     CallAgentLeft,

@@ -18,6 +18,7 @@ from core.ids import CallId
 from cti import queries as sql
 from cti import service
 from cti import twilio_voice as twiml
+from cti.connections import Connections
 from cti.lines import Lines
 from cti.model import Outcome
 from cti.signature import TwilioAccount
@@ -55,6 +56,7 @@ class Telephony:
     base: str
     outbox: Outbox
     wait_state: Position
+    connections: Connections
     given_up: set["asyncio.Task[Any]"] = field(default_factory=set)
     """Work that took too long: cancelled, kept until it has let go of its connection."""
 
@@ -67,7 +69,7 @@ def xml(document: str, *, status: int = 200) -> web.Response:
     return web.Response(text=document, status=status, content_type="text/xml", charset="utf-8")
 
 
-async def _in_time(t: Telephony, work: Coroutine[Any, Any, T]) -> T:
+async def in_time(t: Telephony, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, or TimeoutError after our deadline.
 
     What hangs is cancelled but not waited for: giving up a connection that is dead without saying so takes seconds itself."""
@@ -97,7 +99,7 @@ def _voice(handler: VoiceHandler) -> Callable[[web.Request], Awaitable[web.Strea
         hook = await verified(request, accounts=t.accounts, public_url=t.base)
         transaction = t.outbox.transact(lambda tx: _voice_once(t, tx, hook, handler), request_id=request[REQUEST_ID])
         try:
-            answer = await _in_time(t, transaction)
+            answer = await in_time(t, transaction)
         except AWAY:
             log.warning("emergency answer", endpoint=hook.endpoint)
         except RingdeskError as error:
@@ -137,7 +139,7 @@ def _callback(
     async def endpoint(request: web.Request) -> web.StreamResponse:
         t = request.config_dict[TELEPHONY]
         hook = await verified(request, accounts=t.accounts, public_url=t.base, needs_call=needs_call)
-        await _in_time(t, t.outbox.transact(lambda tx: handler(tx, hook), request_id=request[REQUEST_ID]))
+        await in_time(t, t.outbox.transact(lambda tx: handler(tx, hook), request_id=request[REQUEST_ID]))
         crashpoint("callback.before_reply")
         metrics.webhooks.labels(hook.endpoint, "ok").inc()
         return web.Response(status=204)
@@ -172,7 +174,7 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     line = t.lines.of(hook.get("To"))
     document = twiml.wait(line, None)
     try:
-        document = await _in_time(t, _round(t, line, hook.call_sid))
+        document = await in_time(t, _round(t, line, hook.call_sid))
     except AWAY:
         log.warning("wait document without position")
     except Exception:

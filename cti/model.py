@@ -5,13 +5,14 @@
 What decides. A terminal outcome is set once and never left; facts that arrive later only fill blanks. `queued → connecting`
 is our own doing (an accepted offer); `connecting → in_call` needs *both* parties in the conference, in either order; a connect
 that fails, and an agent who is lost in mid-call, put the call back to `queued`. Agent legs are never missed calls: only the
-customer's leg ends the call.
+customer's leg ends the call. A telephone system connects its calls itself: `PickedUp` and `HandedOver` say so when it is nobody of ours.
 Callbacks may be doubled, late or reordered, so every event is harmless when it comes again or too late.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from core.errors import Conflict
 from core.ids import AgentId, CallId, OfferId
@@ -39,7 +40,17 @@ class Outcome(StrEnum):
     ABANDONED_QUEUE = "abandoned_queue"
     ABANDONED_RINGING = "abandoned_ringing"
     DEFLECTED = "deflected"
+    FORWARDED = "forwarded"
+    REJECTED_BLOCKED = "rejected_blocked"
+    UNANSWERED = "unanswered"
     FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+TWILIO: Final = "twilio"
+PBX: Final = "pbx"
+"""Providers of calls. Those of a telephone system are connected and ended by it alone."""
+INBOUND: Final = "inbound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,13 @@ class Call:
     queued_at: datetime | None
     answered_at: datetime | None
     ended_at: datetime | None
+    provider: str = TWILIO
+    direction: str = INBOUND
+
+    @property
+    def is_external(self) -> bool:
+        """Connected and ended by a telephone system: we only hear of it."""
+        return self.provider != TWILIO
 
     @property
     def is_over(self) -> bool:
@@ -124,11 +142,28 @@ class AgentLost:
 
 @dataclass(frozen=True, slots=True)
 class CallerGone:
-    """The customer's leg is over, by whatever callback or look-up said so. `by`: customer, agent, system."""
+    """The customer's leg is over, by whatever callback or look-up said so. `by`: customer, agent, system, pbx. `unanswered`: what became
+    of a call that nobody had answered, where that is known better than from its state."""
 
     at: datetime
     failed: bool = False
     by: str = "customer"
+    unanswered: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PickedUp:
+    """A telephone system has connected the call with somebody who holds no offer of ours; `agent_id` when it is an agent all the same."""
+
+    at: datetime
+    agent_id: AgentId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A telephone system has taken the call from whoever talked, and somebody else is about to talk."""
+
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +188,8 @@ CallEvent = (
     | AgentLost
     | CallerGone
     | Deflected
+    | PickedUp
+    | HandedOver
     | WrapUpDone
 )
 
@@ -167,6 +204,8 @@ class Happened(StrEnum):
     AGENT_LEFT = "agent_left"
     AGENT_BACK = "agent_back"
     AGENT_LOST = "agent_lost"
+    PICKED_UP = "picked_up"
+    HANDED_OVER = "handed_over"
     ENDED = "ended"
     CLOSED = "closed"
 
@@ -200,6 +239,12 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return _back_in_line(call), Happened.CONNECT_FAILED
         case AgentLost() if call.is_talking and not call.agent_joined and call.offer_id == event.offer_id:
             return _back_in_line(call), Happened.AGENT_LOST
+        case PickedUp() if call.state in (CallState.RECEIVED, CallState.QUEUED):
+            agent_id = event.agent_id if event.agent_id is not None else call.agent_id
+            moved = _next(call, state=CallState.IN_CALL, agent_id=agent_id)
+            return replace(moved, answered_at=call.answered_at or event.at), Happened.PICKED_UP
+        case HandedOver() if call.is_talking:
+            return _back_in_line(call), Happened.HANDED_OVER
         case CallerJoined() if call.state is CallState.CONNECTING and not call.caller_joined:
             return _joined(_next(call, caller_joined=True), event.at)
         case AgentJoined() if call.agent_id == event.agent_id and not call.agent_joined:
@@ -240,7 +285,10 @@ def _gone(call: Call, event: CallerGone) -> tuple[Call, Happened]:
     outcome = outcomes.get(call.state, Outcome.ANSWERED)
     if event.failed and outcome is not Outcome.ANSWERED:
         outcome = Outcome.FAILED
-    state = CallState.WRAP_UP if outcome is Outcome.ANSWERED else CallState.CLOSED
+    if event.unanswered is not None and outcome is not Outcome.ANSWERED:
+        outcome = event.unanswered
+    wraps_up = outcome is Outcome.ANSWERED and call.offer_id is not None
+    state = CallState.WRAP_UP if wraps_up else CallState.CLOSED
     ended_at = max(event.at, call.answered_at or call.queued_at or call.created_at)
     return _next(
         call, state=state, outcome=outcome, ended_at=ended_at, ended_by=call.ended_by or event.by

@@ -11,7 +11,7 @@ from infra.postgres import Connection
 
 CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
-    "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at"
+    "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction"
 )
 
 
@@ -36,6 +36,8 @@ def call_of(row: Any) -> Call:
         queued_at=row["queued_at"],
         answered_at=row["answered_at"],
         ended_at=row["ended_at"],
+        provider=row["provider"],
+        direction=row["direction"],
     )
 
 
@@ -64,6 +66,35 @@ ON CONFLICT (key) DO NOTHING RETURNING id
 """
 STORED_ANSWER: Final = "SELECT answer FROM provider_events WHERE key = $1"
 KEEP_ANSWER: Final = "UPDATE provider_events SET answer = $2 WHERE key = $1"
+# Of telephone systems: what is told about one call goes one by one; what has not been applied yet is read anew each time.
+LOCK_SID: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pbx:' || $1, 0))"
+WAITING_EVENTS: Final = """
+SELECT id, body, received_at FROM provider_events WHERE call_sid = $1 AND applied_at IS NULL ORDER BY id LIMIT 200
+"""
+EVENT_APPLIED: Final = "UPDATE provider_events SET applied_at = $2, call_id = $3 WHERE id = $1"
+SID_OF_EVENT: Final = "SELECT call_sid FROM provider_events WHERE id = $1 AND applied_at IS NULL"
+LOCK_CALL_OF_LEG: Final = f"""
+SELECT {CALL_COLUMNS} FROM calls WHERE id = (SELECT call_id FROM legs WHERE sid = $1) FOR UPDATE
+"""
+HAS_OPEN_LEGS: Final = (
+    "SELECT EXISTS (SELECT 1 FROM legs WHERE call_id = $1 AND kind = 'customer' AND sid <> $2 AND ended_at IS NULL)"
+)
+ADD_PBX_CALL: Final = f"""
+WITH call AS (
+    INSERT INTO calls (provider, account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, agent_id, created_at)
+    VALUES ('pbx', $1, $2, $3, $4, $5, $6, $7, $8, 'received', $9, $10) RETURNING {CALL_COLUMNS}
+), leg AS (
+    INSERT INTO legs (call_id, sid, kind, state, created_at) SELECT id, sid, 'customer', 'in-progress', $10 FROM call
+)
+SELECT {CALL_COLUMNS} FROM call
+"""
+AGENTS_BY_NAME: Final = "SELECT name, agent_id FROM agent_extensions WHERE name = ANY($1)"
+IS_OUR_NUMBER: Final = "SELECT EXISTS (SELECT 1 FROM numbers WHERE number = $1)"
+CONNECTIONS: Final = "SELECT key, dialect, settings FROM cti_connections ORDER BY key"
+USE_NONCE: Final = """
+INSERT INTO cti_nonces (connection, nonce, signature) VALUES ($1, $2, $3) ON CONFLICT (connection, nonce) DO NOTHING RETURNING true
+"""
+NONCE_SIGNATURE: Final = "SELECT signature FROM cti_nonces WHERE connection = $1 AND nonce = $2"
 CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1"
 CALL_BY_ID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1"
 LOCK_CALL: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1 FOR UPDATE"
@@ -145,8 +176,9 @@ ORDER BY created_at LIMIT 100
 LINES: Final = "SELECT number, region, queue, voice FROM numbers ORDER BY number"
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
-WHERE state NOT IN ('wrap_up', 'closed') AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
+WHERE state NOT IN ('wrap_up', 'closed') AND provider = 'twilio' AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
 """
+TIMED_OUT: Final = "UPDATE calls SET source = 'timed_out' WHERE id = $1"
 RECONCILED: Final = "UPDATE calls SET source = 'reconciled' WHERE id = $1"
 KNOWN_SIDS: Final = "SELECT sid FROM calls WHERE sid = ANY($1)"
 RECONSTRUCT: Final = """
@@ -172,6 +204,11 @@ async def lock_call(conn: Connection, *, call_id: int) -> Call | None:
 
 async def lock_call_by_sid(conn: Connection, *, sid: str) -> Call | None:
     row = await conn.fetchrow(LOCK_CALL_BY_SID, sid)
+    return None if row is None else call_of(row)
+
+
+async def lock_call_of_leg(conn: Connection, *, sid: str) -> Call | None:
+    row = await conn.fetchrow(LOCK_CALL_OF_LEG, sid)
     return None if row is None else call_of(row)
 
 

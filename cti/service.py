@@ -28,6 +28,7 @@ from core.principal import Principal
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
+    INBOUND,
     AgentJoined,
     AgentLeft,
     AgentLost,
@@ -315,7 +316,8 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
     if call is None or call.is_over:
         raise CallerLeft
     await apply(tx, call, Connecting(event.agent_id, event.offer_id))
-    await intend(tx, call, f"offer_{event.offer_id}", "connect")
+    if not call.is_external:  # a telephone system has connected the two already
+        await intend(tx, call, f"offer_{event.offer_id}", "connect")
 
 
 async def on_work_deflected(tx: Tx, event: WorkDeflected) -> None:
@@ -345,6 +347,8 @@ async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
         return call
     if call.state not in (CallState.CONNECTING, CallState.IN_CALL, CallState.ON_HOLD):
         raise Forbidden("Only a connected call can be hung up.")
+    if call.is_external:  # nothing can be asked of its system: this says that the end was not told
+        return await apply(tx, call, CallerGone(tx.now, by="agent"))
     if call.ended_by is None:
         call = replace(call, ended_by="agent", version=call.version + 1)
         await sql.save_call(tx.conn, call, now=tx.now)
@@ -420,6 +424,7 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
                     caller=call.caller,
                     to_number=call.to_number,
                     language=call.language,
+                    is_external=call.is_external,
                 ),
             )
         case Happened.CONNECTING:
@@ -450,6 +455,15 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
             await tx.conn.execute(sql.SUM_TALK, call.id)
             await _end_agent_legs(tx, call)
             await publish(tx, CallRequeued(call_id=call.id, version=call.version, agent_id=before.agent_id, at=tx.now))
+        case Happened.PICKED_UP if call.agent_id is not None and call.answered_at is not None:
+            await tx.conn.execute(sql.OPEN_SEGMENT, call.id, None, call.agent_id, "talk", call.answered_at)
+        case Happened.HANDED_OVER:
+            await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], tx.now)
+            await tx.conn.execute(sql.SUM_TALK, call.id)
+            if before.offer_id is not None and before.agent_id is not None:
+                await publish(
+                    tx, CallRequeued(call_id=call.id, version=call.version, agent_id=before.agent_id, at=tx.now)
+                )
         case Happened.ENDED:
             await _ended(tx, call)
         case _:
@@ -472,7 +486,8 @@ async def _ended(tx: Tx, call: Call) -> None:
     if call.queued_at is not None and call.ended_at is not None:
         waited_until = call.answered_at if call.outcome is Outcome.ANSWERED else call.ended_at
         wait_s = ((waited_until or call.ended_at) - call.queued_at).total_seconds()
-    tx.on_commit.append(metrics.calls_ended.labels(call.outcome.value if call.outcome else "unknown").inc)
+    if call.direction == INBOUND:
+        tx.on_commit.append(metrics.calls_ended.labels(call.outcome.value if call.outcome else "unknown").inc)
     await publish(
         tx,
         CallEnded(

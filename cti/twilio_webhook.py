@@ -89,9 +89,9 @@ async def verified(
 ) -> Webhook:
     """Read, check, parse. Raises HttpProblem: 413 too large, 408 too slow, 400 not a form, 403 not the provider's."""
     endpoint = request.path
-    raw = await _read(request)
+    raw = await read_body(request)
     is_form = request.content_type == FORM or (not raw and request.method in ("GET", "POST"))
-    form = _form(raw) if is_form and request.method == "POST" else MultiDict()
+    form = read_form(raw) if is_form and request.method == "POST" else MultiDict()
     fields = form if request.method == "POST" else MultiDict(request.query)
     account_sid = fields.get("AccountSid", "")
     settings = request.headers.getall(SETTINGS_HEADER, [])
@@ -125,7 +125,7 @@ def _storable(fields: MultiMapping[str]) -> MultiDict[str]:
     return MultiDict((plain(name), plain(value)) for name, value in fields.items())
 
 
-async def _read(request: web.Request) -> bytes:
+async def read_body(request: web.Request) -> bytes:
     if (request.content_length or 0) > MAX_BODY:
         raise HttpProblem(413, "A webhook has at most 64 KiB.")
     try:
@@ -142,7 +142,7 @@ async def _read(request: web.Request) -> bytes:
         raise HttpProblem(400, "The body cannot be decoded.") from error
 
 
-def _form(raw: bytes) -> MultiDict[str]:
+def read_form(raw: bytes) -> MultiDict[str]:
     """Blanks and spaces are kept: they are part of what was signed."""
     try:
         text = raw.decode("ascii")

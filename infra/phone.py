@@ -11,7 +11,8 @@ nobody becomes a customer by naming a client `+14155550123`.
 
 import re
 import unicodedata
-from typing import Final
+from dataclasses import replace
+from typing import Final, Literal
 
 import phonenumbers
 from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, ValidationResult
@@ -19,6 +20,8 @@ from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, Vali
 from core.phone import Number, NumberKind
 
 MAX_LENGTH: Final = 250
+NumberStyle = Literal["e164", "international", "double_zero", "national"]
+"""How a source writes numbers of other countries: +49 30…, 4930…, 004930…, or like the parser's own reading of national numbers."""
 SHORT_DIGITS: Final = 6
 
 WITHHELD_NUMBERS: Final = frozenset(
@@ -63,6 +66,20 @@ def parse_number(raw: str, region: str) -> Number:
     if prefix == "client":
         return Number(NumberKind.CLIENT, raw, f"client:{rest}") if rest else Number(NumberKind.INVALID, raw)
     return _telephone(raw, rest, region.upper())
+
+
+def parse_styled(raw: str, style: NumberStyle, region: str) -> Number:
+    """Classify a number as a telephone system writes it. `style` says how those of other countries look; in each of them what begins
+    with a plus or with two zeros is international, and what is as short as an extension is one."""
+    text = _clean(raw)
+    digits = "".join(_DIGITS.findall(text))
+    if style == "e164" or not _PLAIN.fullmatch(text) or "+" in text or len(digits) <= SHORT_DIGITS:
+        return parse_number(raw, region)
+    if digits.startswith("00") and style in ("international", "double_zero"):
+        return replace(parse_number(f"+{digits[2:]}", region), raw=raw)
+    if style == "international" and not digits.startswith("0") and digits not in WITHHELD_NUMBERS:
+        return replace(parse_number(f"+{digits}", region), raw=raw)
+    return parse_number(raw, region)
 
 
 def parse_typed(text: str, region: str) -> Number:

@@ -19,7 +19,8 @@ class Message(BaseModel):
 
 
 class PopCall(Message):
-    """`from` is what may be shown and dialled: the E.164 form, a short number; null when withheld."""
+    """`from` is what may be shown and dialled: the E.164 form, a short number; null when withheld. `is_external`: a telephone system
+    connects it, so it is answered, declined and ended at the telephone."""
 
     id: int
     from_: str | None = Field(alias="from")
@@ -31,6 +32,7 @@ class PopCall(Message):
     channel: Literal["voice"] = "voice"
     language: str
     calls_24h: int
+    is_external: bool = False
 
 
 class PopCustomer(Message):

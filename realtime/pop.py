@@ -100,6 +100,7 @@ async def _pop(conn: Connection, row: Any) -> ScreenPop:
             waited_s=round(max(0.0, (row["created_at"] - row["entered_at"]).total_seconds()), 1),
             language=row["language"],
             calls_24h=max(1, row["calls_24h"]),
+            is_external=row["is_external"],
         ),
         ticket=ticket,
         other_tickets=others,

@@ -21,14 +21,14 @@ SEGMENT_COLUMNS: Final = """o.id, o.work_item_id, o.call_id, o.queue, o.agent_id
        ), true) AS is_first"""
 IS_COMPLETE: Final = "o.state = 'completed' AND o.connected_at IS NOT NULL"
 QUARTER: Final = "date_bin('15 minutes', {}, 'epoch'::timestamptz)"
-# Those that count alike as one row; waits of more than a whole second and of less than the next are alike.
+# Of calls: tickets that wait in a queue of their own are no contacts. Those that count alike as one row; waits of more than a whole second and of less than the next are alike.
 STINTS_BETWEEN: Final = f"""
 SELECT s.queue, s.bucket, s.outcome, s.within_s, s.short_abandon_s, s.us / 1000000 AS whole_s, s.us % 1000000 = 0 AS is_whole,
        count(*) AS count, coalesce(sum(s.us), 0)::bigint AS waited_us, coalesce(max(s.us), 0) AS longest_us
 FROM (
     SELECT queue, {QUARTER.format("entered_at")} AS bucket, outcome, within_s, short_abandon_s,
            round(date_part('epoch', left_at - entered_at) * 1000000)::bigint AS us
-    FROM stints WHERE queue = ANY($1) AND entered_at >= $2 AND entered_at < $3
+    FROM stints WHERE queue = ANY($1) AND entered_at >= $2 AND entered_at < $3 AND call_id IS NOT NULL
 ) s
 GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
@@ -66,13 +66,15 @@ CROSS JOIN LATERAL (
 ) i
 WHERE i.state <> 'offline' AND coalesce(i.ended_at, 'infinity') > greatest(i.started_at, $1)
 """
-OPEN_STINTS: Final = f"SELECT {STINT_COLUMNS} FROM stints WHERE left_at IS NULL AND queue = ANY($1)"
+OPEN_STINTS: Final = (
+    f"SELECT {STINT_COLUMNS} FROM stints WHERE left_at IS NULL AND queue = ANY($1) AND call_id IS NOT NULL"
+)
 OPEN_STATES: Final = (
     "SELECT state, count(*) AS agents FROM agent_intervals WHERE ended_at IS NULL AND state <> 'offline' GROUP BY state"
 )
 STINTS_PAGE: Final = f"""
 SELECT {STINT_COLUMNS} FROM stints
-WHERE queue = $1 AND entered_at >= $2 AND entered_at < $3 AND (entered_at, id) > ($4, $5) ORDER BY entered_at, id LIMIT $6
+WHERE queue = $1 AND entered_at >= $2 AND entered_at < $3 AND call_id IS NOT NULL AND (entered_at, id) > ($4, $5) ORDER BY entered_at, id LIMIT $6
 """
 OFFERS_PAGE: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers

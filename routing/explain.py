@@ -61,6 +61,11 @@ def _by_hand(by: str, to: str | None = None) -> tuple[str, Sentence] | None:
     if act == ByHand.PUSH:
         aim_en, aim_zh = ("", "") if to is None else (f" to {to}", f"给{to}")
         return act, {"en": f"Pushed by {name}{aim_en}.", "zh-CN": f"由{name}指派{aim_zh}。"}
+    if act == ByHand.PBX:
+        return act, {
+            "en": f"The telephone system {name} rings {to or 'you'}.",
+            "zh-CN": f"电话系统{name}正在呼叫{to or '您'}。",
+        }
     if act == ByHand.PICK:
         return act, {"en": f"Taken from the line by {name}.", "zh-CN": f"{name}主动从队列接起。"}
     return None
@@ -195,6 +200,10 @@ def held(queue: Sentence, by: str) -> Sentence:
     }
 
 
+PLACED_ELSEWHERE: Final = {
+    "en": "Its telephone system decides whom it rings, and when.",
+    "zh-CN": "由电话系统决定何时呼叫谁。",
+}
 _ACCEPTED: Final = {"en": "accepted", "zh-CN": "已接听"}
 _ENDED: Final[dict[str, Sentence]] = {
     "pending": {"en": "has not answered yet", "zh-CN": "尚未响应"},
@@ -227,7 +236,7 @@ def decision_sentence(row: Mapping[str, Any]) -> Sentence:
             "zh-CN": f"{what['zh-CN']}{although['zh-CN']}{name}{ended['zh-CN']}。",
         }
     why = why_agent(row["rule"], row["step"], row["chosen_by"], row["counts"])
-    if row["offer_state"] is None:  # a ticket
+    if row.get("is_assigned"):  # a ticket
         return {"en": f"Assigned to {name}. {why['en']}", "zh-CN": f"已分配给{name}。{why['zh-CN']}"}
     return {
         "en": f"Offered to {name}, who {ended['en']}. {why['en']}",

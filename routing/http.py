@@ -309,6 +309,8 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             sentences.insert(0, explain.kept(row["kept_for"], row["sticky_until"], now))
         if row["held_since"] is not None:
             sentences.insert(0, explain.held(row["queue_name"], row["held_by"]))
+    elif row["state"] == "external":
+        sentences = [explain.PLACED_ELSEWHERE]
     elif decisions:
         sentences = [explain.decision_sentence(dict(decisions[-1]))]
     overflows = [

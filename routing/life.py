@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from core.errors import Conflict
 from cti.model import CallerLeft
@@ -59,16 +60,22 @@ class CallEnd:
     reason: str | None
 
 
+_UNANSWERED: Final = {
+    "deflected": ("abandoned", ItemState.DIVERTED),  # the stint of who is let go has its end already
+    "forwarded": ("transferred_out", ItemState.DIVERTED),
+    "failed": ("failed", ItemState.ABANDONED),
+    "unknown": ("failed", ItemState.ABANDONED),
+}
+
+
 def call_end(outcome: str, offers: Sequence[OfferRow]) -> CallEnd:
     answered = outcome == "answered"
     pending = [o for o in offers if o.state is OfferState.PENDING]
     accepted = [o for o in offers if o.state is OfferState.ACCEPTED]
     if not answered:
         unfinished = tuple(o for o in offers if o in pending or o in accepted)
-        state = (
-            ItemState.DIVERTED if outcome == "deflected" else ItemState.ABANDONED
-        )  # the stint of who is let go has its end already
-        return CallEnd(unfinished, (), "failed" if outcome == "failed" else "abandoned", state, outcome)
+        stint, state = _UNANSWERED.get(outcome, ("abandoned", ItemState.ABANDONED))
+        return CallEnd(unfinished, (), stint, state, outcome)
     if accepted:
         return CallEnd(tuple(pending), tuple(accepted), "closed", ItemState.WRAPPING, None)
     return CallEnd(tuple(pending), (), "closed", ItemState.DONE, "answered")

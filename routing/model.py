@@ -30,6 +30,10 @@ class NotWaiting(Conflict):
     code, title = "not_waiting", "This is not in line any more"
 
 
+class AnswerAtPhone(Conflict):
+    code, title = "answer_at_phone", "Answer, decline or end this call at your telephone: its system connects it"
+
+
 class CannotTake(Conflict):
     """`verdict` and `reason` say why; `anyway`: whoever may overrule that can say so."""
 
@@ -73,6 +77,8 @@ class OfferState(StrEnum):
 
 class ItemState(StrEnum):
     QUEUED = "queued"
+    EXTERNAL = "external"
+    """A telephone system has it: in its own line, or with somebody we do not know. Nobody is asked here."""
     OFFERING = "offering"
     ASSIGNED = "assigned"
     WRAPPING = "wrapping"
@@ -104,6 +110,8 @@ SECOND_THOUGHT_S: Final = 10
 OFFER_GRACE_S: Final = 5
 RECONNECT_GRACE_S: Final = 45
 LEASE_S: Final = 20
+RING_S: Final = 120
+"""So long a desk shows what rings at its telephone, when nobody says that it has stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,8 @@ class ByHand(StrEnum):
 
     PUSH = "push"
     PICK = "pick"
+    PBX = "pbx"
+    """No person, but a telephone system, named by its connection."""
 
 
 LAST: Final = frozenset({By.LONGEST_IDLE, By.ROUND_ROBIN, By.WEIGHTED, By.LEAST_LOADED})
@@ -369,4 +379,5 @@ class OfferRow:
     wrap_requested: bool = False
     wrap_extended_s: int = 0
     disposition: str | None = None
+    is_external: bool = False
     extra: dict[str, Any] = field(default_factory=dict)

@@ -85,7 +85,7 @@ CAN_BE_DECIDED: Final = "(i.facts ? 'call.queue' AND (i.ruleset_version = 0 OR E
 IN_LINE_BY_OTHER_RULES: Final = f"""
 WITH live AS MATERIALIZED (
     SELECT i.id FROM work_items i
-    WHERE i.state IN ('queued', 'offering') AND i.ruleset_version <> $1 AND i.reroute_version IS DISTINCT FROM $1 AND {CAN_BE_DECIDED}
+    WHERE i.state IN ('queued', 'offering') AND NOT i.is_external AND i.ruleset_version <> $1 AND i.reroute_version IS DISTINCT FROM $1 AND {CAN_BE_DECIDED}
 )
 SELECT i.id, i.call_id, i.ticket_id, i.state, i.queue, i.pool_id, i.tier, i.boost_s, i.entered_at, i.ruleset_version, i.facts
 FROM (SELECT id FROM live ORDER BY id LIMIT $2) l JOIN work_items i ON i.id = l.id ORDER BY i.id
@@ -93,7 +93,7 @@ FROM (SELECT id FROM live ORDER BY id LIMIT $2) l JOIN work_items i ON i.id = l.
 IN_LINE_COUNTED: Final = f"""
 SELECT count(*) AS waiting, count(*) FILTER (WHERE i.ruleset_version = $1 OR i.reroute_version = $1) AS by_these,
        count(*) FILTER (WHERE i.ruleset_version <> $1 AND i.reroute_version IS DISTINCT FROM $1 AND NOT {CAN_BE_DECIDED}) AS without_facts
-FROM work_items i WHERE i.state IN ('queued', 'offering')
+FROM work_items i WHERE i.state IN ('queued', 'offering') AND NOT i.is_external
 """
 TO_REROUTE: Final = """
 SELECT id, call_id, ticket_id, state, queue, pool_id, tier, boost_s, entered_at, ruleset_version, facts, reroute_version
@@ -175,11 +175,13 @@ SKILLS: Final = "SELECT key, name FROM skills ORDER BY key"
 ADD_ITEM: Final = """
 WITH item AS (
     INSERT INTO work_items (call_id, ticket_id, channel, queue, pool_id, state, tier, boost_s, entered_at, virtual_start, steps, rule,
-                            ruleset_version, facts, sticky_agent_id, sticky_until, sticky_if_away)
-    SELECT $1, $2, q.channel, q.key, q.pool_id, 'queued', $4, $5::integer, $6::timestamptz, $6::timestamptz - make_interval(secs => $5::integer), $7, $8, $9, $10,
-           $11::bigint, $6::timestamptz + make_interval(secs => $12::integer), coalesce($13, false)
+                            ruleset_version, facts, sticky_agent_id, sticky_until, sticky_if_away, is_external)
+    SELECT $1, $2, q.channel, q.key, q.pool_id, CASE WHEN $14 THEN 'external' ELSE 'queued' END, $4, $5::integer, $6::timestamptz,
+           $6::timestamptz - make_interval(secs => $5::integer), $7, $8, $9, $10,
+           $11::bigint, $6::timestamptz + make_interval(secs => $12::integer), coalesce($13, false), $14
     FROM queues q WHERE q.key = $3
-    ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at, least(next_step_at, sticky_until) AS next_look_at
+    ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at,
+        CASE WHEN NOT $14 THEN least(next_step_at, sticky_until) END AS next_look_at
 ), stint AS (
     INSERT INTO stints (work_item_id, call_id, queue, entered_at, within_s, target, short_abandon_s, zone)
     SELECT i.id, i.call_id, i.queue, i.entered_at, q.within_s, q.target, q.short_abandon_s, q.zone
@@ -461,7 +463,7 @@ WITH chosen AS (
         AS c (item, agent, step, timeout_s)
 ), items AS (
     UPDATE work_items w SET state = 'offering', version = w.version + 1
-    FROM (SELECT DISTINCT item FROM chosen) c WHERE w.id = c.item AND w.state = 'queued'
+    FROM (SELECT DISTINCT item FROM chosen) c WHERE w.id = c.item AND (w.state = 'queued' OR w.is_external AND w.state IN ('external', 'offering'))
     RETURNING w.id, w.call_id, w.queue, w.pool_id
 ), made AS (
     INSERT INTO offers (work_item_id, call_id, agent_id, queue, pool_id, step, units, state, created_at, deadline)
@@ -549,7 +551,7 @@ SELECT at, action, object_kind, object_id, before, after FROM audit_log
 WHERE id = $1 AND actor_kind = 'user' AND actor_id = $2 AND action = ANY($3)
 """
 
-OFFER_COLUMNS: Final = "id, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at, wrap_requested, wrap_extended_s, disposition"
+OFFER_COLUMNS: Final = "id, (SELECT i.is_external FROM work_items i WHERE i.id = work_item_id) AS is_external, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at, wrap_requested, wrap_extended_s, disposition"
 OFFER: Final = f"SELECT {OFFER_COLUMNS} FROM offers WHERE id = $1"
 OPEN_OFFERS_OF_ITEM: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers WHERE work_item_id = $1 AND state IN ('pending', 'accepted', 'wrapping') ORDER BY id
@@ -561,13 +563,13 @@ OPEN_OFFER_OF_CALL: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers
 WHERE call_id = $1 AND agent_id = $2 AND state IN ('accepted', 'wrapping') ORDER BY id DESC LIMIT 1
 """
-ITEM_OF_CALL: Final = "SELECT id, call_id, state, queue, pool_id, ticket_id, version FROM work_items WHERE call_id = $1"
+ITEM_OF_CALL: Final = (
+    "SELECT id, call_id, state, queue, pool_id, ticket_id, version, is_external FROM work_items WHERE call_id = $1"
+)
 FOLLOW_CALL: Final = (
     "UPDATE work_items SET ticket_id = $2, version = version + 1 WHERE call_id = $1 AND ticket_id <> $2"
 )
-LOCK_ITEM: Final = (
-    "SELECT id, call_id, state, queue, pool_id, end_reason, version FROM work_items WHERE id = $1 FOR UPDATE"
-)
+LOCK_ITEM: Final = "SELECT id, call_id, state, queue, pool_id, end_reason, version, is_external FROM work_items WHERE id = $1 FOR UPDATE"
 SET_ITEM: Final = """
 UPDATE work_items SET state = $2, version = version + 1, end_reason = $3, ended_at = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::timestamptz END
 WHERE id = $1 RETURNING version
@@ -738,16 +740,19 @@ SELECT (SELECT count(*) FROM work_items o
 FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 """
 
+# Also in the line of a telephone system; who talks with somebody unknown there waits no longer.
+WAITS: Final = """(i.state IN ('queued', 'offering')
+    OR i.state = 'external' AND coalesce((SELECT true FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL), false))"""
 BOARD: Final = f"""
 SELECT q.key, q.name, q.channel, q.within_s, q.target, q.held_since,
        q.if_nobody = 'alert' AND w.waiting > 0 AND NOT {_is_attended("q.key")} AS is_deserted, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
        s.answered, s.abandoned, s.within, s.decided
 FROM queues q
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE i.state IN ('queued', 'offering')) AS waiting, count(*) FILTER (WHERE i.state = 'offering') AS offering,
+    SELECT count(*) FILTER (WHERE {WAITS}) AS waiting, count(*) FILTER (WHERE i.state = 'offering') AS offering,
            count(*) FILTER (WHERE i.state = 'assigned') AS in_call,
-           min(i.entered_at) FILTER (WHERE i.state IN ('queued', 'offering')) AS first_entered
-    FROM work_items i WHERE i.queue = q.key AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')
+           min(i.entered_at) FILTER (WHERE {WAITS}) AS first_entered
+    FROM work_items i WHERE i.queue = q.key AND i.state IN ('queued', 'external', 'offering', 'assigned', 'wrapping')
 ) w
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE live AND a.presence <> 'offline') AS signed_in,
@@ -768,6 +773,15 @@ CROSS JOIN LATERAL (
 WHERE q.is_active AND ($1::bigint IS NULL OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.queue_key = q.key AND m.agent_id = $1))
 ORDER BY q.position, q.key
 """
+PRINCIPAL: Final = (
+    "SELECT u.id, u.role, u.name, u.email FROM users u JOIN agents a ON a.id = u.id WHERE a.id = $1 AND a.is_active"
+)
+# Of these agents those whom a pop may be shown to: at their desk, and not offline.
+AT_THE_DESK: Final = f"""
+SELECT {AGENT_VIEW} FROM agents a
+WHERE a.id = ANY($1) AND a.is_active AND a.presence NOT IN ('offline', 'unreachable') AND {IS_CONNECTED}
+ORDER BY a.id
+"""
 # For those who run it. Counts end somewhere, so that a scrape stays cheap however long the lines are.
 QUEUE_FIGURES: Final = f"""
 SELECT q.key, w.waiting, coalesce(extract(epoch FROM clock_timestamp() - w.first_entered), 0)::float8 AS longest_wait_s,
@@ -775,7 +789,12 @@ SELECT q.key, w.waiting, coalesce(extract(epoch FROM clock_timestamp() - w.first
 FROM queues q
 CROSS JOIN LATERAL (
     SELECT count(*) AS waiting, min(i.entered_at) AS first_entered
-    FROM (SELECT entered_at FROM work_items WHERE queue = q.key AND state IN ('queued', 'offering') LIMIT 10000) i
+    FROM (
+        (SELECT entered_at FROM work_items WHERE queue = q.key AND state IN ('queued', 'offering') LIMIT 10000)
+        UNION ALL
+        (SELECT i.entered_at FROM work_items i JOIN stints s ON s.work_item_id = i.id AND s.left_at IS NULL
+         WHERE i.queue = q.key AND i.state = 'external' LIMIT 10000)
+    ) i
 ) w
 WHERE q.is_active
 """
@@ -808,7 +827,7 @@ FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = 
 """
 DECISIONS_OF_ITEM: Final = """
 SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, d.chosen_by, a.name AS chosen_name, d.verdicts, d.counts,
-       o.state AS offer_state, o.reason AS offer_reason
+       o.state AS offer_state, o.reason AS offer_reason, d.offer_id IS NULL AS is_assigned
 FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
 WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
 """
@@ -838,6 +857,7 @@ def offer_of(row: Any) -> OfferRow:
         wrap_requested=row["wrap_requested"],
         wrap_extended_s=row["wrap_extended_s"],
         disposition=row["disposition"],
+        is_external=row["is_external"],
     )
 
 

@@ -44,6 +44,7 @@ from routing.model import (
     LEASE_S,
     SECOND_THOUGHT_S,
     SET_BY_ENGINE,
+    AnswerAtPhone,
     Channel,
     DispositionRequired,
     ItemState,
@@ -104,11 +105,14 @@ async def enqueue(tx: Tx, event: TicketBound) -> None:
     row = await tx.conn.fetchrow(
         sql.ADD_ITEM, event.call_id, event.ticket_id, queue["key"], rule.then.tier, rule.then.boost_s, event.entered_at, steps,
         rule.name, rules.version, kept, sticky_agent, sticky and sticky.wait_s, sticky and sticky.if_away,
+        event.is_external,
     )  # fmt: skip
     if row is None:
         return  # this call has its work item already
     if event.is_new and queue["key"] != event.queue:
         await tickets.set_queue(tx, event.ticket_id, queue["key"], actor=SYSTEM)
+    if event.is_external:
+        return  # whom it rings, and when it lets go of the caller, is for its telephone system to say
     pool, key, version = row["pool_id"], row["queue"], row["version"]
     if overflow.may_overflow(queue):
         item = overflow.Waiting(WorkItemId(row["id"]), event.call_id, event.ticket_id, 0.0, takes_ticket=event.is_new)
@@ -164,9 +168,13 @@ async def step_opened(tx: Tx, work_item_id: int, _: int) -> None:
 # --- answers to an offer ------------------------------------------------------------------------------------------------
 
 
-async def accept(tx: Tx, *, offer_id: int, who: Principal) -> OfferRow:
-    """The agent takes the call. Raises OfferTaken, OfferExpired, OfferRescinded, CallerLeft; repeating a success is one."""
+async def accept(tx: Tx, *, offer_id: int, who: Principal, at_phone: bool = False) -> OfferRow:
+    """The agent takes the call. Raises OfferTaken, OfferExpired, OfferRescinded, CallerLeft; repeating a success is one.
+
+    `at_phone`: a telephone system says so; what it connects is accepted nowhere else (AnswerAtPhone)."""
     offer = await _my_offer(tx, offer_id, who)
+    if offer.is_external and not at_phone and offer.state is OfferState.PENDING:
+        raise AnswerAtPhone
     if offer.call_id is not None:
         call = await calls.lock_call(tx.conn, call_id=offer.call_id)
         if call is None or (call.is_over and offer.state is OfferState.PENDING):
@@ -221,6 +229,8 @@ def _refuse_late(offer: OfferRow, item: Any) -> None:
 async def reject(tx: Tx, *, offer_id: int, who: Principal, reason: str | None = None) -> OfferRow:
     """The agent declines: the item keeps its place, this agent is not asked for it again for a while."""
     offer = await _my_offer(tx, offer_id, who)
+    if offer.is_external and offer.state is OfferState.PENDING:
+        raise AnswerAtPhone
     await _lock(tx, [offer])
     offer = await _my_offer(tx, offer_id, who)
     if offer.state is OfferState.REJECTED:
@@ -252,6 +262,9 @@ async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
         await _give_back(tx, [offer])
         return
     await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
+    if offer.is_external:  # nobody told that the telephone has stopped; it is not for us to call that a miss
+        await _back_in_line(tx, offer)
+        return
     settings = await _settings(tx, offer)
     misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
     is_benched = life.is_benched(misses, settings["misses_before_not_responding"])
@@ -327,7 +340,10 @@ async def _back_in_line(tx: Tx, offer: OfferRow) -> None:
 
 
 async def _wait_again(tx: Tx, item: Any) -> None:
-    """Queued in its old place, or where it was sent meanwhile by other rules."""
+    """Queued in its old place, or where it was sent meanwhile by other rules; back with its telephone system, if that places it."""
+    if item["is_external"]:
+        await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.EXTERNAL, None, None)
+        return
     version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.QUEUED, None, None)
     moved = await re_evaluate.back_in_line(tx, item["id"])
     if moved is not None:

@@ -94,7 +94,7 @@ async def _enter(tx: Tx, ticket: TicketRow, assignee_id: int | None) -> None:
     kept = {name: value for name, value in facts.items() if value is not None}
     row = await tx.conn.fetchrow(
         sql.ADD_ITEM, None, ticket.id, queue, rule.then.tier, rule.then.boost_s, tx.now, list(rule.then.steps),
-        rule.name, rules.version, kept, None, None, None,
+        rule.name, rules.version, kept, None, None, None, False,
     )  # fmt: skip
     assert row is not None
     if queue is not None and queue != ticket.queue:

@@ -24,7 +24,7 @@ def has_skills(item: str, agent: str, at: str) -> str:
 def by_hand(offer: str) -> str:
     """SQL: a named person made this offer, who may overrule much of what the dispatcher is bound to."""
     return f"""EXISTS (SELECT 1 FROM decisions h WHERE h.work_item_id = {offer}.work_item_id AND h.offer_id = {offer}.id
-                      AND split_part(h.chosen_by, ':', 1) IN ('push', 'pick'))"""
+                      AND split_part(h.chosen_by, ':', 1) IN ('push', 'pick', 'pbx'))"""
 
 
 SAFETY: Final[dict[str, str]] = {
@@ -74,7 +74,7 @@ SAFETY: Final[dict[str, str]] = {
         WHERE i.state IN ('done', 'abandoned', 'diverted') AND o.state IN ('pending', 'accepted')""",
     "R12 an item has its queue's pool": """
         SELECT i.id FROM work_items i JOIN queues q ON q.key = i.queue
-        WHERE i.pool_id <> q.pool_id AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')""",
+        WHERE i.pool_id <> q.pool_id AND i.state IN ('queued', 'external', 'offering', 'assigned', 'wrapping')""",
     "R12 an open offer has its item's queue and pool": """
         SELECT o.id FROM offers o JOIN work_items i ON i.id = o.work_item_id
         WHERE o.state IN ('pending', 'accepted') AND (o.pool_id, o.queue) IS DISTINCT FROM (i.pool_id, i.queue)""",
@@ -102,7 +102,7 @@ SAFETY: Final[dict[str, str]] = {
     "R16 nobody was given an item while one before it, that they may serve, was in line": f"""
         WITH told AS (SELECT (body ->> 'work_item_id')::bigint AS item_id, min(created_at) AS at FROM events
                       WHERE name = 'work.queued' GROUP BY 1)
-        SELECT d.id, x.id FROM (SELECT * FROM decisions WHERE split_part(chosen_by, ':', 1) NOT IN ('push', 'pick') ORDER BY id DESC LIMIT 500) d
+        SELECT d.id, x.id FROM (SELECT * FROM decisions WHERE split_part(chosen_by, ':', 1) NOT IN ('push', 'pick', 'pbx') ORDER BY id DESC LIMIT 500) d
         JOIN work_items y ON y.id = d.work_item_id JOIN agents a ON a.id = d.chosen_agent_id
         JOIN agent_queues q ON q.agent_id = a.id
         JOIN work_items x ON x.queue = q.queue_key AND x.id <> y.id
@@ -196,7 +196,7 @@ SAFETY: Final[dict[str, str]] = {
         SELECT s.bucket, s.queue FROM (
             SELECT date_bin('15 minutes', entered_at, 'epoch'::timestamptz) AS bucket, queue, count(*) AS offered,
                    count(*) FILTER (WHERE outcome = 'answered') AS answered, count(*) FILTER (WHERE outcome IS NULL) AS waiting
-            FROM stints GROUP BY 1, 2
+            FROM stints WHERE call_id IS NOT NULL GROUP BY 1, 2
         ) s JOIN figures_progress p ON s.bucket >= p.filled_from AND s.bucket < p.filled_until
         LEFT JOIN queue_figures f ON f.bucket = s.bucket AND f.queue = s.queue
         WHERE (coalesce(f.offered, 0), coalesce(f.answered, 0), coalesce(f.waiting, 0)) <> (s.offered, s.answered, s.waiting)
@@ -207,7 +207,7 @@ SAFETY: Final[dict[str, str]] = {
               + coalesce(not_responding_us, 0) + coalesce(reconnecting_us, 0) + coalesce(unreachable_us, 0) > 900 * 1000000::bigint""",
     "R8 who was let go was told so, and has a ticket": """
         SELECT i.id FROM work_items i WHERE i.state = 'diverted' AND NOT EXISTS (
-            SELECT 1 FROM calls c JOIN ticket_calls t ON t.call_id = c.id WHERE c.id = i.call_id AND c.outcome = 'deflected')""",
+            SELECT 1 FROM calls c JOIN ticket_calls t ON t.call_id = c.id WHERE c.id = i.call_id AND c.outcome IN ('deflected', 'forwarded'))""",
     "an overflow says why, and is the end of a stay": """
         SELECT id FROM stints WHERE coalesce(outcome = 'overflowed', false) <> (overflow_reason IS NOT NULL)""",
     "a connected offer has its talk segment": """
@@ -220,7 +220,7 @@ SAFETY: Final[dict[str, str]] = {
         SELECT c.id FROM calls c JOIN segments s ON s.call_id = c.id WHERE c.state = 'closed' AND s.ended_at IS NULL""",
     "an ended call leaves no item in line": """
         SELECT c.id FROM calls c JOIN work_items i ON i.call_id = c.id
-        WHERE c.outcome IS NOT NULL AND i.state IN ('queued', 'offering', 'assigned')""",
+        WHERE c.outcome IS NOT NULL AND i.state IN ('queued', 'external', 'offering', 'assigned')""",
     "an agent's leg is never a call": """
         SELECT c.id FROM calls c JOIN legs l ON l.sid = c.sid AND l.kind <> 'customer'""",
     "I11 desk logs are dense": """

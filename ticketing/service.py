@@ -91,6 +91,7 @@ async def bind(tx: Tx, event: CallQueued) -> None:
             customer_id=bound.customer_id,
             match=found.match,
             facts=_facts(event, caller, bound, customer),
+            is_external=event.is_external,
         ),
     )
     if not bound.is_new and not bound.was_bound:

@@ -32,7 +32,7 @@ async def test_a_first_start_that_did_not_get_through_is_made_up_for(
     assert await counts(database) == (0, 0, 0)
     monkeypatch.setattr(demo, "FOLDER", folder)
     assert await demo.seed(outbox)
-    assert await counts(database) == (3, 12, 500)
+    assert await counts(database) == (4, 12, 500)
     assert not await demo.seed(outbox)
 
 

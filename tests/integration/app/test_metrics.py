@@ -94,6 +94,8 @@ async def long_past(addresses: Addresses) -> AsyncIterator[Database]:
                 "INSERT INTO queues (key, name, pool_id) SELECT 'q' || n, '{}', 'p' || n / 2 FROM generate_series(0, 39) n",
                 """INSERT INTO work_items (call_id, ticket_id, queue, pool_id, state, entered_at, virtual_start, steps, rule, ruleset_version, ended_at, end_reason)
                    SELECT n, n, 'q' || n % 40, 'p' || n % 40 / 2, 'done', now(), now(), '[]', 'r', 1, now(), 'x' FROM generate_series(1, 300000) n""",
+                """INSERT INTO stints (work_item_id, queue, entered_at, left_at, outcome, within_s, target, short_abandon_s, zone)
+                   SELECT n, 'q' || n % 40, now(), now(), 'abandoned', 20, 0.8, 5, 'UTC' FROM generate_series(1, 300000) n""",
                 """INSERT INTO agents (id, name, pool_id, presence, presence_since, idle_since)
                    SELECT n, 'A', 'p' || n % 20, 'offline', now(), now() FROM generate_series(1, 20000) n""",
                 "INSERT INTO agent_queues (agent_id, queue_key) SELECT n, 'q' || n % 40 FROM generate_series(1, 20000) n",

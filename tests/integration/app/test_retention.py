@@ -41,6 +41,8 @@ DO_NOT_GROW: Final = {
     "skills": "configuration",
     "numbers": "configuration",
     "dispositions": "configuration",
+    "cti_connections": "configuration",
+    "agent_extensions": "configuration",
     "rule_sets": "configuration, versions are kept for the explanations",
     "config_changes": "one per apply that changed something",
     "ticket_settings": "one row",
@@ -89,6 +91,7 @@ async def a_past(stack: Stack) -> None:
     await stack.quiet()
     for row in await stack.rows("SELECT id, version FROM tickets WHERE closed_at IS NULL"):
         await ava.ask("PATCH", f"/tickets/{row['id']}", {"version": row["version"], "state": "resolved"})
+    await stack.rows("INSERT INTO cti_nonces (connection, nonce, signature) VALUES ('cloud', 'n', 's') RETURNING 1")
     await stack.rows("INSERT INTO painted (offer_id, agent_id, ms) SELECT id, agent_id, 1 FROM offers RETURNING 1")
     await stack.rows(
         "INSERT INTO call_notes (call_id, agent_id, body) SELECT id, 1, 'x' FROM calls LIMIT 1 RETURNING 1"

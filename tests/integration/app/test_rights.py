@@ -78,19 +78,28 @@ SIGNED: Final = {
 }
 
 
+BY_SECRET: Final = {"/cti/zammad/{token}", "/cti/generic/{connection}"}
+
+
 async def test_what_is_no_operation_is_known_by_name(stack: Stack, people: People) -> None:
     """A new door beside the API is a decision: write it down here. Whatever asks for a signature opens to nobody without one."""
     app = await build_app(stack.parts)
     doors = {route.resource.canonical for route in app.router.routes() if route.resource is not None}
     besides = doors - {operation.path for operation in OPERATIONS}
     files = {door for door in besides if door == "/assets" or door.startswith("/{name")}
-    assert besides - files == OPEN_PAGES | SIGNED | {"/socket.io/"}
+    assert besides - files == OPEN_PAGES | SIGNED | BY_SECRET | {"/socket.io/"}
     admin = await people.browser(Role.ADMIN)
     for path in SIGNED:
         for browser in (people.nobody, admin):
             for method in ("GET", "POST"):
                 status, _, _ = await ask(browser, method, path)
                 assert status == 403, (method, path)
+    for path in BY_SECRET:
+        for browser in (people.nobody, admin):
+            status, _, _ = await ask(
+                browser, "POST", path.replace("{token}", "guessed").replace("{connection}", "office")
+            )
+            assert status == 401, path
 
 
 async def test_handshake_of_the_socket_is_for_staff_with_a_ticket(stack: Stack, people: People) -> None:

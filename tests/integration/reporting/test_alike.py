@@ -98,8 +98,8 @@ async def test_many_alike_are_one_record(tx: Tx) -> None:
     """So that an answer costs as much as there are kinds of waits, not as many calls as come."""
     await tx.conn.execute("INSERT INTO queues (key, name, pool_id) VALUES ('support', '{\"en\": \"Q\"}', 'p')")
     await tx.conn.execute(
-        "INSERT INTO stints (work_item_id, queue, entered_at, left_at, outcome, within_s, target, short_abandon_s, zone) "
-        "SELECT n, 'support', $1::timestamptz, $1::timestamptz + make_interval(secs => 7 + n / 1000.0), 'answered', 20, 0.8, 5, 'UTC' "
+        "INSERT INTO stints (work_item_id, call_id, queue, entered_at, left_at, outcome, within_s, target, short_abandon_s, zone) "
+        "SELECT n, n, 'support', $1::timestamptz, $1::timestamptz + make_interval(secs => 7 + n / 1000.0), 'answered', 20, 0.8, 5, 'UTC' "
         "FROM generate_series(1, 900) n", NINE,
     )  # fmt: skip
     (found,) = await sql.stints_between(tx.conn, queues=["support"], start=NINE, end=NINE + BUCKET)

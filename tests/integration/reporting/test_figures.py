@@ -201,8 +201,8 @@ async def test_a_fact_of_a_transaction_that_has_not_seen_the_close_is_not_lost(f
         late = other.transaction()
         await late.start()
         await other.execute(
-            "INSERT INTO stints (work_item_id, queue, entered_at, left_at, outcome, within_s, target, short_abandon_s, zone) "
-            "VALUES (1, 'support', $1, $1, 'abandoned', 20, 0.8, 0, 'UTC')", bucket,
+            "INSERT INTO stints (work_item_id, call_id, queue, entered_at, left_at, outcome, within_s, target, short_abandon_s, zone) "
+            "VALUES (1, 1, 'support', $1, $1, 'abandoned', 20, 0.8, 0, 'UTC')", bucket,
         )  # fmt: skip
         keeping = asyncio.create_task(books.keep_up())
         await _until(conn, "SELECT EXISTS (SELECT 1 FROM figures_progress)")

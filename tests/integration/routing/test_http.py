@@ -214,6 +214,7 @@ async def test_queues_as_they_are_defined(api: Api, floor: Floor) -> None:
     items = (await got(await (await desk(api, floor, "ava")).get("/api/v1/queues")))["items"]
     assert items[0] == {
         "key": "support",
+        "channel": "voice",
         "name": {"en": "Support"},
         "service_level": {"within_s": 20, "target": 0.8},
         "offer_timeout_s": 20,

@@ -42,7 +42,7 @@ def test_every_golden_file_has_its_event() -> None:
 
 def _texts(schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The text-valued parts of a field."""
-    parts = schema.get("anyOf", [schema])
+    parts = [part.get("items", part) for part in schema.get("anyOf", [schema])]
     return [part for part in parts if part.get("type") not in ("integer", "number", "boolean", "null")]
 
 

@@ -83,7 +83,7 @@ def test_the_result_when_nobody_chose_one_leaves_the_ticket_open() -> None:
 
 def test_the_demos_file_is_good() -> None:
     org = read_org(ROOT / "demo" / "org.yaml")
-    assert {queue.key for queue in org.queues} == {"support", "de", "sales"}
+    assert {queue.key for queue in org.queues} == {"support", "de", "sales", "office"}
 
 
 def test_the_smallest_file_is_one_queue() -> None:

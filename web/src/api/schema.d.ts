@@ -1395,7 +1395,7 @@ export interface components {
         };
         /**
          * DryRun
-         * @description `looked_at` = `same` + `different` + `without_facts` (entered before facts were kept, or their version is gone).
+         * @description `looked_at` = `same` + `different` + `without_facts` (tickets, calls from before facts were kept, or whose version is gone).
          */
         DryRun: {
             /** By Rule */
@@ -2011,7 +2011,8 @@ export interface components {
         };
         /**
          * PopCall
-         * @description `from` is what may be shown and dialled: the E.164 form, a short number; null when withheld.
+         * @description `from` is what may be shown and dialled: the E.164 form, a short number; null when withheld. `is_external`: a telephone system
+         *     connects it, so it is answered, declined and ended at the telephone.
          */
         PopCall: {
             /** Calls 24H */
@@ -2028,6 +2029,11 @@ export interface components {
             from_kind: string;
             /** Id */
             id: number;
+            /**
+             * Is External
+             * @default false
+             */
+            is_external?: boolean;
             /** Language */
             language: string;
             /** Queue */

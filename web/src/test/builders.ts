@@ -93,6 +93,7 @@ export function aPop(change: Partial<ScreenPop> = {}): ScreenPop {
       channel: "voice",
       language: "en",
       calls_24h: 1,
+      is_external: false,
     },
     ticket: { ...aTicket(), is_new: false, last_note: "Refund approved." },
     other_tickets: [],

@@ -61,7 +61,7 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
         </p>
         {isOpen ? (
           <div className={classes.phone}>
-            <PhoneButtons call={call} />
+            {call.pop.call.is_external ? null : <PhoneButtons call={call} />}
             <Button
               className={classes.hangUp}
               leftSection={<PhoneOff size={16} aria-hidden="true" />}
@@ -71,7 +71,7 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
               aria-keyshortcuts={ariaKeys("hangUp")}
               data-testid="hangup"
             >
-              {t("action.hangUp")}
+              {t(call.pop.call.is_external ? "call.isOver" : "action.hangUp")}
             </Button>
           </div>
         ) : (

@@ -60,6 +60,19 @@ test("rejecting by button tells the service", async () => {
   await waitFor(() => expect(service.bodiesOf("POST /offers/501/reject")).toHaveLength(1));
 });
 
+test("what a telephone system rings is answered there: no buttons, no keys, no countdown", async () => {
+  const pop = aPop({ customer: many, call: { ...aPop().call, is_external: true } });
+  const { container } = await draw(<Pop pop={pop} hasKeys />, aDesk());
+  expect(screen.getByTestId("pop-at-phone").textContent).toBe("Answer or decline at your telephone.");
+  expect(screen.queryByTestId("pop-accept")).toBeNull();
+  expect(screen.queryByTestId("pop-reject")).toBeNull();
+  await userEvent.keyboard("{Control>}{Shift>}a{/Shift}{/Control}");
+  await userEvent.keyboard("2");
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/customer")).toEqual([{ customer_id: 14 }]));
+  expect(service.bodiesOf("POST /offers/501/accept")).toEqual([]);
+  await expectAccessible(container);
+});
+
 test("a shared number picks nobody; a digit picks, and the choice goes with the call", async () => {
   const { container } = await draw(<Pop pop={aPop({ customer: many })} hasKeys />, aDesk());
   expect(screen.getByRole("heading").textContent).toBe("2 possible people");

@@ -12,7 +12,7 @@ import { ariaKeys, Keycaps } from "@/keys/Keycaps";
 import { useDigits, useShortcut } from "@/keys/shortcuts";
 
 import { Candidates } from "./Candidates";
-import { useAccept, useReject } from "./commands";
+import { useAccept, useChooseCustomer, useReject } from "./commands";
 import { Deadline, TimeLine } from "./Deadline";
 import classes from "./Pop.module.css";
 import { PopHead } from "./PopHead";
@@ -29,7 +29,7 @@ interface Props {
   isCompact?: boolean;
 }
 
-/** A call that rings here: who, why, which ticket, until when. Accept or reject. */
+/** A call that rings here: who, why, which ticket, until when. Accept or reject; what a telephone system rings is answered at the telephone. */
 export function Pop({ pop, hasKeys, isCompact = false }: Props) {
   const { t } = useTranslation();
   const problemText = useProblemText();
@@ -37,6 +37,8 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
   const [pickedId, setPickedId] = useState<number | null>(null);
   const accept = useAccept();
   const reject = useReject();
+  const choose = useChooseCustomer(pop.call.id);
+  const isExternal = pop.call.is_external;
   const isBusy = accept.isPending || accept.isSuccess || reject.isPending || reject.isSuccess;
   const isAmbiguous = pop.customer.match === "many" && pop.customer.chosen_id === null;
   usePainted(pop);
@@ -46,25 +48,34 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
   const doReject = () => {
     if (!isBusy) reject.mutate(pop);
   };
-  useShortcut("accept", doAccept, hasKeys);
-  useShortcut("reject", doReject, hasKeys);
-  useDigits((digit) => setPickedId(pop.customer.candidates[digit - 1]?.id ?? pickedId), hasKeys && isAmbiguous);
+  // Without an answer to send the choice along with, it is sent at once.
+  const pick = (id: number | undefined) => {
+    if (id === undefined) return;
+    if (isExternal) choose.mutate(id);
+    else setPickedId(id);
+  };
+  useShortcut("accept", doAccept, hasKeys && !isExternal);
+  useShortcut("reject", doReject, hasKeys && !isExternal);
+  useDigits((digit) => pick(pop.customer.candidates[digit - 1]?.id), hasKeys && isAmbiguous);
 
-  const error = accept.error ?? reject.error;
+  const error = accept.error ?? reject.error ?? choose.error;
   return (
     <article className={classes.pop} data-testid="pop" data-offer={pop.offer_id} aria-label={t("pop.incoming")}>
-      <TimeLine from={pop.offered_at} to={pop.deadline} />
+      {isExternal ? null : <TimeLine from={pop.offered_at} to={pop.deadline} />}
       <PopHead
         call={pop.call}
         waited={pop.call.waited_s + secondsSince(pop.offered_at, now)}
-        aside={<Deadline deadline={pop.deadline} />}
+        aside={isExternal ? null : <Deadline deadline={pop.deadline} />}
       />
       <PopIdentity pop={pop} pickedId={pickedId} />
       {isAmbiguous ? (
         <Candidates
           candidates={pop.customer.candidates}
           pickedId={pickedId}
-          onPick={(candidate) => setPickedId(candidate.id === pickedId ? null : candidate.id)}
+          onPick={(candidate) => {
+            if (candidate.id === pickedId) setPickedId(null);
+            else pick(candidate.id);
+          }}
           hasKeys={hasKeys}
         />
       ) : null}
@@ -79,34 +90,41 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
           <Callout tone="red">{problemText(asProblem(error))}</Callout>
         </div>
       ) : null}
-      <footer className={classes.actions}>
-        <Button
-          size="md"
-          className={classes.accept}
-          leftSection={<Phone size={16} aria-hidden="true" />}
-          rightSection={hasKeys ? <Keycaps of="accept" /> : null}
-          loading={accept.isPending}
-          disabled={isBusy && !accept.isPending}
-          onClick={doAccept}
-          aria-keyshortcuts={ariaKeys("accept")}
-          data-testid="pop-accept"
-        >
-          {t("action.accept")}
-        </Button>
-        <Button
-          size="md"
-          variant="default"
-          leftSection={<PhoneOff size={16} aria-hidden="true" />}
-          rightSection={hasKeys ? <Keycaps of="reject" /> : null}
-          loading={reject.isPending}
-          disabled={isBusy && !reject.isPending}
-          onClick={doReject}
-          aria-keyshortcuts={ariaKeys("reject")}
-          data-testid="pop-reject"
-        >
-          {t("action.reject")}
-        </Button>
-      </footer>
+      {isExternal ? (
+        <p className={classes.atPhone} data-testid="pop-at-phone">
+          <Phone size={16} aria-hidden="true" />
+          {t("pop.atPhone")}
+        </p>
+      ) : (
+        <footer className={classes.actions}>
+          <Button
+            size="md"
+            className={classes.accept}
+            leftSection={<Phone size={16} aria-hidden="true" />}
+            rightSection={hasKeys ? <Keycaps of="accept" /> : null}
+            loading={accept.isPending}
+            disabled={isBusy && !accept.isPending}
+            onClick={doAccept}
+            aria-keyshortcuts={ariaKeys("accept")}
+            data-testid="pop-accept"
+          >
+            {t("action.accept")}
+          </Button>
+          <Button
+            size="md"
+            variant="default"
+            leftSection={<PhoneOff size={16} aria-hidden="true" />}
+            rightSection={hasKeys ? <Keycaps of="reject" /> : null}
+            loading={reject.isPending}
+            disabled={isBusy && !reject.isPending}
+            onClick={doReject}
+            aria-keyshortcuts={ariaKeys("reject")}
+            data-testid="pop-reject"
+          >
+            {t("action.reject")}
+          </Button>
+        </footer>
+      )}
     </article>
   );
 }
