@@ -1,7 +1,7 @@
 -- migrate:up
 SET lock_timeout = '5s';
 
--- Two channels of work: calls, which ring, and tickets, which are assigned. A queue holds work of one of them (ADR 0010).
+-- Two channels of work: calls, which ring, and tickets, which are assigned. A queue holds work of one of them (ADR 0009).
 ALTER TABLE queues ADD COLUMN channel text NOT NULL DEFAULT 'voice' CHECK (channel IN ('voice', 'ticket'));
 -- A call that waited so long for somebody who is full of tickets gets one of those kept free of more; NULL: never.
 ALTER TABLE queues ADD COLUMN drain_after_s integer CHECK (drain_after_s >= 1);
