@@ -3,7 +3,7 @@
 A backup is a past moment; the provider, brokers, caches and browsers live on. What was in flight then is of four kinds:
 
 - Calls, offers, timers and provider commands stay as they were. Calls that are over by now end when the reconciler asks the provider, in
-  its first pass after the start; commands look the leg up before they ask again; overdue timers end their offers. All of this is
+  its first pass after the start, those of a PBX, which cannot be asked, by their timers (an hour of waiting, four of talk) or their agents; commands look the leg up before they ask again; overdue timers end their offers. All of this is
   what happens after any outage. Meanwhile nobody is offered a call, because of the next point.
 - Desk connections, sessions and realtime tickets go. Without a live desk there are no offers; who had logged out or had been locked out since
   would be let in by an old session; and whoever logs in anew starts from a snapshot.

@@ -15,12 +15,12 @@ from accounts import service as accounts
 from accounts.audit import audit
 from app.org import OrgFile, SkillUntil, pools_of
 from core.errors import Conflict
-from core.events import ConfigApplied
+from core.events import ConfigApplied, TicketWorkAffected
 from core.principal import Actor
 from cti.pbx_settings import settings_of
 from infra.outbox import Tx, publish
 from routing import queries as routing_sql
-from routing import rule_sets, ticket_work
+from routing import rule_sets
 from routing import service as routing
 from ticketing import service as ticketing
 
@@ -256,8 +256,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     if rules_change:
         version = await rule_sets.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
         await rule_sets.publish_rule_set(tx, version)
-    for row in await conn.fetch(routing_sql.TICKETS_TO_SETTLE, new_for_tickets):
-        await ticket_work.settle(tx, row["id"])
+    for row in await conn.fetch(routing_sql.TICKETS_TO_SETTLE, new_for_tickets):  # each on its own, while others work
+        await publish(tx, TicketWorkAffected(ticket_id=row["id"], version=row["version"]))
     digest = hashlib.sha256(json.dumps(org.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
     lines = [str(change) for change in changes]
     change_id = await conn.fetchval(

@@ -226,7 +226,10 @@ async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:
         asked = list(group)
         if not all(p.agent_id in free for p in asked):
             break
-        is_there = item.call_id in live if item.channel is Channel.VOICE else item.ticket_id in held
+        if item.channel is Channel.VOICE:
+            is_there = item.call_id is None or item.call_id in live
+        else:
+            is_there = item.ticket_id in held and held[item.ticket_id].queue == item.queue
         if (item.id, item.need) in queued and is_there:
             kept += asked
     if not kept:
@@ -246,5 +249,6 @@ async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:
         else:
             made += await ticket_work.assign(tx, chosen, why, held, has_more=has_more)
     crashpoint("dispatcher.before_commit")
-    is_done = len(kept) == len(proposals) and not reading.is_cut and not reading.decision.is_full
+    # Who was given a ticket may have room for another.
+    is_done = len(kept) == len(proposals) and not reading.is_cut and not reading.decision.is_full and not held
     return Pass(made, None if is_done else 0)

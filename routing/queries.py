@@ -251,8 +251,8 @@ WHERE id = $1
 """
 # Open tickets of these queues, which have become ticket queues.
 TICKETS_TO_SETTLE: Final = """
-SELECT t.id FROM queues q CROSS JOIN LATERAL (
-    SELECT t.id FROM tickets t WHERE t.queue = q.key AND t.state IN ('new', 'open') ORDER BY t.id
+SELECT t.id, t.version FROM queues q CROSS JOIN LATERAL (
+    SELECT t.id, t.version FROM tickets t WHERE t.queue = q.key AND t.state IN ('new', 'open') ORDER BY t.id
 ) t WHERE q.key = ANY($1)
 """
 
@@ -273,6 +273,9 @@ WITH RECURSIVE first_of AS (
 )
 SELECT f.*, q.pick, q.channel FROM first_of f JOIN queues q ON q.key = f.queue WHERE q.held_since IS NULL
 """
+# A ticket may have been resolved, moved or assigned a moment ago, and its item not follow yet: it keeps nobody from what is behind it.
+CAN_BE_GIVEN: Final = """(h.channel = 'voice' OR coalesce((
+    SELECT t.assignee_id IS NULL AND t.state IN ('new', 'open') AND t.queue = h.queue FROM tickets t WHERE t.id = h.ticket_id), false))"""
 # The heads of the lines of these needs. Others cannot hold them back, however long their lines are.
 WAITING_ITEMS: Final = f"""
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version, i.need,
@@ -280,7 +283,7 @@ SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $3) AS excluded
 FROM unnest($2::bigint[]) AS n (need)
 CROSS JOIN LATERAL (
-    SELECT * FROM work_items h WHERE h.pool_id = $1 AND h.need = n.need AND h.state = 'queued' ORDER BY {LINE_KEY} LIMIT $4
+    SELECT * FROM work_items h WHERE h.pool_id = $1 AND h.need = n.need AND h.state = 'queued' AND {CAN_BE_GIVEN} ORDER BY {LINE_KEY} LIMIT $4
 ) i
 JOIN queues q ON q.key = i.queue
 """
@@ -397,7 +400,9 @@ END_DRAINING: Final = """
 UPDATE agents a SET draining_for = NULL, version = a.version + 1
 FROM (
     SELECT b.id FROM agents b WHERE b.draining_for IS NOT NULL AND (b.presence <> 'available' OR NOT EXISTS (
-        SELECT 1 FROM work_items i WHERE i.id = b.draining_for AND i.state IN ('queued', 'offering')))
+        SELECT 1 FROM work_items i JOIN queues q ON q.key = i.queue
+        WHERE i.id = b.draining_for AND i.state IN ('queued', 'offering') AND i.pool_id = b.pool_id AND b.queues ? i.queue
+          AND q.held_since IS NULL AND q.drain_after_s IS NOT NULL AND (i.only_agent_id IS NULL OR i.only_agent_id = b.id)))
     ORDER BY b.id FOR UPDATE OF b SKIP LOCKED
 ) e
 WHERE a.id = e.id RETURNING a.id
@@ -743,6 +748,8 @@ FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 # Also in the line of a telephone system; who talks with somebody unknown there waits no longer.
 WAITS: Final = """(i.state IN ('queued', 'offering')
     OR i.state = 'external' AND coalesce((SELECT true FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL), false))"""
+# So much work of a queue is counted for the board each second; a backlog of tickets may be longer.
+COUNTED: Final = 10_000
 BOARD: Final = f"""
 SELECT q.key, q.name, q.channel, q.within_s, q.target, q.held_since,
        q.if_nobody = 'alert' AND w.waiting > 0 AND NOT {_is_attended("q.key")} AS is_deserted, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
@@ -752,7 +759,8 @@ CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE {WAITS}) AS waiting, count(*) FILTER (WHERE i.state = 'offering') AS offering,
            count(*) FILTER (WHERE i.state = 'assigned') AS in_call,
            min(i.entered_at) FILTER (WHERE {WAITS}) AS first_entered
-    FROM work_items i WHERE i.queue = q.key AND i.state IN ('queued', 'external', 'offering', 'assigned', 'wrapping')
+    FROM (SELECT id, state, entered_at FROM work_items
+          WHERE queue = q.key AND state IN ('queued', 'external', 'offering', 'assigned', 'wrapping') LIMIT {COUNTED}) i
 ) w
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE live AND a.presence <> 'offline') AS signed_in,

@@ -261,10 +261,11 @@ async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
     if not life.is_missed(None if agent is None else agent["presence"]):
         await _give_back(tx, [offer])
         return
-    await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
     if offer.is_external:  # nobody told that the telephone has stopped; it is not for us to call that a miss
+        await _end_offers(tx, [offer], OfferState.RESCINDED, "no_answer")
         await _back_in_line(tx, offer)
         return
+    await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
     settings = await _settings(tx, offer)
     misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
     is_benched = life.is_benched(misses, settings["misses_before_not_responding"])

@@ -85,6 +85,8 @@ async def _end(tx: Tx, row: Any) -> None:
 
 async def _enter(tx: Tx, ticket: TicketRow, assignee_id: int | None) -> None:
     """Into the line, where the rules say; or to whom it is assigned already."""
+    if await tx.conn.fetchval(sql.LOCK_TICKET_QUEUE, ticket.queue) is None:
+        raise TicketIsMoving  # the queue has just become one of calls, or is gone
     facts = await tickets.facts_of(tx.conn, ticket)
     rules, facts = await service.rules_and_facts(tx, facts, Channel.TICKET, ticket.queue, tx.now)
     rule = rules.first_match(facts)
@@ -109,6 +111,8 @@ async def _follow(tx: Tx, row: Any) -> None:
     """It is work and was: of the same line, of the same person?"""
     item_id, had, has = row["item_id"], row["agent_id"], row["assignee_id"]
     if row["item_queue"] != row["queue"]:
+        if await tx.conn.fetchval(sql.LOCK_TICKET_QUEUE, row["queue"]) is None:
+            raise TicketIsMoving
         if had is None:
             await tx.conn.execute(sql.END_STINT, item_id, "transferred_out", tx.now)
         await tx.conn.execute(sql.MOVE_ITEM, item_id, row["queue"])

@@ -148,7 +148,7 @@ SAFETY: Final[dict[str, str]] = {
     "R12 work of a channel is in a queue of that channel": """
         SELECT i.id FROM work_items i JOIN queues q ON q.key = i.queue
         WHERE i.channel <> q.channel AND i.state IN ('queued', 'offering', 'assigned', 'wrapping')""",
-    "R29 who drains does so for a call that still waits, once": """
+    "R29 for a call one agent drains": """
         SELECT draining_for FROM agents WHERE draining_for IS NOT NULL GROUP BY draining_for HAVING count(*) > 1""",
     "R17 virtual start is entry less boost": """
         SELECT id FROM work_items WHERE virtual_start <> entered_at - make_interval(secs => boost_s)""",
@@ -274,6 +274,9 @@ SETTLED: Final[dict[str, str]] = {
           AND NOT (t.state IN ('new', 'open') AND t.queue = i.queue)""",
     "I10/R26 no offer pends past its deadline": """
         SELECT id FROM offers WHERE state = 'pending' AND deadline < now() - interval '4 seconds'""",
+    "R29 draining ends with the wait of its call": """
+        SELECT a.id FROM agents a JOIN work_items i ON i.id = a.draining_for
+        WHERE i.state NOT IN ('queued', 'offering') AND coalesce(i.ended_at, now()) < now() - interval '5 seconds'""",
     "R29 every timed wrap-up ends": """
         SELECT id FROM offers WHERE state = 'wrapping' AND wrap_ends_at < now() - interval '4 seconds'""",
     "no provider command is left hanging": """

@@ -215,12 +215,12 @@ async def test_what_rings_at_the_telephone_is_answered_there(stack: Stack, pbx: 
         status, body = await ava.ask("POST", f"/offers/{offer}/{act}")
         assert (status, body["code"]) == (409, "answer_at_phone")
     assert await stack.fire("routing.offer") == 1  # nobody told that it has stopped
-    assert await pbx.offers() == [("Ava", "timeout", "no_answer")]
+    assert await pbx.offers() == [("Ava", "rescinded", "no_answer")]
     assert await stack.value("SELECT presence FROM agents WHERE id = $1", ava.id) == "available"
     _, why = await ava.ask("GET", f"/work-items/{await stack.value('SELECT id FROM work_items')}/explain")
     assert why["sentences"][0]["en"] == "Its telephone system decides whom it rings, and when."
     await pbx.tell(told("answer", call, answeringNumber="201"))
-    assert await pbx.offers() == [("Ava", "timeout", "no_answer"), ("Ava", "accepted", None)]
+    assert await pbx.offers() == [("Ava", "rescinded", "no_answer"), ("Ava", "accepted", None)]
 
 
 async def test_second_line_of_somebody_who_talks(stack: Stack, pbx: Pbx) -> None:

@@ -37,7 +37,10 @@ PLANTED: Final[dict[str, str]] = {
     "R24 no ticket waits while somebody who may have it has room": f"""
         WITH x AS ({A_TICKET.format(id=1000001, state="queued", entered="1 hour", agent="NULL::bigint")})
         UPDATE agents SET presence = 'available', presence_since = now() - interval '1 hour', used_units = 0""",
-    "R29 who drains does so for a call that still waits, once": "UPDATE agents SET draining_for = 1",
+    "R29 for a call one agent drains": "UPDATE agents SET draining_for = 1",
+    "R29 draining ends with the wait of its call": """
+        WITH x AS (UPDATE work_items SET ended_at = now() - interval '1 hour' WHERE state = 'done' RETURNING id)
+        UPDATE agents SET draining_for = (SELECT max(id) FROM x) WHERE id = (SELECT min(id) FROM agents)""",
     "R4 an offer was made only to who was available": """
         UPDATE agent_intervals p SET state = 'break' FROM agent_intervals i
         WHERE i.state = 'reserved' AND p.agent_id = i.agent_id AND p.ended_at = i.started_at""",

@@ -95,11 +95,16 @@ async def fill(conn: Connection, rng: random.Random) -> None:
     for _ in range(rng.choice((0, 1, 5, 30))):
         waited_s, queue = rng.randint(0, 50), rng.choice(QUEUES)
         channel, only = channels[queue], rng.choice(kept)
+        ticket = await conn.fetchval(
+            "INSERT INTO tickets (year, seq, subject, queue, state, opened_at, updated_at) "
+            "SELECT 2026, 1 + count(*), 'a', $1, $2, now(), now() FROM tickets RETURNING id",
+            rng.choice((queue, queue, queue, "elsewhere")), rng.choice(("new", "open", "open", "resolved")),
+        )  # fmt: skip
         item = await conn.fetchval(
             f"""INSERT INTO work_items (ticket_id, queue, pool_id, state, tier, entered_at, virtual_start, steps, rule, ruleset_version, only_agent_id, channel)
-                VALUES ((SELECT count(*) FROM work_items), $1, $2, 'queued', $3, {clocks % 4}, {clocks % 5}, $6, 'r', 1, $7, $8) RETURNING id""",
+                VALUES ($9, $1, $2, 'queued', $3, {clocks % 4}, {clocks % 5}, $6, 'r', 1, $7, $8) RETURNING id""",
             queue, POOL, rng.choice((0, 0, 1)), waited_s, waited_s + rng.choice((0, 0, 30)), some_steps(rng, is_plain=len(picks) == 1),
-            only if channel == "voice" else None, channel,
+            only if channel == "voice" else None, channel, ticket,
         )  # fmt: skip
         for agent in rng.sample(range(900_000, 900_025), rng.choice((0, 0, 0, 2, 12))):
             await conn.execute(
@@ -113,7 +118,8 @@ async def everything(conn: Connection, now: Any) -> tuple[list[WaitingItem], lis
     items = await conn.fetch(
         """SELECT i.*, q.offer_timeout_s, q.pick,
                   ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $2) AS excluded
-           FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.pool_id = $1 AND i.state = 'queued'""",
+           FROM work_items i JOIN queues q ON q.key = i.queue JOIN tickets t ON t.id = i.ticket_id
+           WHERE i.pool_id = $1 AND i.state = 'queued' AND (i.channel = 'voice' OR t.state <> 'resolved' AND t.queue = i.queue)""",
         POOL, now,
     )  # fmt: skip
     agents = await conn.fetch(f"SELECT {sql.AGENT_VIEW} FROM agents a WHERE a.pool_id = $1 AND a.is_active", POOL)

@@ -11,6 +11,7 @@ from core.principal import Actor
 from routing import drain
 from routing import queries as sql
 from routing.decide import explain
+from routing.dispatcher import one_pass
 from routing.explain import REASONS
 from tests.integration.routing.floor import Floor
 from ticketing import service as tickets
@@ -268,6 +269,65 @@ async def test_a_pass_leaves_out_what_somebody_changes_just_now(floor: Floor) ->
     assert await assigned(floor) == {ticket: "ava", other: "ava"}
 
 
+async def not_told(floor: Floor, ticket: TicketId, **wanted: Any) -> None:
+    """The ticket changes, and its work does not follow yet: the broker is away."""
+    version = await floor.value("SELECT version FROM tickets WHERE id = $1", ticket)
+    await floor.transact(lambda tx: tickets.change(tx, ticket, wanted, version=version, actor=by(floor)))
+
+
+async def test_tickets_whose_work_has_not_followed_keep_nobody_from_calls(floor: Floor) -> None:
+    await floor.open(org())
+    stale = [await opened(floor) for _ in range(9)]
+    for ticket in stale:
+        await not_told(floor, ticket, state="resolved")
+    call = await floor.ring()
+    await floor.arrive("ava")
+    assert await floor.dispatch(DESK) == [("ava", call.item_id)]
+
+
+async def test_a_ticket_that_was_moved_goes_to_nobody_of_the_queue_it_has_left(floor: Floor) -> None:
+    await floor.open(org())
+    ticket = await opened(floor)
+    await not_told(floor, ticket, queue="claims")
+    await floor.arrive("ava", "chen")
+    await floor.dispatch(DESK)
+    assert await floor.value("SELECT assignee_id FROM tickets WHERE id = $1", ticket) is None
+    await floor.settle()
+    assert await assigned(floor, CLAIMS) == {ticket: "chen"}
+
+
+async def test_a_pass_that_has_given_tickets_looks_again_at_once(floor: Floor) -> None:
+    await floor.open(org())
+    await floor.arrive("ava")
+    for _ in range(2):
+        await opened(floor)
+    done = await floor.transact(lambda tx: one_pass(tx, DESK))
+    assert (done.made, done.again_in_s) == (1, 0), "one for each agent and pass; she has room for another"
+
+
+async def test_draining_ends_with_its_reason(floor: Floor) -> None:
+    await floor.open(SHARED)
+    await floor.arrive("ava")
+    for _ in range(2):
+        await opened(floor)
+    await assigned(floor)
+    await floor.ring(waited_s=31)
+    for change_and_back in (
+        ("UPDATE queues SET held_since = now() WHERE key = 'support'", "UPDATE queues SET held_since = NULL"),
+        ("UPDATE queues SET drain_after_s = NULL WHERE key = 'support'", "UPDATE queues SET drain_after_s = 30"),
+        (
+            "UPDATE agents SET presence = 'break' WHERE name = 'Ava'",
+            "UPDATE agents SET presence = 'available' WHERE name = 'Ava'",
+        ),
+    ):
+        await floor.transact(drain.drain)
+        assert (await floor.agent_row("ava"))["draining_for"] is not None
+        await floor.execute(change_and_back[0])
+        await floor.transact(drain.drain)
+        assert (await floor.agent_row("ava"))["draining_for"] is None, change_and_back[0]
+        await floor.execute(change_and_back[1])
+
+
 async def test_tickets_are_first_come_first_served_with_calls(floor: Floor) -> None:
     """One merged order: where a call and a ticket want the same place, who came first in line has it."""
     await floor.open(SHARED)
@@ -355,6 +415,7 @@ async def test_a_queue_that_becomes_one_of_tickets_takes_those_it_has(floor: Flo
     ticket = await opened(floor)
     assert await floor.fetch("SELECT 1 FROM work_items") == []
     await floor.open(org())
+    await floor.settle()
     assert (await item_of(floor, ticket))["state"] == "queued"
     with pytest.raises(Conflict, match="Work is still in the queue"):
         await floor.open(
