@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
@@ -136,7 +137,15 @@ async def open_parts(
         )
 
 
-async def stop_tasks(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
+CANCEL_AGAIN_S: Final = 5.0
+
+
+async def stop_tasks(tasks: Sequence[asyncio.Task[None]], *, again_s: float = CANCEL_AGAIN_S) -> None:
+    """Until they have ended: a cancellation that meets a connection in the moment it is made or lost can be swallowed there
+    (`asyncio.wait_for` of Python 3.11), and a loop would go on for ever."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=again_s)
     await asyncio.gather(*tasks, return_exceptions=True)

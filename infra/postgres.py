@@ -203,9 +203,9 @@ async def open_database(url: str, *, size: int = 10, application: str = "ringdes
         try:
             yield database
         finally:
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+            while not keeper.done():  # one cancellation may be swallowed by a connection that is just lost
+                keeper.cancel()
+                await asyncio.wait([keeper], timeout=5)
     finally:
         try:
             async with asyncio.timeout(5):

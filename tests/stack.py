@@ -28,7 +28,7 @@ from twilio.request_validator import RequestValidator
 from accounts import queries as accounts
 from app.apply import apply
 from app.org import OrgFile
-from app.parts import Parts, open_parts
+from app.parts import Parts, open_parts, stop_tasks
 from app.settings import Settings
 from app.web import build_app, serving
 from core import demo_account
@@ -340,13 +340,7 @@ async def running_stack(database_url: str, redis_url: str, *, pool: int = 10) ->
         await parts.telephony.lines.refresh(parts.resources.database)
         await parts.resources.broker.declare(outbox.consumers, [])
         loops = [asyncio.create_task(outbox.run()), asyncio.create_task(outbox.consume())]
-        stack.push_async_callback(_stop, loops)
+        stack.push_async_callback(stop_tasks, loops)
         await stack.enter_async_context(serving(await build_app(parts), listener))
         http = await stack.enter_async_context(ClientSession())
         yield Stack(url, parts, http, provider[EXCHANGE], clock, wire, stack)
-
-
-async def _stop(loops: list[asyncio.Task[None]]) -> None:
-    for loop in loops:
-        loop.cancel()
-    await asyncio.gather(*loops, return_exceptions=True)
