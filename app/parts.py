@@ -1,12 +1,10 @@
 """Composition: opens everything a process needs, in order, and closes it in reverse. Nothing is looked up later."""
 
-import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
@@ -135,17 +133,3 @@ async def open_parts(
             Dispatcher(outbox),
             TimerRunner(outbox, TIMERS),
         )
-
-
-CANCEL_AGAIN_S: Final = 5.0
-
-
-async def stop_tasks(tasks: Sequence[asyncio.Task[None]], *, again_s: float = CANCEL_AGAIN_S) -> None:
-    """Until they have ended: a cancellation that meets a connection in the moment it is made or lost can be swallowed there
-    (`asyncio.wait_for` of Python 3.11), and a loop would go on for ever."""
-    pending = {task for task in tasks if not task.done()}
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=again_s)
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,6 +14,7 @@ import structlog
 from app.figures import keep_figures
 from app.parts import Parts
 from app.retention import purge
+from infra.tasks import stop_tasks
 from infra.telemetry import metrics, watch_loop
 
 log = structlog.get_logger()
@@ -82,6 +83,4 @@ async def running(
         yield failed
     finally:
         stop.set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop_tasks(tasks)

@@ -1,6 +1,5 @@
 """Telephone systems in memory: a request is let in or refused without the database. Their secrets come from the environment."""
 
-import asyncio
 import hmac
 import os
 from collections.abc import Mapping
@@ -10,10 +9,9 @@ from typing import Final
 
 import structlog
 
-from core.errors import Unavailable
 from cti import queries as sql
 from cti.pbx_settings import Generic, Zammad, connection_of
-from infra.postgres import CONNECTION_ERRORS, Database
+from infra.postgres import Database, keep_fresh
 
 log = structlog.get_logger()
 REFRESH_S: Final = 10
@@ -41,13 +39,7 @@ class Connections:
         self._known = {each.key: Known(each, self._secrets_of(each)) for each in found}
 
     async def keep(self, database: Database) -> None:
-        """Run until cancelled: pick up what `apply` changed, in this or another process."""
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            try:
-                await self.refresh(database)
-            except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
-                log.debug("telephone systems not refreshed, database away")
+        await keep_fresh(database, self.refresh, "telephone systems", every_s=REFRESH_S)
 
     def _secrets_of(self, connection: Zammad | Generic) -> tuple[str, ...]:
         """The variable holds one, or two with a comma between them. What is too short to be a secret lets nobody in."""

@@ -1,14 +1,12 @@
 """Our numbers in memory: the emergency answer must need no database, and no webhook should look them up each time."""
 
-import asyncio
 from typing import Final
 
 import structlog
 
-from core.errors import Unavailable
 from cti import queries as sql
 from cti.twilio_voice import Line
-from infra.postgres import CONNECTION_ERRORS, Database
+from infra.postgres import Database, keep_fresh
 
 log = structlog.get_logger()
 REFRESH_S: Final = 10
@@ -23,13 +21,7 @@ class Lines:
             self._lines = await sql.lines(conn)
 
     async def keep(self, database: Database) -> None:
-        """Run until cancelled: pick up what `apply` changed, in this or another process."""
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            try:
-                await self.refresh(database)
-            except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
-                log.debug("numbers not refreshed, database away")
+        await keep_fresh(database, self.refresh, "numbers", every_s=REFRESH_S)
 
     def of(self, number: str) -> Line:
         """The line that was dialled. A number we do not know is answered like the first one: a caller is never turned away

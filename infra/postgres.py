@@ -7,7 +7,7 @@ No session state may therefore be left on a connection; everything is set at con
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -18,6 +18,7 @@ import orjson
 import structlog
 
 from core.errors import Unavailable
+from infra.tasks import stop_tasks
 from infra.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -171,6 +172,18 @@ class Database:
                 log.debug("clock not measured, database away")
 
 
+async def keep_fresh(
+    database: Database, refresh: Callable[[Database], Awaitable[None]], what: str, *, every_s: float
+) -> None:
+    """Run until cancelled: pick up what `apply` changed, in this or another process. `what` is named in the log while the database is away."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await refresh(database)
+        except (Unavailable, TimeoutError, *CONNECTION_ERRORS):
+            log.debug("not refreshed, database away", what=what)
+
+
 @contextlib.asynccontextmanager
 async def open_database(url: str, *, size: int = 10, application: str = "ringdesk") -> AsyncIterator[Database]:
     """Open the pool and keep the clock. Raises Unavailable when the database does not answer within 10 s."""
@@ -203,9 +216,7 @@ async def open_database(url: str, *, size: int = 10, application: str = "ringdes
         try:
             yield database
         finally:
-            while not keeper.done():  # one cancellation may be swallowed by a connection that is just lost
-                keeper.cancel()
-                await asyncio.wait([keeper], timeout=5)
+            await stop_tasks([keeper])
     finally:
         try:
             async with asyncio.timeout(5):

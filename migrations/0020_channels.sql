@@ -38,6 +38,8 @@ ALTER TABLE agents ADD COLUMN room_for_ticket boolean NOT NULL GENERATED ALWAYS 
          OR (tickets + 1) * ticket_cost + CASE WHEN ticket_interrupts THEN 0 ELSE used_units * voice_cost END <= shared_units)) STORED;
 
 -- Who has room is asked by channel now. All of these: agents are as many as people.
+-- Each index of an order has a condition on its clock that always holds: only the statement of that order says it, so only it can use the
+-- index. Without it the planner, who takes a profile to be a few agents, may read all of one by another order's index and sort them.
 -- squawk-ignore require-concurrent-index-deletion
 DROP INDEX agents_free;
 -- squawk-ignore require-concurrent-index-deletion
@@ -54,22 +56,22 @@ CREATE INDEX agents_free ON agents (pool_id, idle_since, id) WHERE is_active AND
 CREATE INDEX agents_not_free ON agents (pool_id) WHERE is_active AND NOT (presence = 'available' AND room_for_voice);
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX agents_free_idle ON agents (pool_id, profile, idle_since, id)
-    WHERE is_active AND presence = 'available' AND room_for_voice;
+    WHERE is_active AND presence = 'available' AND room_for_voice AND idle_since > '-infinity';
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX agents_free_turn ON agents (pool_id, profile, last_offered_at, id)
-    WHERE is_active AND presence = 'available' AND room_for_voice;
+    WHERE is_active AND presence = 'available' AND room_for_voice AND last_offered_at > '-infinity';
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX agents_free_weighted ON agents (pool_id, profile, turn, id)
-    WHERE is_active AND presence = 'available' AND room_for_voice;
+    WHERE is_active AND presence = 'available' AND room_for_voice AND turn >= 0;
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX agents_free_load ON agents (pool_id, profile, tickets, idle_since, id)
-    WHERE is_active AND presence = 'available' AND room_for_voice;
+    WHERE is_active AND presence = 'available' AND room_for_voice AND tickets >= 0;
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX agents_for_tickets_load ON agents (pool_id, profile, tickets, idle_since, id)
-    WHERE is_active AND presence = 'available' AND room_for_ticket;
+    WHERE is_active AND presence = 'available' AND room_for_ticket AND tickets >= 0;
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX agents_for_tickets_turn ON agents (pool_id, profile, last_offered_at, id)
-    WHERE is_active AND presence = 'available' AND room_for_ticket;
+    WHERE is_active AND presence = 'available' AND room_for_ticket AND last_offered_at > '-infinity';
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX agents_crowded ON agents (pool_id, tickets, idle_since, id) WHERE is_active AND presence = 'available'
     AND NOT room_for_voice AND tickets > 0 AND used_units < total_units + over_by;

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from socketio.async_pubsub_manager import AsyncPubSubManager
 
 from infra.broker_outcome import heed_cancellation
+from infra.tasks import stop_tasks
 
 log = structlog.get_logger()
 
@@ -83,8 +84,7 @@ class Hints(AsyncPubSubManager):  # type: ignore[misc]
     async def aclose(self) -> None:
         task = getattr(self, "thread", None)
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await stop_tasks([task])
         await self._sender.aclose()
         await self._sender.connection_pool.disconnect()
         await self._receiver.connection_pool.disconnect()

@@ -22,6 +22,14 @@ from routing.model import (
 # Counted call by call, so that the limit holds in every stretch of so many seconds, wherever it begins.
 HAS_HAD_ENOUGH: Final = """(a.max_calls IS NOT NULL AND (
     SELECT count(*) FROM offers o WHERE o.agent_id = a.id AND o.accepted_at > now() - make_interval(secs => a.max_calls_s)) >= a.max_calls)"""
+
+
+def _has_what(required: str) -> str:
+    """SQL: has agent `a` the skills of this JSON list? Null requires nothing."""
+    return f"""coalesce((SELECT bool_and(coalesce((a.skills ->> (n.need ->> 'skill'))::integer, 0) >= coalesce((n.need ->> 'level')::integer, 1))
+                    FROM jsonb_array_elements({required}) AS n (need)), true)"""
+
+
 # For whom alone an item is, at $2: while that agent could take it or is at work and stays, or also while away if the rule says so. Nobody may
 # lack what the step requires, be out of the queue, or have just declined.
 KEPT_FOR: Final = f"""(
@@ -29,8 +37,7 @@ KEPT_FOR: Final = f"""(
     WHERE a.id = i.sticky_agent_id AND i.sticky_until > $2 AND a.is_active AND a.queues ? i.queue
       AND (i.sticky_if_away OR a.presence = 'available' AND a.next_presence IS NULL AND NOT {HAS_HAD_ENOUGH} AND coalesce(
            (SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false))
-      AND coalesce((SELECT bool_and(coalesce((a.skills ->> (n.need ->> 'skill'))::integer, 0) >= coalesce((n.need ->> 'level')::integer, 1))
-                    FROM jsonb_array_elements(i.steps -> i.step -> 'require') AS n (need)), true)
+      AND {_has_what("i.steps -> i.step -> 'require'")}
       AND coalesce((SELECT false FROM exclusions x WHERE x.work_item_id = i.id AND x.agent_id = a.id AND x.until > $2), true))"""
 STEP_IN_FORCE: Final = """(
     SELECT greatest(max(s.n) - 1, 0) FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
@@ -332,33 +339,43 @@ AGENT_VIEW: Final = f"""a.id, a.name, a.skills, a.queues,
        NOT a.room_for_voice AND a.used_units < a.total_units + a.over_by AS is_crowded, a.last_offered_at, a.turn, a.cooldown_until, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, {HAS_HAD_ENOUGH} AS has_had_enough"""
 
 
-def _free_profiles(clock: str, then: str = "NULL::timestamptz", *, free: str = IS_FREE) -> str:
-    """Of these profiles those that somebody free has, with the first of them by this clock."""
-    order = f"a.{clock}, a.id" if then.startswith("NULL") else f"a.{clock}, {then}, a.id"
+# What the index of each order is sorted by, and the condition that it alone has, and that always holds (migration 0020).
+ORDERS: Final = {
+    By.LONGEST_IDLE: ("a.idle_since", "a.idle_since > '-infinity'"),
+    By.ROUND_ROBIN: ("a.last_offered_at", "a.last_offered_at > '-infinity'"),
+    By.WEIGHTED: ("a.turn", "a.turn >= 0"),
+    By.LEAST_LOADED: ("a.tickets, a.idle_since", "a.tickets >= 0"),
+}
+
+
+def _free_profiles(by: By, free: str = IS_FREE) -> str:
+    """Of these profiles those that somebody free has, with the first of them in this order: its clock, and what breaks ties."""
+    order, only = ORDERS[by]
+    first, _, then = order.partition(", ")
     return f"""
 SELECT p.profile, f.first, f.then, f.id FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL (
-    SELECT a.{clock} AS first, {then} AS then, a.id FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {free}
-    ORDER BY {order} LIMIT 1
+    SELECT {first} AS first, {then or "NULL::timestamptz"} AS then, a.id FROM agents a
+    WHERE a.pool_id = $1 AND a.profile = p.profile AND {only} AND {free} ORDER BY {order}, a.id LIMIT 1
 ) f
 """
 
 
-def _candidates(clock: str, *, free: str = IS_FREE) -> str:
+def _candidates(by: By, free: str = IS_FREE) -> str:
     """The first $4 free agents of each of the profiles $3."""
+    order, only = ORDERS[by]
     return f"""
 SELECT {AGENT_VIEW} FROM unnest($3::bigint[]) AS p (profile) CROSS JOIN LATERAL (
-    SELECT * FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {free}
-    ORDER BY {clock}, a.id LIMIT $4
+    SELECT * FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {only} AND {free} ORDER BY {order}, a.id LIMIT $4
 ) a
 """
 
 
-FREE_PROFILES_BY_IDLE: Final = _free_profiles("idle_since")
-FREE_PROFILES_BY_TURN: Final = _free_profiles("last_offered_at")
-FREE_PROFILES_BY_WEIGHT: Final = _free_profiles("turn")
-FREE_PROFILES_BY_LOAD: Final = _free_profiles("tickets", "a.idle_since")
-TICKET_PROFILES_BY_TURN: Final = _free_profiles("last_offered_at", free=IS_FREE_FOR_TICKETS)
-TICKET_PROFILES_BY_LOAD: Final = _free_profiles("tickets", "a.idle_since", free=IS_FREE_FOR_TICKETS)
+FREE_PROFILES_BY_IDLE: Final = _free_profiles(By.LONGEST_IDLE)
+FREE_PROFILES_BY_TURN: Final = _free_profiles(By.ROUND_ROBIN)
+FREE_PROFILES_BY_WEIGHT: Final = _free_profiles(By.WEIGHTED)
+FREE_PROFILES_BY_LOAD: Final = _free_profiles(By.LEAST_LOADED)
+TICKET_PROFILES_BY_TURN: Final = _free_profiles(By.ROUND_ROBIN, IS_FREE_FOR_TICKETS)
+TICKET_PROFILES_BY_LOAD: Final = _free_profiles(By.LEAST_LOADED, IS_FREE_FOR_TICKETS)
 FREE_PROFILES: Final = {
     (Channel.VOICE, By.LONGEST_IDLE): FREE_PROFILES_BY_IDLE,
     (Channel.VOICE, By.ROUND_ROBIN): FREE_PROFILES_BY_TURN,
@@ -367,12 +384,12 @@ FREE_PROFILES: Final = {
     (Channel.TICKET, By.ROUND_ROBIN): TICKET_PROFILES_BY_TURN,
     (Channel.TICKET, By.LEAST_LOADED): TICKET_PROFILES_BY_LOAD,
 }
-CANDIDATES_BY_IDLE: Final = _candidates("a.idle_since")
-CANDIDATES_BY_TURN: Final = _candidates("a.last_offered_at")
-CANDIDATES_BY_WEIGHT: Final = _candidates("a.turn")
-CANDIDATES_BY_LOAD: Final = _candidates("a.tickets, a.idle_since")
-TICKET_CANDIDATES_BY_TURN: Final = _candidates("a.last_offered_at", free=IS_FREE_FOR_TICKETS)
-TICKET_CANDIDATES_BY_LOAD: Final = _candidates("a.tickets, a.idle_since", free=IS_FREE_FOR_TICKETS)
+CANDIDATES_BY_IDLE: Final = _candidates(By.LONGEST_IDLE)
+CANDIDATES_BY_TURN: Final = _candidates(By.ROUND_ROBIN)
+CANDIDATES_BY_WEIGHT: Final = _candidates(By.WEIGHTED)
+CANDIDATES_BY_LOAD: Final = _candidates(By.LEAST_LOADED)
+TICKET_CANDIDATES_BY_TURN: Final = _candidates(By.ROUND_ROBIN, IS_FREE_FOR_TICKETS)
+TICKET_CANDIDATES_BY_LOAD: Final = _candidates(By.LEAST_LOADED, IS_FREE_FOR_TICKETS)
 CANDIDATES: Final = {
     (Channel.VOICE, By.LONGEST_IDLE): CANDIDATES_BY_IDLE,
     (Channel.VOICE, By.ROUND_ROBIN): CANDIDATES_BY_TURN,
@@ -393,7 +410,8 @@ SELECT {AGENT_VIEW} FROM (SELECT * FROM agents a WHERE a.pool_id = $1 AND {IS_FR
 ROOM_COUNTED: Final = 20
 # How many of a profile are free, as far as it matters for telling the rare from the common.
 FREE_OF_PROFILES: Final = f"""
-SELECT p.profile, (SELECT count(*) FROM (SELECT 1 FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile AND {IS_FREE} LIMIT {ROOM_COUNTED}) f) AS free
+SELECT p.profile, (SELECT count(*) FROM (SELECT 1 FROM agents a WHERE a.pool_id = $1 AND a.profile = p.profile
+         AND {ORDERS[By.LONGEST_IDLE][1]} AND {IS_FREE} LIMIT {ROOM_COUNTED}) f) AS free
 FROM unnest($3::bigint[]) AS p (profile)
 """
 END_DRAINING: Final = """
@@ -426,8 +444,7 @@ WITH late AS (
         WHERE a.pool_id = l.pool_id AND {IS_CROWDED} AND a.draining_for IS NULL AND a.next_presence IS NULL AND a.queues ? l.queue
           AND (l.only_agent_id IS NULL OR l.only_agent_id = a.id)
           AND {IS_CONNECTED}
-          AND coalesce((SELECT bool_and(coalesce((a.skills ->> (n.need ->> 'skill'))::integer, 0) >= coalesce((n.need ->> 'level')::integer, 1))
-                        FROM jsonb_array_elements(l.require) AS n (need)), true)
+          AND {_has_what("l.require")}
           AND NOT EXISTS (SELECT 1 FROM exclusions x WHERE x.work_item_id = l.id AND x.agent_id = a.id AND x.until > now())
           AND NOT EXISTS (SELECT 1 FROM work_items t WHERE t.agent_id = a.id AND t.channel = 'ticket' AND t.state = 'assigned' AND t.tier > l.tier)
         ORDER BY a.tickets, a.idle_since, a.id LIMIT 1

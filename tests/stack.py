@@ -28,10 +28,11 @@ from twilio.request_validator import RequestValidator
 from accounts import queries as accounts
 from app.apply import apply
 from app.org import OrgFile
-from app.parts import Parts, open_parts, stop_tasks
+from app.parts import Parts, open_parts
 from app.settings import Settings
 from app.web import build_app, serving
 from core import demo_account
+from infra.tasks import stop_tasks
 from routing import service as routing
 from simulator.clock import VirtualClock
 from simulator.config import Faults, SimulatorConfig

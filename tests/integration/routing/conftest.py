@@ -11,18 +11,13 @@ from infra.resources import Resources
 from routing import http as routing
 from routing import http_rules as rules
 from tests.api import Api, serving
-from tests.integration.routing.floor import Floor, choreographed
-from tests.invariants import broken
+from tests.integration.routing.floor import Floor, a_floor
 
 
 @pytest.fixture
 async def floor(database: Database, outbox: Outbox, clean: None) -> AsyncIterator[Floor]:
-    choreographed(outbox)
-    opened = Floor(outbox, database)
-    yield opened
-    await opened.settle()
-    async with database.acquire() as conn:
-        assert await broken(conn) == {}
+    async with a_floor(database, outbox) as opened:
+        yield opened
 
 
 @pytest.fixture

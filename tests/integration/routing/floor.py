@@ -5,7 +5,8 @@ transaction of its own. Wakes and effects do not run by themselves: a test says 
 """
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -37,6 +38,7 @@ from routing import queries as sql
 from routing import service, wrap_up
 from routing.dispatcher import Dispatcher
 from routing.model import LEASE_S, OFFER_GRACE_S, RECONNECT_GRACE_S, OfferRow
+from tests.invariants import broken
 
 T = TypeVar("T")
 ORG: Final = """
@@ -344,6 +346,17 @@ class Floor:
             for row in rows:
                 message = Message(row["id"], row["name"], row["v"], orjson.dumps(row["body"]), row["created_at"])
                 await self.outbox.handle(row["consumer"], message)
+
+
+@asynccontextmanager
+async def a_floor(database: Database, outbox: Outbox) -> AsyncIterator[Floor]:
+    """It holds every invariant when the test is over."""
+    choreographed(outbox)
+    opened = Floor(outbox, database)
+    yield opened
+    await opened.settle()
+    async with database.acquire() as conn:
+        assert await broken(conn) == {}
 
 
 def _principal(user: User) -> Principal:

@@ -1,8 +1,8 @@
-"""How the tasks of a process end."""
+"""How tasks end."""
 
 import asyncio
 
-from app.parts import stop_tasks
+from infra.tasks import stop_tasks
 
 
 async def test_a_cancellation_that_is_swallowed_comes_again() -> None:
