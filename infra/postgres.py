@@ -18,6 +18,7 @@ import orjson
 import structlog
 
 from core.errors import Unavailable
+from infra.broker_outcome import heed_cancellation
 from infra.tasks import stop_tasks
 from infra.telemetry import metrics
 
@@ -164,6 +165,7 @@ class Database:
     async def keep_clock(self) -> None:
         """Run for ever: measure the clock's offset again every few seconds."""
         while True:
+            heed_cancellation()
             await asyncio.sleep(CLOCK_SYNC_S)
             try:
                 async with self.acquire() as conn:
@@ -177,6 +179,7 @@ async def keep_fresh(
 ) -> None:
     """Run until cancelled: pick up what `apply` changed, in this or another process. `what` is named in the log while the database is away."""
     while True:
+        heed_cancellation()
         await asyncio.sleep(every_s)
         try:
             await refresh(database)

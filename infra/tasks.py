@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
-CANCEL_AGAIN_S: Final = 5.0
+CANCEL_AGAIN_S: Final = 15.0
+"""Longer than any loop takes to finish what it has in hand."""
 
 
 async def stop_tasks(tasks: Iterable[asyncio.Task[Any]], *, again_s: float = CANCEL_AGAIN_S) -> None:
     """Cancel them until they have ended, however they end. A cancellation that meets a connection in the moment it is made or lost can be
-    swallowed there (`asyncio.wait_for` of Python 3.11), and a loop would go on for ever."""
+    swallowed there (`asyncio.wait_for` of Python 3.11); a loop that does not heed it (`heed_cancellation`) would go on for ever."""
     everybody = list(tasks)
     pending = {task for task in everybody if not task.done()}
     while pending:
