@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -25,6 +23,7 @@ from core.principal import Role
 from core.texts import Text
 from cti.pbx_settings import AnyConnection, Generic, bad_paths
 from infra.phone import parse_number
+from infra.shapes import Region, Slug, Zone
 from routing.lint import Finding, RosterAgent, lint
 from routing.model import Pick, WrapMode
 from routing.rules import check
@@ -32,15 +31,6 @@ from routing.text import read_rules
 
 MAX_DEPTH = 80
 MAX_NODES = 100_000
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {name!r}") from None
-    return name
 
 
 def _email(address: str) -> str:
@@ -50,15 +40,7 @@ def _email(address: str) -> str:
         raise ValueError("this is not an e-mail address") from error
 
 
-def _region(name: str) -> str:
-    if name not in SUPPORTED_REGIONS:
-        raise ValueError(f"there is no region {name!r}; use the two letters of ISO 3166, such as US, DE, GB, CN")
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_zone)]
 Email = Annotated[str, AfterValidator(_email)]
-Region = Annotated[str, AfterValidator(_region)]
 
 
 class Part(BaseModel):

@@ -6,13 +6,12 @@ are not ours, a table of them. It is checked when it is applied; what is posted 
 
 import re
 from typing import Annotated, Any, Final, Literal, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from cti.pbx import Cause, Direction, Kind
 from infra.phone import NumberStyle, parse_styled
+from infra.shapes import Region, Slug, Zone
 
 IGNORE: Final = "ignore"
 EVERY: Final = "[]"
@@ -42,20 +41,6 @@ def path_of(text: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _region(name: str) -> str:
-    if name not in SUPPORTED_REGIONS:
-        raise ValueError(f"there is no region {name!r}; use the two letters of ISO 3166, such as US, DE, GB, CN")
-    return name
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {name!r}") from None
-    return name
-
-
 def _as_field(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
@@ -66,7 +51,6 @@ def _variable(name: str) -> str:
     return name
 
 
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Path = Annotated[str, Field(min_length=1, max_length=200)]
 """Checked as a path only where the body is JSON: see `bad_paths`."""
 Variable = Annotated[str, AfterValidator(_variable)]
@@ -79,7 +63,7 @@ class Part(BaseModel):
 
 class Numbers(Part):
     style: NumberStyle = "international"
-    region: Annotated[str, AfterValidator(_region)]
+    region: Region
 
 
 class OutboundRule(Part):
@@ -142,7 +126,7 @@ class TimeIn(Part):
 
     path: Path
     format: str = Field(default="iso", max_length=60)
-    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    zone: Zone = "UTC"
 
     @model_validator(mode="after")
     def _is_format(self) -> "TimeIn":

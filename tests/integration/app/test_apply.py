@@ -15,8 +15,7 @@ from infra.postgres import Database
 from routing import rule_sets
 from routing.dispatcher import BUSY, one_pass
 from tests.builders import a_user
-from tests.integration.routing.floor import POOL, Floor, choreographed
-from tests.invariants import broken
+from tests.integration.routing.floor import POOL, Floor, a_floor
 
 ORG = """
 organisation: {time_zone: Europe/Berlin}
@@ -46,12 +45,8 @@ TABLES = (
 
 @pytest.fixture
 async def floor(database: Database, outbox: Outbox, clean: None) -> AsyncIterator[Floor]:
-    choreographed(outbox)
-    opened = Floor(outbox, database)
-    yield opened
-    await opened.settle()
-    async with database.acquire() as conn:
-        assert await broken(conn) == {}
+    async with a_floor(database, outbox) as opened:
+        yield opened
 
 
 async def apply(floor: Floor, text: str = ORG, *, replace_rules: bool = False, dry_run: bool = False) -> list[str]:

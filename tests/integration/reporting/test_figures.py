@@ -22,11 +22,7 @@ async def a_morning(floor: Floor) -> None:
     await floor.open()
     await floor.arrive("ava")
     for waited_s in (15, 25):
-        call = await floor.ring(waited_s=waited_s)
-        await floor.dispatch()
-        await floor.talk(call, "ava")
-        await floor.hang_up(call)
-        await floor.finish(call, "ava")
+        await floor.serve("ava", waited_s=waited_s)
     await floor.present("ava", "break")
     for waited_s in (1, 8):
         await floor.hang_up(await floor.ring(waited_s=waited_s))

@@ -304,6 +304,15 @@ class Floor:
         await self.accept(name)
         await self.join(waiting, name)
 
+    async def serve(self, name: str, *, waited_s: float = 0) -> Waiting:
+        """A whole call, of an agent who will be asked for it."""
+        call = await self.ring(waited_s=waited_s)
+        await self.dispatch()
+        await self.talk(call, name)
+        await self.hang_up(call)
+        await self.finish(call, name)
+        return call
+
     async def run_timer(self, kind: str, object_id: int) -> bool:
         """Let its time come and run it, as the runner does. False when it is not set."""
         await self.execute(

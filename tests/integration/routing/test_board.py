@@ -138,11 +138,7 @@ async def test_service_level_counts_late_answers_and_abandons_but_not_short_ones
     await floor.open()
     await floor.arrive("ava")
     for waited_s in (19, 21):
-        call = await floor.ring(waited_s=waited_s)
-        await floor.dispatch()
-        await floor.talk(call, "ava")
-        await floor.hang_up(call)
-        await floor.finish(call, "ava")
+        await floor.serve("ava", waited_s=waited_s)
     for waited_s in (4, 6):
         await floor.hang_up(await floor.ring(waited_s=waited_s))
     level = (await shown(floor))["support"].service_level
