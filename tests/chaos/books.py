@@ -114,6 +114,11 @@ async def faults_of(books: Books, fetch: Fetch) -> list[str]:
     return [*await _calls(books, fetch), *await _accepts(books, fetch), *_documents(books)]
 
 
+async def open_calls(books: Books, fetch: Fetch) -> list[str]:
+    """Whose record has no end yet. After a load all are over at the provider; whose last word was lost, the reconciler finds."""
+    return [row["sid"] for row in await fetch(CALLS, list(books.told())) if row["outcome"] is None]
+
+
 async def _calls(books: Books, fetch: Fetch) -> list[str]:
     """I1, I17: who was put into a line has one record, one ticket, one end. Nobody is recorded twice."""
     told = books.told()

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import sys
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +14,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, CookieJar
 
 from core import demo_account
 from simulator.people.agents import Habits
-from tests.chaos.books import faults_of
-from tests.chaos.stack import AGENT_HABITS, Load, Stack, until
+from tests.chaos.books import faults_of, open_calls
+from tests.chaos.stack import AGENT_HABITS, Load, Stack, crowd, until
 from tests.chaos.traces import leaks, presence_is_real, stray_tasks
 
 GERMAN: Final = "+4930901820"
@@ -23,6 +24,8 @@ CLERK: Final = "admin@demo.example"
 TICKETS_ASSIGNED: Final = (
     "SELECT 1 FROM decisions d JOIN work_items i ON i.id = d.work_item_id WHERE i.channel = 'ticket'"
 )
+ENDS_KNOWN_WITHIN_S: Final = 60.0
+"""DESIGN's promise: who hung up unseen is found so soon."""
 TICKET_EVERY_S: Final = 1.0
 TICKETS_OPEN: Final = 12
 """More than Ben and Dana may have of them, so that some wait."""
@@ -44,6 +47,7 @@ async def nothing_lost(
                 raise
         report = load.report
         assert await stack.broken(settled=False) == {}
+        load.measured["ends_known_s"] = await ends_known(stack, load)
         load.measured["settled_s"] = await stack.settle()
         load.measured["tickets assigned"] = len(await stack.fetch(TICKETS_ASSIGNED))
         stack.assert_all_alive()
@@ -67,6 +71,15 @@ async def nothing_lost(
         f"\n{fault}: seed {seed}, {report.calls} calls, {report.answered} answered, {report.abandoned} abandoned, {report.lost} lost, "
         f"{report.pops} pops, shown twice {report.duplicate_pops}, pop ms {report.pop_ms}, books {load.books.count()}, {measured}\n"
     )
+
+
+async def ends_known(stack: Stack, load: Load) -> float:
+    """Seconds until every call of the load has its end: the last word of some was lost, and the reconciler must find it."""
+    began = time.monotonic()
+    while found := await open_calls(load.books, stack.fetch):
+        assert time.monotonic() - began < ENDS_KNOWN_WITHIN_S * crowd(), f"over at the provider and open here: {found}"
+        await asyncio.sleep(0.25)
+    return time.monotonic() - began
 
 
 @asynccontextmanager
