@@ -48,7 +48,7 @@ SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND ove
 AGENTS: Final = """
 SELECT u.email, u.name, u.role, u.language, a.skills, a.total_units, a.max_calls, a.max_calls_s, a.skills_until, a.weight,
        a.ticket_cap, a.shared_units, a.voice_cost, a.ticket_cost, a.voice_interrupts, a.ticket_interrupts,
-       ARRAY(SELECT queue_key FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
+       ARRAY(SELECT (queue_key, rank, delay_s) FROM agent_queues q WHERE q.agent_id = a.id ORDER BY queue_key) AS queues
 FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active
 """
 # Whose capacity shrinks below what they hold is over it until that work ends.
@@ -69,7 +69,10 @@ WHERE (agents.name, agents.skills, agents.pool_id, agents.is_active, agents.tota
 """
 SET_QUEUES_OF_AGENT: Final = """
 WITH gone AS (DELETE FROM agent_queues WHERE agent_id = $1 AND NOT queue_key = ANY($2))
-INSERT INTO agent_queues (agent_id, queue_key) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING
+INSERT INTO agent_queues (agent_id, queue_key, rank, delay_s)
+SELECT $1, s.queue, s.rank, s.delay_s FROM unnest($2::text[], $3::smallint[], $4::integer[]) AS s (queue, rank, delay_s)
+ON CONFLICT (agent_id, queue_key) DO UPDATE SET rank = excluded.rank, delay_s = excluded.delay_s
+WHERE (agent_queues.rank, agent_queues.delay_s) IS DISTINCT FROM (excluded.rank, excluded.delay_s)
 """
 GOING_AGENTS: Final = """
 SELECT a.id FROM agents a JOIN users u ON u.id = a.id WHERE a.is_active AND NOT lower(u.email) = ANY($1) ORDER BY a.id
@@ -169,7 +172,8 @@ def _agents(org: OrgFile, old: dict[str, dict[str, Any]], now: datetime) -> dict
     return {
         a.email: {
             "name": a.name, "role": a.role.value, "language": a.language or old.get(a.email, {}).get("language"),
-            "skills": {key: level for key, level in a.levels.items() if until[a.email].get(key, now) >= now}, "total_units": a.capacity.voice, "queues": sorted(a.queues),
+            "skills": {key: level for key, level in a.levels.items() if until[a.email].get(key, now) >= now}, "total_units": a.capacity.voice,
+            "queues": [(queue, served.rank, served.delay_s) for queue, served in sorted(org.served_by(a).items())],
             "weight": a.weight, "skills_until": {key: at.isoformat() for key, at in until[a.email].items() if at >= now},
             "max_calls": a.limit and a.limit.calls, "max_calls_s": a.limit and a.limit.per_s,
             "ticket_cap": a.capacity.ticket, "shared_units": a.capacity.units,
@@ -193,7 +197,10 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         for i, d in enumerate(org.dispositions)
     }
     old_queues = {row["key"]: _rest(row, "key") for row in await conn.fetch(QUEUES)}
-    old_agents = {row["email"].lower(): _rest(row, "email") for row in await conn.fetch(AGENTS)}
+    old_agents = {
+        row["email"].lower(): _rest(row, "email") | {"queues": list(map(tuple, row["queues"]))}
+        for row in await conn.fetch(AGENTS)
+    }
     agents = _agents(org, old_agents, tx.now)
     old_numbers = {
         r["number"]: _rest(r, "number") for r in await conn.fetch("SELECT number, region, queue, voice FROM numbers")
@@ -345,7 +352,7 @@ async def _write_agents(
             actor=Actor("cli", name=by),
         )
         value = agents[agent.email]
-        pool = queues[value["queues"][0]]["pool_id"] if value["queues"] else None
+        pool = queues[value["queues"][0][0]]["pool_id"] if value["queues"] else None
         await tx.conn.execute(
             UPSERT_AGENT,
             user.id,
@@ -364,6 +371,7 @@ async def _write_agents(
             value["voice_interrupts"],
             value["ticket_interrupts"],
         )
-        await tx.conn.execute(SET_QUEUES_OF_AGENT, user.id, value["queues"])
+        keys, ranks, delays = zip(*value["queues"], strict=True) if value["queues"] else ((), (), ())
+        await tx.conn.execute(SET_QUEUES_OF_AGENT, user.id, keys, ranks, delays)
         ids.append(user.id)
     await tx.conn.execute(routing_sql.REFRESH_INTERVALS, ids, tx.now)

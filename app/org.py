@@ -146,6 +146,20 @@ class LimitIn(Part):
     per_s: int = Field(ge=60, le=86_400)
 
 
+class ServedIn(Part):
+    """How a group serves a queue: smaller ranks first; what has waited less than `delay_s` is left to others."""
+
+    rank: int = Field(default=1, ge=1, le=99)
+    delay_s: int = Field(default=0, ge=0, le=9999)
+
+
+class GroupIn(Part):
+    """Agents who serve the same queues in the same order."""
+
+    key: Slug
+    queues: dict[Slug, ServedIn] = Field(min_length=1)
+
+
 class AgentIn(Part):
     email: Email
     name: str = Field(min_length=1, max_length=120)
@@ -153,6 +167,8 @@ class AgentIn(Part):
     language: Literal["en", "zh-CN"] | None = None
     skills: dict[Slug, SkillLevel] = {}
     queues: list[Slug] = []
+    group: Slug | None = None
+    """In place of `queues`."""
     capacity: CapacityIn = CapacityIn()
     limit: LimitIn | None = None
     weight: int = Field(default=1, ge=1, le=100)
@@ -202,12 +218,19 @@ class OrgFile(Part):
     channels: ChannelsIn = ChannelsIn()
     queues: list[QueueIn] = Field(min_length=1)
     skills: list[SkillIn] = []
+    groups: list[GroupIn] = []
     agents: list[AgentIn] = []
     numbers: list[NumberIn] = []
     dispositions: list[DispositionIn] = []
     cti_connections: list[AnyConnection] = []
     rules: list[dict[str, Any]] = [{"name": "default"}]
     _warnings: list[FileFault] = PrivateAttr(default_factory=list)
+
+    def served_by(self, agent: AgentIn) -> dict[str, ServedIn]:
+        """The agent's queues: its own, or its group's."""
+        if agent.group is None:
+            return dict.fromkeys(agent.queues, ServedIn())
+        return next((dict(group.queues) for group in self.groups if group.key == agent.group), {})
 
     @property
     def warnings(self) -> list[FileFault]:
@@ -271,6 +294,7 @@ def parse_org(text: str, name: str = "org.yaml") -> OrgFile:
     if errors := [_of_finding(document, found) for found in findings if found.severity == "error"]:
         raise OrgFileInvalid(name, errors)
     org.warnings.extend(_of_finding(document, found) for found in findings)
+    org.warnings.extend(_left_to_nobody(org, document))
     return org
 
 
@@ -295,7 +319,7 @@ def _findings(org: OrgFile) -> list[Finding]:
     return lint(
         org.rules,
         offer_timeouts={queue.key: queue.offer_timeout_s for queue in org.queues},
-        roster=[RosterAgent(frozenset(agent.queues), agent.levels) for agent in org.agents],
+        roster=[RosterAgent(frozenset(org.served_by(agent)), agent.levels) for agent in org.agents],
     )
 
 
@@ -389,6 +413,15 @@ def line_of(document: Any, place: Sequence[str | int]) -> int:
     return line + 1
 
 
+def _left_to_nobody(org: OrgFile, document: Any) -> Iterator[FileFault]:
+    """Queues that each of their agents leaves to others."""
+    for index, queue in enumerate(org.queues):
+        delays = [served[queue.key].delay_s for served in map(org.served_by, org.agents) if queue.key in served]
+        if delays and min(delays) > 0:
+            message = f"every agent leaves this queue to others for {min(delays)} s or longer: whoever waits waits at least so long"
+            yield _fault(document, ("queues", index, "key"), message)
+
+
 def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     """What one field says about another: unknown references, doubles, rules."""
     faults: list[FileFault] = []
@@ -400,6 +433,7 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     doubles = (
         ("queues", [q.key for q in org.queues], "key"),
         ("skills", [s.key for s in org.skills], "key"),
+        ("groups", [g.key for g in org.groups], "key"),
         ("agents", [a.email for a in org.agents], "email"),
         ("numbers", [n.number for n in org.numbers], "number"),
         ("dispositions", [d.key for d in org.dispositions], "key"),
@@ -421,7 +455,16 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
             fault("is for callers; tickets wait", "queues", index, "overflow")
         elif queue_in.overflow.to in of_tickets:
             fault(f"{queue_in.overflow.to!r} holds tickets, not calls", "queues", index, "overflow", "to")
+    for index, group in enumerate(org.groups):
+        for queue in group.queues:
+            if queue not in queues:
+                fault(f"there is no queue {queue!r}", "groups", index, "queues", queue)
+    groups = {group.key for group in org.groups}
     for index, agent in enumerate(org.agents):
+        if agent.group is not None and agent.group not in groups:
+            fault(f"there is no group {agent.group!r}", "agents", index, "group")
+        elif agent.group is not None and agent.queues:
+            fault("an agent of a group serves the group's queues: leave one of the two out", "agents", index, "queues")
         for name, channel in (("voice", org.channels.voice), ("ticket", org.channels.ticket)):
             units = agent.capacity.units
             if units is not None and getattr(agent.capacity, name) and channel.units > units:
@@ -516,7 +559,8 @@ def pools_of(org: OrgFile) -> dict[str, str]:
         return key
 
     for agent in org.agents:
-        for queue in agent.queues[1:]:
-            a, b = sorted((root(agent.queues[0]), root(queue)))
+        served = list(org.served_by(agent))
+        for queue in served[1:]:
+            a, b = sorted((root(served[0]), root(queue)))
             parent[b] = a
     return {queue.key: f"pool_{root(queue.key)}" for queue in org.queues}

@@ -65,7 +65,7 @@ def hindrance(item: WaitingItem, agent: AgentView, now: datetime, phone: Verdict
     presence = PresenceState.AVAILABLE if agent.presence is PresenceState.BREAK else agent.presence
     bare = replace(
         agent, queues=agent.queues | {item.queue}, presence=presence, cooldown_until=None, has_had_enough=False,
-        free_units=1 if agent.is_crowded else agent.free_units,
+        free_units=1 if agent.is_crowded else agent.free_units, ranks={},
     )  # fmt: skip
     lasting = verdict_of(bare_item, Step(0.0), bare, now).verdict
     if lasting is Verdict.WRAPPING and phone is not None and agent.free_units < 1:

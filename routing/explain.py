@@ -30,8 +30,10 @@ REASONS: Final[dict[str, Sentence]] = {
     Verdict.DRAINING: {"en": "kept free for a waiting call", "zh-CN": "正为等待的来电预留"},
     Verdict.COOLING_DOWN: {"en": "in a short pause after the last call", "zh-CN": "短暂缓冲中"},
     Verdict.LIMITED: {"en": "has had as many calls as the agent's limit allows", "zh-CN": "已达到该坐席的接听上限"},
+    Verdict.DELAYED: {"en": "leaves it to others for a while", "zh-CN": "暂时让给其他坐席"},
     Verdict.EXCLUDED: {"en": "declined this call a moment ago", "zh-CN": "刚刚拒接了此来电"},
     Verdict.KEPT: {"en": "it is kept for another agent for a while", "zh-CN": "暂时为其他坐席保留"},
+    Verdict.ELSEWHERE: {"en": "comes to another queue first", "zh-CN": "优先处理其他队列"},
     Verdict.TAKEN: {"en": "got another call in the same moment", "zh-CN": "同时被分配了其他来电"},
 }
 
@@ -96,6 +98,9 @@ def why_agent(rule: str, step: int, by: str, counts: Mapping[str, int]) -> Sente
     else:
         en = "the only free and able agent."
         zh = "唯一空闲且符合条件的坐席。"
+    if (others := counts.get(Verdict.ELSEWHERE, 0)) > 0:
+        en += f" {others} more {'comes' if others == 1 else 'come'} to another queue first."
+        zh += f"另有{others}位优先处理其他队列。"
     return {"en": f"Rule “{rule}”, step {step + 1}: {en}", "zh-CN": f"规则“{rule}”，第{step + 1}步：{zh}"}
 
 
@@ -131,6 +136,14 @@ def why_waiting(item: WaitingItem, verdicts: Iterable[AgentVerdict], now: dateti
             {
                 "en": f"{len(able)} {noun} step {index + 1} ({needs['en']}): {en}.",
                 "zh-CN": f"{len(able)}位坐席符合第{index + 1}步（{needs['zh-CN']}）：{zh}。",
+            }
+        )
+    if delays := [int(v.detail or 0) for v in able if v.verdict is Verdict.DELAYED]:
+        left_s = max(0, round(min(delays) - (now - item.entered_at).total_seconds()))
+        sentences.append(
+            {
+                "en": f"It is left to others until it has waited {min(delays)} s, which is in {left_s} s.",
+                "zh-CN": f"等待满{min(delays)}秒之前让给其他坐席，还剩{left_s}秒。",
             }
         )
     if ahead:

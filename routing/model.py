@@ -224,6 +224,8 @@ class Whom(StrEnum):
     TICKET_OWNER = "ticket_owner"
 
 
+Key = tuple[int, datetime, datetime, int]
+"""A place in the line: tier (most first), virtual start, entry, id."""
 STICKY: Final = "sticky"
 """In place of a criterion: the item was kept for who was chosen."""
 
@@ -264,8 +266,26 @@ class WaitingItem:
     channel: Channel = Channel.VOICE
 
     @property
-    def key(self) -> tuple[int, datetime, datetime, int]:
+    def key(self) -> Key:
         return (-self.tier, self.virtual_start, self.entered_at, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How an agent's group serves a queue: smaller ranks first; what has waited less than `delay_s` is left to others."""
+
+    rank: int = 1
+    delay_s: int = 0
+
+
+AS_OTHERS: Final = Served()
+Ranks = Mapping[str, Served]
+"""By queue, as far as it is not `AS_OTHERS`."""
+
+
+def ranks_of(document: Mapping[str, Mapping[str, int]]) -> Ranks:
+    """From the stored JSON, which names every queue that is served."""
+    return {queue: Served(**served) for queue, served in document.items() if served}
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +314,7 @@ class AgentView:
     """No call at hand, but the tickets at hand leave no room for one."""
     is_draining: bool = False
     """Gets no more tickets, so that a waiting call fits."""
+    ranks: Ranks = field(default_factory=dict)
 
     @property
     def has_room(self) -> bool:
@@ -320,8 +341,10 @@ class Verdict(StrEnum):
     LIMITED = "limited"
     CROWDED = "crowded_by_tickets"
     DRAINING = "draining"
+    DELAYED = "delayed"
     EXCLUDED = "excluded"
     KEPT = "kept_for_another"
+    ELSEWHERE = "ranked_elsewhere"
     TAKEN = "taken_this_pass"
 
 
@@ -335,27 +358,46 @@ class AgentVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Offer this item to this agent. `by` is the criterion that decided, as `routing.order` writes it, or who chose by hand."""
+    """Offer this item to this agent. `by` is the criterion that decided, as `routing.order` writes it, or who chose by hand.
+
+    `elsewhere`: who could have it as well, but comes to another queue first, and to which."""
 
     item: WaitingItem
     agent_id: AgentId
     step: int
     by: str
+    elsewhere: Mapping[AgentId, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Of these items some were not read: none before the key `since` in the line, none that entered before `oldest`.
+
+    `by_nobody_known`: also those who can serve them were not read."""
+
+    queue: str
+    require: tuple[SkillNeed, ...]
+    channel: Channel
+    since: Key
+    oldest: datetime
+    only: AgentId | None = None
+    by_nobody_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """`supply`: how many free agents have a skill; None: `agents` are all there are, count them."""
+    """`supply`: how many free agents have a skill; None: `agents` are all there are, count them. `unread`: what else waits."""
 
     items: tuple[WaitingItem, ...]
     agents: tuple[AgentView, ...]
     max_offers: int = 8
     supply: Mapping[str, int] | None = None
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`is_full`: the pass ended at its limit, another may find more."""
+    """`is_full`: the pass ended at its limit, or where what was not read might come first; another may find more."""
 
     proposals: tuple[Proposal, ...]
     is_full: bool = False

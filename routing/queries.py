@@ -16,6 +16,7 @@ from routing.model import (
     PresenceState,
     Proposal,
     WaitingItem,
+    ranks_of,
     steps_of,
 )
 
@@ -188,7 +189,8 @@ WITH item AS (
            $11::bigint, $6::timestamptz + make_interval(secs => $12::integer), coalesce($13, false), $14
     FROM queues q WHERE q.key = $3
     ON CONFLICT (call_id) DO NOTHING RETURNING id, call_id, queue, pool_id, version, entered_at,
-        CASE WHEN NOT $14 THEN least(next_step_at, sticky_until) END AS next_look_at
+        CASE WHEN NOT $14 THEN least(next_step_at, sticky_until,
+            (SELECT entered_at + make_interval(secs => q.delays_s[1]) FROM queues q WHERE q.key = work_items.queue)) END AS next_look_at
 ), stint AS (
     INSERT INTO stints (work_item_id, call_id, queue, entered_at, within_s, target, short_abandon_s, zone)
     SELECT i.id, i.call_id, i.queue, i.entered_at, q.within_s, q.target, q.short_abandon_s, q.zone
@@ -278,7 +280,12 @@ WITH RECURSIVE first_of AS (
         WHERE pool_id = $1 AND state = 'queued' AND need > f.need ORDER BY need, {LINE_KEY} LIMIT 1
     ) n
 )
-SELECT f.*, q.pick, q.channel FROM first_of f JOIN queues q ON q.key = f.queue WHERE q.held_since IS NULL
+SELECT f.*, q.pick, q.channel, q.is_ranked, q.delays_s FROM first_of f JOIN queues q ON q.key = f.queue WHERE q.held_since IS NULL
+"""
+# The oldest of each of these needs.
+OLDEST: Final = """
+SELECT n.need, (SELECT min(i.entered_at) FROM work_items i WHERE i.pool_id = $1 AND i.need = n.need AND i.state = 'queued' AND i.entered_at > '-infinity') AS entered_at
+FROM unnest($2::bigint[]) AS n (need)
 """
 # A ticket may have been resolved, moved or assigned a moment ago, and its item not follow yet: it keeps nobody from what is behind it.
 CAN_BE_GIVEN: Final = """(h.channel = 'voice' OR coalesce((
@@ -295,10 +302,11 @@ CROSS JOIN LATERAL (
 JOIN queues q ON q.key = i.queue
 """
 # The step in force, and the next moment at which this item may find somebody without anything else happening: a step opens, an
-# exclusion ends, it is kept for nobody any more.
+# exclusion ends, it is kept for nobody any more, a group that leaves it to others for a while sees it.
 SET_NEXT_LOOK: Final = f"""
 WITH item AS (
-    SELECT i.id, i.entered_at, i.steps, i.sticky_until, {STEP_IN_FORCE} AS step FROM work_items i WHERE i.id = $1
+    SELECT i.id, i.entered_at, i.steps, i.sticky_until, {STEP_IN_FORCE} AS step, q.delays_s
+    FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
 ), moved AS (
     UPDATE work_items i SET step = item.step FROM item WHERE i.id = item.id AND i.step <> item.step
 )
@@ -306,7 +314,8 @@ INSERT INTO timers (kind, object_id, object_version, due_at)
 SELECT 'routing.step', item.id, 0, d.due FROM item CROSS JOIN LATERAL (SELECT least(
     item.entered_at + make_interval(secs => (item.steps -> (item.step + 1)::integer ->> 'after_s')::float8),
     CASE WHEN item.sticky_until > $2 THEN item.sticky_until END,
-    (SELECT min(x.until) FROM exclusions x WHERE x.work_item_id = item.id AND x.until > $2)
+    (SELECT min(x.until) FROM exclusions x WHERE x.work_item_id = item.id AND x.until > $2),
+    (SELECT min(item.entered_at + make_interval(secs => s)) FROM unnest(item.delays_s) s WHERE item.entered_at + make_interval(secs => s) > $2)
 ) AS due) d
 WHERE d.due IS NOT NULL
 ON CONFLICT (kind, object_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0, last_error = NULL
@@ -401,7 +410,10 @@ CANDIDATES: Final = {
 IS_ROOM_FOR_TICKETS: Final = f"SELECT EXISTS (SELECT 1 FROM agents a WHERE a.pool_id = $1 AND {HAS_TICKET_ROOM})"
 # Of these agents those who are free: items are kept for them.
 FREE_AMONG: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = ANY($3) AND a.pool_id = $1 AND {IS_FREE}"
+AGENTS_AMONG: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = ANY($2) AND a.pool_id = $1 AND a.is_active"
 PROFILES: Final = "SELECT profile FROM profiles WHERE pool_id = $1"
+# Whether they are still those that are known: they are never changed, only added.
+PROFILES_SEEN: Final = "SELECT count(*) AS count, bit_xor(profile) AS checksum FROM profiles WHERE pool_id = $1"
 ABILITIES: Final = "SELECT profile, queues, skills FROM profiles WHERE pool_id = $1 AND profile = ANY($2)"
 # Who is free and has been idle longest, whatever they can do.
 LONGEST_IDLE: Final = f"""
@@ -430,7 +442,7 @@ IS_CROWDED: Final = """a.is_active AND a.presence = 'available' AND NOT a.room_f
       AND a.used_units < a.total_units + a.over_by"""
 BEGIN_DRAINING: Final = f"""
 WITH late AS (
-    SELECT i.id, i.queue, i.pool_id, i.tier, i.steps -> i.step -> 'require' AS require, i.only_agent_id FROM queues q
+    SELECT i.id, i.queue, i.pool_id, i.tier, i.entered_at, i.steps -> i.step -> 'require' AS require, i.only_agent_id FROM queues q
     CROSS JOIN LATERAL (
         SELECT * FROM work_items w WHERE w.queue = q.key AND w.state = 'queued' AND w.entered_at <= now() - make_interval(secs => q.drain_after_s)
         ORDER BY {LINE_KEY} LIMIT $1
@@ -442,6 +454,7 @@ WITH late AS (
     SELECT DISTINCT ON (c.id) c.id, l.id AS item FROM late l CROSS JOIN LATERAL (
         SELECT a.id FROM agents a
         WHERE a.pool_id = l.pool_id AND {IS_CROWDED} AND a.draining_for IS NULL AND a.next_presence IS NULL AND a.queues ? l.queue
+          AND l.entered_at <= now() - make_interval(secs => coalesce((a.queues -> l.queue ->> 'delay_s')::float8, 0))
           AND (l.only_agent_id IS NULL OR l.only_agent_id = a.id)
           AND {IS_CONNECTED}
           AND {_has_what("l.require")}
@@ -926,6 +939,7 @@ def agent_of(row: Any) -> AgentView:
         has_ticket_room=row["has_ticket_room"],
         is_crowded=row["is_crowded"],
         is_draining=row["is_draining"],
+        ranks=ranks_of(row["queues"]),
     )
 
 

@@ -10,7 +10,7 @@ those who are idle longest can serve what is first in line, nothing else is look
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import Any, Final
 
@@ -18,19 +18,38 @@ from core.ids import AgentId
 from infra.postgres import Connection
 from routing import queries as sql
 from routing.decide import asked_at_once, current_step, decide
-from routing.model import AgentView, By, Channel, Criterion, Decision, PoolState, Step, WaitingItem, step_of
+from routing.model import (
+    AgentView,
+    By,
+    Channel,
+    Criterion,
+    Decision,
+    Key,
+    PoolState,
+    Ranks,
+    SkillNeed,
+    Step,
+    Unread,
+    WaitingItem,
+    ranks_of,
+    step_of,
+)
 from routing.order import Supply, criteria_of, profile_rank
 
 MAX_OFFERS: Final = 8
 HEADS: Final = 2 * MAX_OFFERS
 IDLEST: Final = 2 * MAX_OFFERS
+LINES_BY_RANK: Final = 4 * HEADS
+"""Where groups rank their queues, somebody may come first to what is far behind."""
+NOBODY_IS_LATE: Final = datetime.min.replace(tzinfo=UTC)
 BY_IDLE: Final = (Criterion(By.LONGEST_IDLE),)
 MAX_KNOWN: Final = 20_000
-Key = tuple[int, datetime, datetime, int]
-"""A place in the line, as `WaitingItem.key`."""
-Abilities = tuple[frozenset[str], Mapping[str, int]]
+MAX_NEEDS: Final = 10_000
+Abilities = tuple[frozenset[str], Mapping[str, int], Ranks]
 _known: dict[int, Abilities] = {}
 """What a profile can do; its id is the hash of that, so it never changes."""
+_rosters: "dict[tuple[str, int, int | None], Roster]" = {}
+"""By pool, and by how many profiles it has and a checksum of their ids: as many as there are pools."""
 
 
 First = tuple[datetime | float, datetime | None, AgentId]
@@ -48,6 +67,8 @@ class Need:
     first: Key
     only: AgentId | None
     channel: Channel
+    is_ranked: bool = False
+    is_delayed: bool = False
 
     @property
     def clock(self) -> tuple[Channel, By]:
@@ -62,6 +83,8 @@ class Profile:
     id: int
     skills: Mapping[str, int]
     first: First
+    kind: object = None
+    """Equal for those who come to the same item first, whatever waits: all, unless their groups rank queues."""
 
 
 def _fits(need: Need, queues: frozenset[str], skills: Mapping[str, int]) -> bool:
@@ -99,14 +122,14 @@ async def _among_the_idlest(
 ) -> Reading | None:
     """As a rule those who are idle longest are who is chosen. None when that cannot be known from them alone: somebody is chosen by
     something else, or an item found fewer of them than it asks for while there are more agents."""
-    if any(need.criteria != BY_IDLE for need in needs):  # tickets never are
+    if any(need.criteria != BY_IDLE for need in needs) or is_by_rank(needs):  # tickets are never asked for by idle time
         return None
     is_everybody = len(idlest) < IDLEST
     served = [need for need in needs if any(_is_for(need, agent) for agent in idlest)]
     can = {need.id for need in served}
     others = [need.first for need in needs if need.id not in can and not is_everybody]  # somebody else may serve those
-    items, horizon = await _heads(conn, pool, now, served, HEADS)
-    horizon = min((end for end in (horizon, *others[:1]) if end is not None), default=None)
+    items, unread = await _read_lines(conn, pool, now, served[:HEADS], served[HEADS:], HEADS)
+    horizon = min((*(each.since for each in unread), *others[:1]), default=None)
     looked_at = [item for item in items if horizon is None or item.key < horizon]
     decision = decide(PoolState(tuple(looked_at), tuple(idlest), MAX_OFFERS), now)
     if not decision.proposals and (horizon is not None or not is_everybody):
@@ -129,15 +152,45 @@ async def _among_all(conn: Connection, pool: str, now: datetime, needs: Sequence
     if not served:
         return Reading(Decision(()))
     supply = await _supply(conn, pool, now, served)
-    width = HEADS
+    by_rank = is_by_rank(served)
+    width, lines = HEADS, LINES_BY_RANK if by_rank else HEADS
     while True:
-        read, horizon = await _heads(conn, pool, now, served, width)
-        looked_at = [item for item in read if horizon is None or item.key < horizon]
-        agents = await _candidates(conn, pool, now, looked_at, served, fitting, supply, named)
-        decision = decide(PoolState(tuple(looked_at), tuple(agents), MAX_OFFERS, supply), now)
-        if decision.proposals or horizon is None:
-            return Reading(decision, agents, supply, is_cut=horizon is not None)
-        width *= 4  # whoever was looked at has just declined everybody: look further down the line
+        items, unread = await _read_lines(conn, pool, now, served[:lines], served[lines:], width)
+        agents = await _candidates(conn, pool, now, items, served, fitting, supply, named)
+        if by_rank:  # who has just declined what their kind comes to first comes to something else
+            declined = sorted({a for item in items for a in item.excluded} - {agent.id for agent in agents})
+            agents += map(sql.agent_of, await conn.fetch(sql.AGENTS_AMONG, pool, declined)) if declined else ()
+        decision = decide(PoolState(tuple(items), tuple(agents), MAX_OFFERS, supply, unread), now)
+        if decision.proposals or not unread:
+            return Reading(decision, agents, supply, is_cut=bool(unread))
+        width, lines = (
+            width * 4,
+            lines * 4,
+        )  # whoever was looked at has just declined everybody: look further down the line
+
+
+async def _read_lines(
+    conn: Connection, pool: str, now: datetime, near: Sequence[Need], far: Sequence[Need], width: int
+) -> tuple[list[WaitingItem], tuple[Unread, ...]]:
+    """The first of each of the lines that are near, and what was not read."""
+    ids = [need.id for need in near]
+    items = list(await sql.waiting_items(conn, pool=pool, needs=ids, now=now, limit=width)) if ids else []
+    items.sort(key=lambda item: item.key)
+    cut = []
+    for need in near:
+        line = [item for item in items if item.need == need.id]
+        if len(line) == width:
+            cut.append((need, line[-1].key))
+    delayed = [need.id for need, _ in cut if need.is_delayed]
+    rows = await conn.fetch(sql.OLDEST, pool, delayed) if delayed else []
+    oldest = {row["need"]: row["entered_at"] for row in rows}
+    unread = [
+        Unread(need.queue, need.step.require, need.channel, since, oldest.get(need.id, NOBODY_IS_LATE), need.only)
+        for need, since in cut
+    ]
+    if far:
+        unread.append(Unread("", (), Channel.VOICE, far[0].first, NOBODY_IS_LATE, by_nobody_known=True))
+    return items, tuple(unread)
 
 
 def _need(row: Any) -> Need:
@@ -145,34 +198,77 @@ def _need(row: Any) -> Need:
     step = step_of(row["step"])
     only = None if row["only_agent_id"] is None else AgentId(row["only_agent_id"])
     channel = Channel(row["channel"])
-    return Need(row["need"], row["queue"], step, criteria_of(step, row["pick"], channel), first, only, channel)
+    criteria = criteria_of(step, row["pick"], channel)
+    return Need(
+        row["need"], row["queue"], step, criteria, first, only, channel, row["is_ranked"], bool(row["delays_s"])
+    )
+
+
+def is_by_rank(needs: Sequence[Need]) -> bool:
+    """Can it matter, for what waits just now, that groups rank queues or leave them to others for a while?"""
+    several = len({need.queue for need in needs}) > 1
+    return any(need.is_delayed or (several and need.is_ranked) for need in needs)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """What the profiles of a pool can do, also those that nobody has just now, and who of them can serve which need."""
+
+    profiles: Mapping[int, Abilities]
+    _able: dict[tuple[str, tuple[SkillNeed, ...]], list[int]] = field(default_factory=dict)
+
+    def able(self, need: Need) -> list[int]:
+        key = need.queue, need.step.require
+        if (found := self._able.get(key)) is None:
+            if len(self._able) > MAX_NEEDS:
+                self._able.clear()
+            found = [p for p, (queues, skills, _) in self.profiles.items() if _fits(need, queues, skills)]
+            self._able[key] = found
+        return found
+
+
+async def _roster_of(conn: Connection, pool: str) -> Roster:
+    seen = await conn.fetchrow(sql.PROFILES_SEEN, pool)
+    assert seen is not None
+    key = pool, seen["count"], seen["checksum"]
+    if key not in _rosters:
+        for old in [each for each in _rosters if each[0] == pool]:
+            del _rosters[old]
+        _rosters[key] = Roster(await _abilities_of(conn, pool))
+    return _rosters[key]
 
 
 async def _abilities_of(conn: Connection, pool: str) -> dict[int, Abilities]:
-    """Of every profile in the pool, also of those that nobody has just now."""
     profiles = [row["profile"] for row in await conn.fetch(sql.PROFILES, pool)]
     if unknown := [profile for profile in profiles if profile not in _known]:
         if len(_known) > MAX_KNOWN:
             _known.clear()
             unknown = profiles
         for row in await conn.fetch(sql.ABILITIES, pool, unknown):
-            _known[row["profile"]] = (frozenset(row["queues"]), row["skills"])
+            _known[row["profile"]] = (frozenset(row["queues"]), row["skills"], ranks_of(row["queues"]))
     return {profile: _known[profile] for profile in profiles}
 
 
 async def _fitting(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> dict[int, list[Profile]]:
     """For each need the profiles that can serve it and that somebody free has."""
-    abilities = await _abilities_of(conn, pool)
-    able = {need.id: [p for p, (queues, skills) in abilities.items() if _fits(need, queues, skills)] for need in needs}
+    roster = await _roster_of(conn, pool)
+    abilities, able = roster.profiles, {need.id: roster.able(need) for need in needs}
     first: dict[tuple[Channel, By], dict[int, First]] = {}
     for clock in sorted({need.clock for need in needs}):
         wanted = {p for need in needs if need.clock == clock for p in able[need.id]}
         rows = await conn.fetch(sql.FREE_PROFILES[clock], pool, now, sorted(wanted)) if wanted else []
         first[clock] = {row["profile"]: (row["first"], row["then"], AgentId(row["id"])) for row in rows}
+    kinds: dict[int, tuple[object, tuple[int, ...]]] = {}
+    if is_by_rank(needs):
+        for need in needs:
+            for profile in able[need.id]:
+                served = tuple(sorted(abilities[profile][2].items(), key=lambda pair: pair[0]))
+                _, fitting = kinds.get(profile, (served, ()))
+                kinds[profile] = served, (*fitting, need.id)
     found: dict[int, list[Profile]] = {}
     for need in needs:
         free = first[need.clock]
-        found[need.id] = [Profile(p, abilities[p][1], free[p]) for p in able[need.id] if p in free]
+        found[need.id] = [Profile(p, abilities[p][1], free[p], kinds.get(p)) for p in able[need.id] if p in free]
     return found
 
 
@@ -180,7 +276,7 @@ async def _supply(conn: Connection, pool: str, now: datetime, needs: Sequence[Ne
     """Counted over the whole pool, and only where somebody asks for it."""
     if not any(criterion.by is By.PRESERVE_SPECIALISTS for need in needs for criterion in need.criteria):
         return {}
-    abilities = await _abilities_of(conn, pool)
+    abilities = (await _roster_of(conn, pool)).profiles
     rows = await conn.fetch(sql.FREE_OF_PROFILES, pool, now, list(abilities))
     supply: dict[str, int] = {}
     for row in rows:
@@ -188,21 +284,6 @@ async def _supply(conn: Connection, pool: str, now: datetime, needs: Sequence[Ne
             if level > 0 and row["free"]:
                 supply[skill] = supply.get(skill, 0) + row["free"]
     return supply
-
-
-async def _heads(
-    conn: Connection, pool: str, now: datetime, needs: Sequence[Need], width: int
-) -> tuple[list[WaitingItem], Key | None]:
-    """Items in the order of the line, and the key from which on some were not read; None when these are all."""
-    near, far = needs[:width], needs[width:]
-    items = list(await sql.waiting_items(conn, pool=pool, needs=[need.id for need in near], now=now, limit=width))
-    items.sort(key=lambda item: item.key)
-    ends = [far[0].first] if far else []
-    for need in near:
-        line = [item for item in items if item.need == need.id]
-        if len(line) == width:
-            ends.append(line[-1].key)  # itself included: what comes after it is not known
-    return items, min(ends, default=None)
 
 
 async def _candidates(
@@ -218,17 +299,18 @@ async def _candidates(
     """For each need the agents who may be chosen: as many as can be taken by others in this pass or be excluded, and one more."""
     waiting = {item.need for item in items}
     asked = min(MAX_OFFERS, sum(max(step.offers for step in item.steps) for item in items))
-    depth = asked + max((len(item.excluded) for item in items), default=0) + 1
+    depth = asked + max((len(item.excluded) for item in items), default=0) + len(named) + 1
     wanted: dict[tuple[Channel, By], set[int]] = {}
     for need in needs:
         if need.id not in waiting or need.only is not None:
             continue
         *shared, _ = need.criteria
-        places: list[tuple[Any, ...]] = [
-            (*(profile_rank(p.skills, need.step, criterion, supply) for criterion in shared), *p.first, p.id)
-            for p in fitting[need.id]
-        ]
-        wanted.setdefault(need.clock, set()).update(int(place[-1]) for place in nsmallest(depth, places))
+        places: dict[object, list[tuple[Any, ...]]] = {}
+        for p in fitting[need.id]:
+            place = (*(profile_rank(p.skills, need.step, criterion, supply) for criterion in shared), *p.first, p.id)
+            places.setdefault(p.kind, []).append(place)
+        first = {int(place[-1]) for kind in places.values() for place in nsmallest(depth, kind)}
+        wanted.setdefault(need.clock, set()).update(first)
     found = {need.only: named[need.only] for need in needs if need.id in waiting and need.only is not None}
     for clock, profiles in wanted.items():
         for row in await conn.fetch(sql.CANDIDATES[clock], pool, now, sorted(profiles), depth):

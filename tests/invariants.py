@@ -21,6 +21,11 @@ def has_skills(item: str, agent: str, at: str) -> str:
         WHERE coalesce(({agent}.skills ->> (w.wanted ->> 'skill'))::integer, 0) < coalesce((w.wanted ->> 'level')::integer, 1))"""
 
 
+def sees(item: str, served: str, at: str) -> str:
+    """SQL: has it waited as long as this agent's group leaves it to others? By the groups of today."""
+    return f"({item}.sticky_agent_id = {served}.agent_id OR {item}.entered_at + make_interval(secs => {served}.delay_s) < {at})"
+
+
 def by_hand(offer: str) -> str:
     """SQL: a named person made this offer, who may overrule much of what the dispatcher is bound to."""
     return f"""EXISTS (SELECT 1 FROM decisions h WHERE h.work_item_id = {offer}.work_item_id AND h.offer_id = {offer}.id
@@ -105,9 +110,11 @@ SAFETY: Final[dict[str, str]] = {
         SELECT d.id, x.id FROM (SELECT * FROM decisions WHERE split_part(chosen_by, ':', 1) NOT IN ('push', 'pick', 'pbx') ORDER BY id DESC LIMIT 500) d
         JOIN work_items y ON y.id = d.work_item_id JOIN agents a ON a.id = d.chosen_agent_id
         JOIN agent_queues q ON q.agent_id = a.id
+        LEFT JOIN agent_queues own ON own.agent_id = a.id AND own.queue_key = y.queue
         JOIN work_items x ON x.queue = q.queue_key AND x.id <> y.id
         JOIN told ON told.item_id = x.id AND told.at < d.at - interval '1 second'
-        WHERE (y.tier, x.virtual_start, x.entered_at, x.id) < (x.tier, y.virtual_start, y.entered_at, y.id)
+        WHERE (q.rank, y.tier, x.virtual_start, x.entered_at, x.id) < (coalesce(own.rank, 1), x.tier, y.virtual_start, y.entered_at, y.id)
+          AND {sees("x", "q", "d.at - interval '1 second'")}
           AND x.channel = 'voice' AND y.channel = 'voice'  -- tickets: below
           AND coalesce(x.ended_at, 'infinity') > d.at + interval '1 second'
           AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.work_item_id = x.id AND o.created_at <= d.at + interval '1 second'
@@ -123,7 +130,8 @@ SAFETY: Final[dict[str, str]] = {
     "R16 no ticket was given to somebody while one before it in the same line, that they may serve, waited": f"""
         SELECT d.id, x.id FROM (SELECT * FROM decisions ORDER BY id DESC LIMIT 500) d
         JOIN work_items y ON y.id = d.work_item_id AND y.channel = 'ticket' JOIN agents a ON a.id = d.chosen_agent_id
-        JOIN work_items x ON x.queue = y.queue AND x.channel = 'ticket' AND x.id <> y.id
+        JOIN agent_queues q ON q.agent_id = a.id AND q.queue_key = y.queue
+        JOIN work_items x ON x.queue = y.queue AND x.channel = 'ticket' AND x.id <> y.id AND {sees("x", "q", "d.at - interval '1 second'")}
         JOIN stints s ON s.work_item_id = x.id AND s.queue = y.queue AND s.entered_at < d.at - interval '1 second'
                      AND coalesce(s.left_at, 'infinity') > d.at + interval '1 second'
         WHERE (y.tier, x.virtual_start, x.entered_at, x.id) < (x.tier, y.virtual_start, y.entered_at, y.id)
@@ -245,7 +253,7 @@ SETTLED: Final[dict[str, str]] = {
         WHERE i.state = 'queued' AND i.channel = 'voice' AND a.is_active AND a.presence = 'available' AND a.room_for_voice AND a.over_by = 0
           AND a.next_presence IS NULL AND (a.cooldown_until IS NULL OR a.cooldown_until < now() - interval '5 seconds')
           AND {has_skills("i", "a", "now() - interval '5 seconds'")} AND {has_skills("i", "a", "now()")}
-          AND i.entered_at < now() - interval '5 seconds' AND NOT coalesce(i.sticky_agent_id <> a.id AND i.sticky_until > now() - interval '5 seconds', false)
+          AND i.entered_at < now() - interval '5 seconds' AND {sees("i", "q", "now() - interval '5 seconds'")} AND NOT coalesce(i.sticky_agent_id <> a.id AND i.sticky_until > now() - interval '5 seconds', false)
           AND NOT EXISTS (SELECT 1 FROM queues h WHERE h.key = i.queue AND h.held_since IS NOT NULL)
           AND coalesce(a.max_calls > (SELECT count(*) FROM offers c WHERE c.agent_id = a.id
                                       AND c.accepted_at > now() - make_interval(secs => a.max_calls_s + 5)), true)
@@ -259,6 +267,7 @@ SETTLED: Final[dict[str, str]] = {
         JOIN agent_queues q ON q.agent_id = a.id AND q.queue_key = i.queue
         WHERE i.state = 'queued' AND i.channel = 'ticket' AND a.is_active AND a.presence = 'available' AND a.room_for_ticket
           AND a.next_presence IS NULL AND a.presence_since < now() - interval '5 seconds' AND a.used_units = 0
+          AND {sees("i", "q", "now() - interval '5 seconds'")}
           AND {has_skills("i", "a", "now() - interval '5 seconds'")} AND {has_skills("i", "a", "now()")}
           AND NOT EXISTS (SELECT 1 FROM queues h WHERE h.key = i.queue AND h.held_since IS NOT NULL)
           AND NOT EXISTS (SELECT 1 FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL AND s.entered_at > now() - interval '5 seconds')

@@ -123,9 +123,20 @@ def is_free(store: Store, agent: Agent, at: datetime) -> bool:
     )
 
 
+def seen_from(agent: Agent | AgentView, item: Item | WaitingItem) -> datetime:
+    """When the agent's group begins to see it."""
+    return item.entered_at + timedelta(seconds=agent.ranks[item.queue].delay_s if item.queue in agent.ranks else 0)
+
+
+def own_place(agent: Agent, item: Item) -> tuple[Any, ...]:
+    """In this agent's order: by the rank of the queue, then by the line."""
+    return agent.ranks[item.queue].rank if item.queue in agent.ranks else 1, place(item)
+
+
 def can_serve(store: Store, agent: Agent, item: Item, at: datetime) -> bool:
     return (
         item.queue in agent.queues
+        and seen_from(agent, item) <= at
         and agent.pool == item.pool
         and has_skills(agent.skills, item.steps[in_force(item.steps, item.entered_at, at)])
         and excluded_until(store, item.id, agent.id) <= at
@@ -332,7 +343,7 @@ def r15_every_offer_has_its_decision(h: History, done: Commit) -> str | None:
     return None
 
 
-def passed_over(h: History, done: Commit) -> Iterator[tuple[Item, Item, int]]:
+def passed_over(h: History, done: Commit) -> Iterator[tuple[Item, Item, Agent]]:
     """(x, y, agent): y was offered to the agent, who may serve x too; x was in line all the time, and still is.
 
     An x for which the pass had somebody else, and which was held when it came to writing, has its own agent in the next pass."""
@@ -355,13 +366,18 @@ def passed_over(h: History, done: Commit) -> Iterator[tuple[Item, Item, int]]:
                 and ("calls", x.call_id) not in store.locks
                 and can_serve(store, agent, x, done.began_at)
             ):
-                yield x, y, agent.id
+                yield x, y, agent
 
 
 def r16_nobody_gets_what_is_behind(h: History, done: Commit) -> str | None:
-    for x, y, agent_id in passed_over(h, done):
-        if place(x) < place(y):
-            return f"agent {agent_id} got item {y.id} while item {x.id} before it waited"
+    """In the agent's own order, and not before the agent's group sees it."""
+    for offer in made(done):
+        agent, item = before(done, h.store, offer.agent_id), h.store.items.rows[offer.work_item_id]
+        if seen_from(agent, item) > done.began_at:
+            return f"agent {agent.id} got item {item.id}, which is left to others until {seen_from(agent, item)}"
+    for x, y, agent in passed_over(h, done):
+        if own_place(agent, x) < own_place(agent, y):
+            return f"agent {agent.id} got item {y.id} while item {x.id} before it waited"
     return None
 
 
@@ -391,9 +407,9 @@ def r18_only_an_act_moves_in_line(h: History, done: Commit) -> str | None:
 
 
 def r19_overtaken_only_by_a_head_start(h: History, done: Commit) -> str | None:
-    for x, y, _ in passed_over(h, done):
+    for x, y, agent in passed_over(h, done):
         ahead_s = (y.entered_at - x.entered_at).total_seconds()
-        if x.tier == y.tier and ahead_s > y.boost_s - x.boost_s:
+        if x.tier == y.tier and own_place(agent, x)[0] == own_place(agent, y)[0] and ahead_s > y.boost_s - x.boost_s:
             return f"item {y.id} came {ahead_s} s after item {x.id}, with {y.boost_s - x.boost_s} s of head start"
     return None
 
@@ -416,6 +432,13 @@ def r20_idle_clocks_start_with_the_end_of_work(h: History, done: Commit) -> str 
     return None
 
 
+def comes_elsewhere_first(store: Store, offer: Offer, agent: Agent) -> bool:
+    """Of an agent who ranks queues: when it was decided, there was something before this in the own order."""
+    return any(
+        v.agent_id == agent.id and v.verdict == "ranked_elsewhere" for v in store.decisions.rows[offer.id].verdicts
+    )
+
+
 def _unfair_turn(h: History, done: Commit) -> tuple[int, str] | None:
     """(turns since the return, what): somebody is asked in turn again, somebody else was free all the time and was not."""
     by_turn = {c.key for c in done.decisions if c.new and [k.by for k in c.new.criteria] == [By.ROUND_ROBIN]}
@@ -429,6 +452,8 @@ def _unfair_turn(h: History, done: Commit) -> tuple[int, str] | None:
         item = store.items.rows[offer.work_item_id]
         for other in store.agents.rows.values():
             if other.id in asked or h.agent_changed[other.id] >= last or ("agents", other.id) in store.locks:
+                continue
+            if comes_elsewhere_first(store, offer, other):
                 continue
             if is_free(store, other, done.began_at) and can_serve(store, other, item, done.began_at):
                 what = f"agent {offer.agent_id} was asked twice, agent {other.id} was free and was not asked"
@@ -454,7 +479,9 @@ def r22_who_returns_gets_no_burst(h: History, done: Commit) -> str | None:
         for other in h.store.agents.rows.values():
             if other.id in asked or h.agent_changed[other.id] >= agent.presence_since:
                 continue
-            if max(other.presence_since, other.idle_since) >= agent.idle_since:
+            if max(other.presence_since, other.idle_since) >= agent.idle_since or comes_elsewhere_first(
+                h.store, offer, other
+            ):
                 continue
             if is_free(h.store, other, done.began_at) and can_serve(h.store, other, item, done.began_at):
                 return f"agent {agent.id} came back and was asked before agent {other.id}, who was idle longer"
@@ -532,7 +559,12 @@ def r25_nobody_is_held_back(h: History, tx: Tx, state: PoolState, decided: Decis
             continue
         step = item.steps[in_force(item.steps, item.entered_at, tx.now)]
         for agent in free:
-            if item.queue in agent.queues and agent.id not in item.excluded and has_skills(agent.skills, step):
+            if (
+                item.queue in agent.queues
+                and agent.id not in item.excluded
+                and has_skills(agent.skills, step)
+                and seen_from(agent, item) <= tx.now
+            ):
                 return f"agent {agent.id} is free and may serve item {item.id}; neither got anything"
     return None
 
@@ -574,6 +606,7 @@ def _since(h: History, agent: Agent, item: Item) -> datetime:
     return max(
         h.item_changed[item.id], h.agent_changed[agent.id], h.hold_changed[item.queue],
         excluded_until(h.store, item.id, agent.id), item.entered_at + timedelta(seconds=step.after_s), agent.cooldown_until or START,
+        seen_from(agent, item),
         h.calm_since or START,
     )  # fmt: skip
 

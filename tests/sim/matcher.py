@@ -52,6 +52,7 @@ def view_of(tx: Tx, agent: Agent) -> View:
     return View(
         agent.id, agent.name, agent.skills, agent.queues, presence, tx.store.is_connected(agent.id), work_of(tx, agent),
         agent.total_units + agent.over_by - agent.used_units, agent.idle_since, agent.last_offered_at, agent.cooldown_until,
+        ranks=agent.ranks,
     )  # fmt: skip
 
 

@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Generator, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from core.ids import AgentId
 from cti.model import Call, CallEvent
-from routing.model import Criterion, ItemState, OfferState, PoolState, PresenceState, Step
+from routing.model import Criterion, ItemState, OfferState, PoolState, PresenceState, Ranks, Step
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class Agent(NamedTuple):
     next_presence: PresenceState | None = None
     """Chosen during work, for its end."""
     next_reason: str | None = None
+    ranks: Ranks = MappingProxyType({})
 
 
 class Queue(NamedTuple):

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from core.ids import AgentId
-from routing.model import PresenceState
+from routing.model import PresenceState, Ranks, Served
 from tests.sim.store import FOREVER, START, Agent, Desk, Queue, Store
 
 SKILLS = ("billing", "german", "basque")
@@ -56,6 +57,7 @@ def draw(rng: Random) -> Swarm:
     has = {
         name: rng.random() < 0.5 for name in ("skills", "steps", "groups", "tiers", "boosts", "picks", "holds", "ranks")
     }
+    has["orders"] = has["steps"] and has["boosts"]
     skills = SKILLS[: rng.randint(1, 3)] if has["skills"] else ()
     queues = [
         Queue(
@@ -72,26 +74,41 @@ def draw(rng: Random) -> Swarm:
     ]
     return Swarm(
         queues,
-        some_agents(rng, queues, skills),
+        some_agents(rng, queues, skills, has_orders=has["orders"]),
         some_rules(rng, keys, skills, has),
         some_acts(rng, has),
         some_faults(rng),
     )
 
 
-def some_agents(rng: Random, queues: list[Queue], skills: tuple[str, ...]) -> list[Agent]:
+def some_agents(rng: Random, queues: list[Queue], skills: tuple[str, ...], *, has_orders: bool) -> list[Agent]:
+    groups: list[Ranks] = [{}]
+    if has_orders:
+        groups += [{q.key: Served(rng.randint(1, 2), rng.choice((0, 0, 6))) for q in queues} for _ in range(2)]
     agents = []
     for n in range(rng.randint(1, 6)):
         pool = rng.choice(sorted({queue.pool for queue in queues}))
         keys = [queue.key for queue in queues if queue.pool == pool]
         has = {skill: rng.randint(1, 5) for skill in skills if rng.random() < 0.6}
-        agents.append(an_agent(n, pool, frozenset(rng.sample(keys, rng.randint(1, len(keys)))), has))
+        group = rng.choice(groups) if has_orders else groups[0]
+        agents.append(an_agent(n, pool, frozenset(rng.sample(keys, rng.randint(1, len(keys)))), has, group))
     return agents
 
 
-def an_agent(n: int, pool: str, queues: frozenset[str], skills: dict[str, int]) -> Agent:
+def an_agent(
+    n: int, pool: str, queues: frozenset[str], skills: dict[str, int], ranks: Ranks = MappingProxyType({})
+) -> Agent:
     return Agent(
-        AgentId(FIRST_AGENT + n), f"Agent {n}", pool, queues, skills, PresenceState.OFFLINE, START, START, START
+        AgentId(FIRST_AGENT + n),
+        f"Agent {n}",
+        pool,
+        queues,
+        skills,
+        PresenceState.OFFLINE,
+        START,
+        START,
+        START,
+        ranks=ranks,
     )
 
 

@@ -22,9 +22,10 @@ from tests.sim.store import Item, Offer, Steps, Tx
 from tests.sim.world import World
 
 SEEDS: Final = 300
-decide, may_serve, win, call_end = (
+decide, may_serve, served, win, call_end = (
     deciding.decide,
     deciding._may_serve,
+    deciding.served,
     shell.win,
     life.call_end,
 )
@@ -46,16 +47,20 @@ def no_steps(*_: Any, **__: Any) -> Iterator[None]:
     yield
 
 
-def whatever_they_know(item: WaitingItem, step: Step, agent: AgentView) -> bool:
+def whatever_they_know(item: WaitingItem, step: Step, agent: AgentView, now: datetime) -> bool:
     return item.queue in agent.queues and item.only in (None, agent.id) and agent.id not in item.excluded
 
 
-def whatever_they_serve(item: WaitingItem, step: Step, agent: AgentView) -> bool:
-    return may_serve(replace(item, queue=min(agent.queues)), step, agent)
+def whatever_they_serve(item: WaitingItem, step: Step, agent: AgentView, now: datetime) -> bool:
+    return may_serve(replace(item, queue=min(agent.queues)), step, agent, now)
 
 
-def excluded_or_not(item: WaitingItem, step: Step, agent: AgentView) -> bool:
-    return may_serve(replace(item, excluded=frozenset()), step, agent)
+def excluded_or_not(item: WaitingItem, step: Step, agent: AgentView, now: datetime) -> bool:
+    return may_serve(replace(item, excluded=frozenset()), step, agent, now)
+
+
+def unranked(agent: AgentView, queue: str) -> model.Served:
+    return replace(served(agent, queue), rank=1)
 
 
 def decide_the_last(state: PoolState, now: datetime) -> Decision:
@@ -241,6 +246,8 @@ MUTANTS: Final = (
     mutant("queues are not looked at", deciding, "_may_serve", whatever_they_serve, checks.r14_only_the_own_pool_is_asked),
     mutant("no verdict is kept", matcher, "reasons", lambda kept, *_: [[] for _ in kept], checks.r15_every_offer_has_its_decision),
     mutant("the last come first", deciding, "decide", decide_the_last, checks.r16_nobody_gets_what_is_behind),
+    mutant("a group sees at once what it leaves to others", deciding, "_is_seen", lambda *_: True, checks.r16_nobody_gets_what_is_behind),
+    mutant("ranks are not looked at", deciding, "served", unranked, checks.r16_nobody_gets_what_is_behind),
     mutant("declined goes to the end of the line", shell, "back_in_line", at_the_end_of_the_line, checks.r17_place_in_line_is_kept),
     mutant("a rank leaves no act", shell, "rank", rank_without_a_word, checks.r18_only_an_act_moves_in_line),
     mutant("the newest first", WaitingItem, "key", property(newest_first), checks.r19_overtaken_only_by_a_head_start),

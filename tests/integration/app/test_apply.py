@@ -125,6 +125,7 @@ async def test_a_dry_run_tells_the_same_and_writes_nothing(floor: Floor) -> None
         ("name: Ava, queues: [support]", "name: Eva, role: supervisor, queues: []", ["~ agent ava@example.com (name, role, queues)"]),
         ("language: zh-CN", "language: en", ["~ agent ben@example.com (language)"]),
         ("[support, sales]", "[sales, support]", []),
+        ("agents:\n", "groups: [{key: all, queues: {sales: {}}}]\nagents:\n", []),
         ("[support, sales]", "[sales]", ["~ queue support (pool_id)", "~ agent ben@example.com (queues)"]),
         ("ava@example.com", "eva@example.com", ["- agent ava@example.com", "+ agent eva@example.com"]),
         ("ava@example.com", "AVA@example.com", []),
@@ -144,6 +145,22 @@ async def test_each_change_is_told_and_kept(floor: Floor, old: str, new: str, li
     assert await apply(floor, changed) == lines
     assert await apply(floor, changed) == []
     assert len(await apply(floor)) == len(lines), "and back again"
+
+
+async def test_the_ranks_of_a_group_are_those_of_its_agents(floor: Floor) -> None:
+    group = "groups:\n  - {key: front, queues: {sales: {rank: %d}, support: {rank: 2, delay_s: 30}}}\nagents:\n"
+    await apply(floor)
+    ranked = ORG.replace("agents:\n", group % 1).replace("queues: [support, sales]", "group: front")
+    assert await apply(floor, ranked) == ["~ agent ben@example.com (queues)"]
+    assert await apply(floor, ranked) == []
+    served = "SELECT queue_key, rank, delay_s FROM agent_queues m JOIN users u ON u.id = m.agent_id WHERE u.name = 'Ben' ORDER BY 1"
+    assert [tuple(row.values()) for row in await floor.fetch(served)] == [("sales", 1, 0), ("support", 2, 30)]
+    assert await apply(floor, ranked.replace("sales: {rank: 1}", "sales: {rank: 3}")) == [
+        "~ agent ben@example.com (queues)"
+    ]
+    assert [tuple(row.values()) for row in await floor.fetch(served)] == [("sales", 3, 0), ("support", 2, 30)]
+    assert await apply(floor) == ["~ agent ben@example.com (queues)"]
+    assert [tuple(row.values()) for row in await floor.fetch(served)] == [("sales", 1, 0), ("support", 1, 0)]
 
 
 async def test_a_zone_alone_is_a_change_too(floor: Floor) -> None:

@@ -19,7 +19,7 @@ from core.principal import Principal
 from cti.model import AgentJoined, AgentLeft, CallerJoined
 from infra.outbox import Tx as RealTx
 from routing import acts
-from routing.model import OfferState, PresenceState
+from routing.model import OfferState, PresenceState, Ranks, Served
 from routing.rules import compile_rules
 from routing.service import OFFER_TIMER, WRAP_TIMER
 from tests.integration.routing.floor import DE_POOL, NUMBERS, POOL, Floor, Waiting
@@ -40,10 +40,12 @@ queues:
 skills:
   - {key: billing, name: {en: Billing}}
   - {key: german, name: {en: German}}
+groups:
+  - {key: sellers, queues: {sales: {}, support: {rank: 2}}}
 agents:
   - {email: ava@example.com, name: Ava, queues: [support], skills: {billing: 4}}
   - {email: ben@example.com, name: Ben, queues: [support, sales], skills: {billing: 2}}
-  - {email: chen@example.com, name: Chen, queues: [support, sales]}
+  - {email: chen@example.com, name: Chen, group: sellers}
   - {email: dana@example.com, name: Dana, queues: [de], skills: {german: 5}}
   - {email: sam@example.com, name: Sam, role: supervisor}
 numbers:
@@ -58,6 +60,7 @@ QUEUES: Final = (
 )
 SKILLS: Final[dict[str, dict[str, int]]] = {"ava": {"billing": 4}, "ben": {"billing": 2}, "dana": {"german": 5}}
 SERVES: Final = {"ava": ("support",), "ben": ("support", "sales"), "chen": ("support", "sales"), "dana": ("de",)}
+RANKS: Final[dict[str, Ranks]] = {"chen": {"support": Served(2)}}
 RULES: Final[list[dict[str, Any]]] = [
     {
         "name": "expert",
@@ -99,7 +102,8 @@ class Twins:
             ident = AgentId(self.floor.agent(name).user_id)
             pool = DE_POOL if name == "dana" else POOL
             skills = SKILLS.get(name, {})
-            agent = Agent(ident, name, pool, frozenset(queues), skills, PresenceState.OFFLINE, START, START, START)
+            ranks = RANKS.get(name, {})
+            agent = Agent(ident, name, pool, frozenset(queues), skills, PresenceState.OFFLINE, START, START, START, ranks=ranks)
             self.store.add(self.store.agents, ident, agent)
         for place, name in enumerate(SERVES):
             await self.connect(name)

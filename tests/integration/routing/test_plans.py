@@ -86,6 +86,9 @@ HOT: Final[dict[str, tuple[Any, ...]]] = {
     "FREE_PROFILES_BY_TURN": ("pool3", None, [1, 2]),
     "LONGEST_IDLE": ("pool3", None, 16),
     "PROFILES": ("pool3",),
+    "PROFILES_SEEN": ("pool3",),
+    "OLDEST": ("pool3", [1, 2]),
+    "AGENTS_AMONG": ("pool3", [5, 6]),
     "CANDIDATES_BY_IDLE": ("pool3", None, [1, 2], 9),
     "CANDIDATES_BY_WEIGHT": ("pool3", None, [1, 2], 9),
     "CANDIDATES_BY_LOAD": ("pool3", None, [1, 2], 9),
@@ -192,6 +195,7 @@ async def test_no_sequential_scan_over_what_grows(full: Database, name: str, mod
     [
         ("NEEDS", "work_items_needs"),
         ("WAITING_ITEMS", "work_items_needs"),
+        ("OLDEST", "work_items_oldest"),
         ("FREE_PROFILES_BY_IDLE", "agents_free_idle"),
         ("FREE_PROFILES_BY_TURN", "agents_free_turn"),
         ("CANDIDATES_BY_IDLE", "agents_free_idle"),

@@ -5,6 +5,8 @@ Random pools in a real database; the whole pool is also handed to `decide` at on
 
 import json
 import random
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -13,8 +15,8 @@ from infra.outbox import Tx
 from infra.postgres import Connection
 from routing import queries as sql
 from routing import reading
-from routing.decide import decide, free_agents
-from routing.model import AgentView, PoolState, WaitingItem
+from routing.decide import current_step, decide, free_agents, served, verdict_of
+from routing.model import AgentView, PoolState, Proposal, Verdict, WaitingItem
 from routing.order import supply_of
 from routing.reading import Reading, read_and_decide
 from tests.integration.routing.floor import Floor
@@ -66,6 +68,11 @@ async def fill(conn: Connection, rng: random.Random) -> None:
             "INSERT INTO queues (key, name, pool_id, pick, channel) VALUES ($1, '{}', $2, $3, $4)",
             key, POOL, rng.choice(picks), channel,
         )  # fmt: skip
+    groups = [dict.fromkeys(QUEUES, (1, 0))]
+    if rng.random() < 0.6:
+        groups += [
+            {key: (rng.randint(1, 3), rng.choice((0, 0, 0, 20))) for key in QUEUES} for _ in range(rng.choice((1, 2)))
+        ]
     clocks = "now() - make_interval(secs => $%d)"
     for n in range(rng.choice((0, 1, 3, 10, 25))):
         ident = 900_000 + n
@@ -82,9 +89,10 @@ async def fill(conn: Connection, rng: random.Random) -> None:
             ident, rng.choice((0, 1, 3)), rng.choice((0, 0, 1, 2)), rng.choice((None, None, 2, 3)), rng.random() < 0.5, rng.choice((1, 2)),
             rng.random() < 0.5, rng.choice((None, None, None, "break")), rng.choice((None, None, None, 1)),
         )  # fmt: skip
+        group = rng.choice(groups)
         await conn.executemany(
-            "INSERT INTO agent_queues (agent_id, queue_key) VALUES ($1, $2)",
-            [(ident, key) for key in rng.sample(QUEUES, rng.randint(0, 3))],
+            "INSERT INTO agent_queues (agent_id, queue_key, rank, delay_s) VALUES ($1, $2, $3, $4)",
+            [(ident, key, *group[key]) for key in rng.sample(QUEUES, rng.randint(0, 3))],
         )
         if rng.random() < 0.9:
             await conn.execute(
@@ -126,6 +134,20 @@ async def everything(conn: Connection, now: Any) -> tuple[list[WaitingItem], lis
     return [sql.item_of(row) for row in items], [sql.agent_of(row) for row in agents]
 
 
+def r16_holds(proposals: Sequence[Proposal], items: list[WaitingItem], agents: list[AgentView], now: datetime) -> bool:
+    """Nobody is asked for an item while one that comes before it for that agent, and that the agent could have, is left in line."""
+    known, left = {agent.id: agent for agent in agents}, {item.id for item in items}
+    for proposal in proposals:
+        agent = known[proposal.agent_id]
+        for item in items:
+            may = verdict_of(item, item.steps[current_step(item, now)], agent, now).verdict is Verdict.ELIGIBLE
+            mine, other = ((served(agent, i.queue).rank, i.key) for i in (proposal.item, item))
+            if may and item.id in left and other < mine:
+                return False
+        left.discard(proposal.item.id)
+    return True
+
+
 @pytest.mark.parametrize("seed", range(160))
 async def test_r16_r25_a_pass_decides_as_if_it_had_read_everything(
     empty: Floor, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -153,6 +175,7 @@ async def test_r16_r25_a_pass_decides_as_if_it_had_read_everything(
         (p.item.id, p.agent_id, p.step) for p in whole.proposals[: len(proposals)]
     ]
     assert [p.by for p in proposals] == [p.by for p in whole.proposals[: len(proposals)]]
+    assert r16_holds(proposals, items, agents, now)
     if found.is_cut:
         assert proposals, (
             "a pass that was cut short has given something away, or it would begin at the same place for ever"
@@ -169,9 +192,17 @@ async def test_the_database_keeps_profiles_and_needs_true(empty: Floor) -> None:
         "SELECT a.queues, ARRAY(SELECT m.queue_key FROM agent_queues m WHERE m.agent_id = a.id ORDER BY 1) AS real FROM agents a"
     )
     assert any(row["queues"] for row in agents)
-    assert all(row["queues"] == row["real"] for row in agents)
+    assert all(row["queues"] == {key: {} for key in row["real"]} for row in agents)
+    await empty.execute("UPDATE agent_queues SET rank = 2, delay_s = 30 WHERE queue_key = 'sales'")
+    assert (
+        await empty.value("SELECT count(*) FROM agents WHERE queues -> 'sales' <> '{\"rank\": 2, \"delay_s\": 30}'")
+        == 0
+    )
+    queue = "SELECT is_ranked, delays_s FROM queues WHERE key = 'sales'"
+    assert [dict(row) for row in await empty.fetch(queue)] == [{"is_ranked": True, "delays_s": [30]}]
     await empty.execute("DELETE FROM agent_queues WHERE queue_key = 'sales'")
     assert await empty.value("SELECT count(*) FROM agents WHERE queues ? 'sales'") == 0
+    assert [dict(row) for row in await empty.fetch(queue)] == [{"is_ranked": False, "delays_s": []}]
     one, two = await empty.ring(), await empty.ring()
     same = "SELECT count(DISTINCT need) FROM work_items WHERE id = ANY($1)"
     assert await empty.value(same, [one.item_id, two.item_id]) == 1

@@ -91,6 +91,20 @@ def test_the_smallest_file_is_one_queue() -> None:
     assert (org.agents, org.rules, org.organisation.time_zone) == ([], [{"name": "default"}], "UTC")
 
 
+def test_an_agent_serves_the_queues_of_the_group_or_its_own() -> None:
+    group = "groups:\n  - key: front\n    queues: {sales: {rank: 1}, support: {rank: 2, delay_s: 30}}\nagents:\n"
+    text = GOOD.replace("agents:\n", group).replace("role: supervisor", "role: supervisor, group: front")
+    org = parse_org(text)
+    ava, sam = org.agents
+    assert {key: (s.rank, s.delay_s) for key, s in org.served_by(ava).items()} == {"support": (1, 0), "sales": (1, 0)}
+    assert {key: (s.rank, s.delay_s) for key, s in org.served_by(sam).items()} == {"support": (2, 30), "sales": (1, 0)}
+    assert not org.warnings
+    alone = text.replace("[support,\n             sales]", "[sales]")
+    assert (3, "queues[0].key") in [(fault.line, fault.place) for fault in parse_org(alone).warnings]
+    both = text.replace("group: front", "group: front, queues: [sales]")
+    assert [place for _, place in faults_of(both)] == ["agents[1].queues"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "place"),
     [
@@ -127,6 +141,11 @@ def test_the_smallest_file_is_one_queue() -> None:
         ("             sales]", "             sale]", 16, "agents[0].queues[1]"),
         ("             sales]", "             support]", 16, "agents[0].queues[1]"),
         ("role: supervisor", "role: boss", 17, "agents[1].role"),
+        ("agents:\n", "groups: [{key: a, queues: {sale: {}}}]\nagents:\n", 11, "groups[0].queues.sale"),
+        ("agents:\n", "groups: [{key: a, queues: {}}]\nagents:\n", 11, "groups[0].queues"),
+        ("agents:\n", "groups: [{key: a, queues: {sales: {rank: 0}}}]\nagents:\n", 11, "groups[0].queues.sales.rank"),
+        ("agents:\n", "groups: [{key: a, queues: {sales: {delay_s: 10000}}}]\nagents:\n", 11, "groups[0].queues.sales.delay_s"),
+        ("role: supervisor", "role: supervisor, group: nobody", 17, "agents[1].group"),
         ("name: Sam", "name: Sam, capacity: {voice: 2}", 17, "agents[1].capacity.voice"),
         ("name: Sam", "name: Sam, language: fr", 17, "agents[1].language"),
         ('"+14155550199"', '"4155550199"', 19, "numbers[0].number"),
