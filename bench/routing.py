@@ -237,7 +237,7 @@ async def plans(report: Report, pool: Pool) -> None:
     """How needs and idle agents are found beside the longest line: by index only."""
     for name, statement, args in (
         ("NEEDS", sql.NEEDS, (POOL,)),
-        ("LONGEST_IDLE", sql.LONGEST_IDLE, (POOL, await pool.admin.fetchval("SELECT now()"), 16)),
+        ("LONGEST_IDLE", sql.LONGEST_IDLE, (POOL, await pool.admin.fetchval("SELECT now()"), 16, ["q0", "q1"])),
     ):
         found = await pool.admin.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {statement}", *args)
         report.add(f"plan of {name}", plan=[row[0] for row in found])

@@ -153,7 +153,7 @@ class _Wishes:
         if unread.queue not in agent.queues or not _has_what(unread.require, agent):
             return False
         here = served(agent, unread.queue)
-        if unread.only is None and (self._now - unread.oldest).total_seconds() < here.delay_s:
+        if unread.only is None and not _is_late(unread.oldest, here.delay_s, self._now):
             return False
         wish = self._wish.get(agent.id)
         if wish is not None and (served(agent, wish.queue).rank, wish.key) < (here.rank, unread.since):
@@ -253,7 +253,12 @@ def _is_seen(item: WaitingItem, agent: AgentView, now: datetime) -> bool:
     """Has it waited long enough for the agent's group? What is kept for somebody is theirs at once."""
     if not agent.ranks or item.only == agent.id:
         return True
-    return (now - item.entered_at).total_seconds() >= served(agent, item.queue).delay_s
+    return _is_late(item.entered_at, served(agent, item.queue).delay_s, now)
+
+
+def _is_late(since: datetime, delay_s: int, now: datetime) -> bool:
+    """What came while this pass was under way may have come after `now`."""
+    return not delay_s or (now - since).total_seconds() >= delay_s
 
 
 def explain(

@@ -300,11 +300,7 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
     sentences: list[dict[str, str]] = []
     if is_waiting:
         current = verdicts_of(item, await sql.pool_agents(conn, pool=row["pool_id"]), now)
-        ahead = 0
-        if row["call_id"] is not None:
-            waiting = await conn.fetchrow(sql.WAIT_STATE, row["call_id"])
-            ahead = 0 if waiting is None else waiting["position"] - 1
-        sentences = explain.why_waiting(item, current, now, ahead=ahead)
+        sentences = explain.why_waiting(item, current, now, ahead=await conn.fetchval(sql.AHEAD, item.id))
         if row["kept_for"] is not None:
             sentences.insert(0, explain.kept(row["kept_for"], row["sticky_until"], now))
         if row["held_since"] is not None:

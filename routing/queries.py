@@ -415,9 +415,19 @@ PROFILES: Final = "SELECT profile FROM profiles WHERE pool_id = $1"
 # Whether they are still those that are known: they are never changed, only added.
 PROFILES_SEEN: Final = "SELECT count(*) AS count, bit_xor(profile) AS checksum FROM profiles WHERE pool_id = $1"
 ABILITIES: Final = "SELECT profile, queues, skills FROM profiles WHERE pool_id = $1 AND profile = ANY($2)"
-# Who is free and has been idle longest, whatever they can do.
+# Who is free, serves one of these queues and has been idle longest, looked for among the first so many who are free at all; and one
+# more, `is_beyond`, when fewer were found and that was not everybody.
+LOOKED_THROUGH: Final = 200
 LONGEST_IDLE: Final = f"""
-SELECT {AGENT_VIEW} FROM (SELECT * FROM agents a WHERE a.pool_id = $1 AND {IS_FREE} ORDER BY a.idle_since, a.id LIMIT $3) a
+SELECT * FROM (
+    (SELECT {AGENT_VIEW}, false AS is_beyond FROM (
+        SELECT * FROM agents a WHERE a.pool_id = $1 AND {IS_FREE} ORDER BY a.idle_since, a.id LIMIT {LOOKED_THROUGH}
+    ) a WHERE a.queues ?| $4 LIMIT $3)
+    UNION ALL
+    (SELECT {AGENT_VIEW}, true AS is_beyond FROM (
+        SELECT * FROM agents a WHERE a.pool_id = $1 AND {IS_FREE} ORDER BY a.idle_since, a.id OFFSET {LOOKED_THROUGH} LIMIT 1
+    ) a)
+) found LIMIT $3
 """
 ROOM_COUNTED: Final = 20
 # How many of a profile are free, as far as it matters for telling the rare from the common.
@@ -773,6 +783,14 @@ SELECT (SELECT count(*) FROM work_items o
           AND (o.tier, i.virtual_start, i.entered_at, i.id) > (i.tier, o.virtual_start, o.entered_at, o.id)) + 1 AS position,
        {_is_attended("i.queue")} AS somebody
 FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
+"""
+# How many are before an item in its queue, as far as it matters: a backlog of tickets may be longer.
+AHEAD: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM work_items i JOIN work_items o ON o.queue = i.queue AND o.state IN ('queued', 'offering')
+     AND (o.tier, i.virtual_start, i.entered_at, i.id) > (i.tier, o.virtual_start, o.entered_at, o.id)
+    WHERE i.id = $1 LIMIT 10000
+) o
 """
 
 # Also in the line of a telephone system; who talks with somebody unknown there waits no longer.

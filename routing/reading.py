@@ -109,22 +109,31 @@ async def read_and_decide(conn: Connection, pool: str, now: datetime) -> Reading
     needs = sorted((_need(row) for row in await conn.fetch(sql.NEEDS, pool)), key=lambda need: need.first)
     if any(need.channel is Channel.TICKET for need in needs) and not await conn.fetchval(sql.IS_ROOM_FOR_TICKETS, pool):
         needs = [need for need in needs if need.channel is Channel.VOICE]
-    idlest = [sql.agent_of(row) for row in await conn.fetch(sql.LONGEST_IDLE, pool, now, IDLEST)]
-    if not idlest:
+    queues = sorted({need.queue for need in needs if need.channel is Channel.VOICE})
+    rows = await conn.fetch(sql.LONGEST_IDLE, pool, now, IDLEST, queues)
+    idlest = [sql.agent_of(row) for row in rows if not row["is_beyond"]]
+    is_everybody = len(idlest) == len(rows) < IDLEST
+    if not idlest and is_everybody:
         needs = [need for need in needs if need.channel is Channel.TICKET]
     if not needs:
         return Reading(Decision(()))
-    return await _among_the_idlest(conn, pool, now, needs, idlest) or await _among_all(conn, pool, now, needs)
+    found = await _among_the_idlest(conn, pool, now, needs, idlest, is_everybody=is_everybody)
+    return found or await _among_all(conn, pool, now, needs)
 
 
 async def _among_the_idlest(
-    conn: Connection, pool: str, now: datetime, needs: Sequence[Need], idlest: Sequence[AgentView]
+    conn: Connection,
+    pool: str,
+    now: datetime,
+    needs: Sequence[Need],
+    idlest: Sequence[AgentView],
+    *,
+    is_everybody: bool,
 ) -> Reading | None:
-    """As a rule those who are idle longest are who is chosen. None when that cannot be known from them alone: somebody is chosen by
-    something else, or an item found fewer of them than it asks for while there are more agents."""
+    """As a rule those who serve what waits and are idle longest are who is chosen. None when that cannot be known from them alone:
+    somebody is chosen by something else, or an item found fewer of them than it asks for while there are more agents."""
     if any(need.criteria != BY_IDLE for need in needs) or is_by_rank(needs):  # tickets are never asked for by idle time
         return None
-    is_everybody = len(idlest) < IDLEST
     served = [need for need in needs if any(_is_for(need, agent) for agent in idlest)]
     can = {need.id for need in served}
     others = [need.first for need in needs if need.id not in can and not is_everybody]  # somebody else may serve those

@@ -125,7 +125,8 @@ def is_free(store: Store, agent: Agent, at: datetime) -> bool:
 
 def seen_from(agent: Agent | AgentView, item: Item | WaitingItem) -> datetime:
     """When the agent's group begins to see it."""
-    return item.entered_at + timedelta(seconds=agent.ranks[item.queue].delay_s if item.queue in agent.ranks else 0)
+    delay_s = agent.ranks[item.queue].delay_s if item.queue in agent.ranks else 0
+    return item.entered_at + timedelta(seconds=delay_s) if delay_s else START
 
 
 def own_place(agent: Agent, item: Item) -> tuple[Any, ...]:

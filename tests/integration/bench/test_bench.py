@@ -42,6 +42,7 @@ def test_the_measurements_are_those_of_the_plan() -> None:
     assert BENCHES == [
         "call_to_pop",
         "customer_page",
+        "day",
         "desks",
         "figures",
         "floor",
@@ -61,7 +62,7 @@ async def test_a_measurement_writes_rows_and_the_machine_and_no_place(name: str,
     assert found["quick"]
     assert found["rows"]
     assert found["machine"]["cores"] >= 1
-    assert set(found["servers"]) >= {"postgres", "valkey"}
+    assert name == "day" or set(found["servers"]) >= {"postgres", "valkey"}
     assert str(ROOT) not in json.dumps(found)
 
 

@@ -103,7 +103,9 @@ class Twins:
             pool = DE_POOL if name == "dana" else POOL
             skills = SKILLS.get(name, {})
             ranks = RANKS.get(name, {})
-            agent = Agent(ident, name, pool, frozenset(queues), skills, PresenceState.OFFLINE, START, START, START, ranks=ranks)
+            agent = Agent(
+                ident, name, pool, frozenset(queues), skills, PresenceState.OFFLINE, START, START, START, ranks=ranks
+            )
             self.store.add(self.store.agents, ident, agent)
         for place, name in enumerate(SERVES):
             await self.connect(name)

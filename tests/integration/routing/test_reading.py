@@ -156,6 +156,8 @@ async def test_r16_r25_a_pass_decides_as_if_it_had_read_everything(
     monkeypatch.setattr(reading, "MAX_OFFERS", rng.choice((1, 2, 8)))
     monkeypatch.setattr(reading, "HEADS", rng.choice((1, 2, 16)))
     monkeypatch.setattr(reading, "IDLEST", rng.choice((1, 2, 5, 16)))
+    few = sql.LONGEST_IDLE.replace(str(sql.LOOKED_THROUGH), str(rng.choice((1, 4, 200))))
+    monkeypatch.setattr(sql, "LONGEST_IDLE", few)
     kept: list[tuple[Reading, list[WaitingItem], list[AgentView], Any]] = []
 
     async def in_a_pool_of_its_own(tx: Tx) -> None:

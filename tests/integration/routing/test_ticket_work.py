@@ -193,7 +193,7 @@ async def test_what_comes_to_life_again_counts_again(floor: Floor) -> None:
     """Zendesk, Salesforce tab model: people above capacity, because work that wakes up takes a place that was given away."""
     await floor.open(org())
     await floor.arrive("ava")
-    tickets_ = [await opened(floor) for _ in range(2)]
+    waiting = [await opened(floor) for _ in range(2)]
     await assigned(floor)
     await change(floor, tickets_[0], state="pending_customer")
     assert await at_hand(floor, "ava") == (1, 0)
@@ -400,6 +400,13 @@ async def test_a_waiting_call_says_that_agents_are_full_with_tickets(floor: Floo
     verdicts = explain(sql.item_of(row), agents, row["entered_at"])
     assert [v.verdict for v in verdicts] == ["crowded_by_tickets"] * 2
     assert REASONS["crowded_by_tickets"]["en"] == "full with tickets"
+
+
+async def test_it_is_known_how_many_tickets_are_ahead(floor: Floor) -> None:
+    await floor.open(org())
+    waiting = [await opened(floor) for _ in range(3)]
+    ahead = [await floor.value(sql.AHEAD, (await item_of(floor, ticket))["id"]) for ticket in waiting]
+    assert ahead == [0, 1, 2]
 
 
 async def test_the_database_refuses_more_than_capacity(floor: Floor) -> None:
