@@ -193,7 +193,7 @@ async def test_what_comes_to_life_again_counts_again(floor: Floor) -> None:
     """Zendesk, Salesforce tab model: people above capacity, because work that wakes up takes a place that was given away."""
     await floor.open(org())
     await floor.arrive("ava")
-    waiting = [await opened(floor) for _ in range(2)]
+    tickets_ = [await opened(floor) for _ in range(2)]
     await assigned(floor)
     await change(floor, tickets_[0], state="pending_customer")
     assert await at_hand(floor, "ava") == (1, 0)
