@@ -193,6 +193,16 @@ def overflowed(queue: Sentence, reason: str, waited_s: float, to: Sentence | Non
     }
 
 
+def hung_up(waited_s: float, *, was_offered: bool) -> Sentence:
+    """The caller did not wait any longer."""
+    if was_offered:
+        return {"en": f"The caller hung up after {waited_s:.0f} s.", "zh-CN": f"来电者等待{waited_s:.0f}秒后挂断。"}
+    return {
+        "en": f"The caller hung up after {waited_s:.0f} s, before anybody was asked.",
+        "zh-CN": f"来电者等待{waited_s:.0f}秒后挂断，期间未分配给任何坐席。",
+    }
+
+
 HELD: Final = "held"
 """Why an agent may not pick, beside the verdicts."""
 _REASON_HELD: Final = {"en": "a supervisor holds this queue", "zh-CN": "主管已暂停该队列"}

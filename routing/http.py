@@ -20,7 +20,17 @@ from routing.decide import current_step
 from routing.decide import explain as verdicts_of
 from routing.live import FIRST_IN_LINE, audited, board, line_of, presence_of, shown_caller
 from routing.messages import Presence, QueueStats
-from routing.model import AgentVerdict, Channel, IsATicket, OfferRow, PresenceState, Verdict, WaitingItem, WrapMode
+from routing.model import (
+    AgentVerdict,
+    Channel,
+    IsATicket,
+    ItemState,
+    OfferRow,
+    PresenceState,
+    Verdict,
+    WaitingItem,
+    WrapMode,
+)
 
 ROUTES = Routes("routing")
 
@@ -315,6 +325,8 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
         if s["reason"] is not None
     ]
     waited = ((row["connected_at"] or row["ended_at"] or now) - item.entered_at).total_seconds()
+    if row["state"] == ItemState.ABANDONED:
+        sentences.append(explain.hung_up(waited, was_offered=bool(decisions)))
     return Explanation(
         work_item=ItemOut(
             id=item.id,

@@ -67,6 +67,16 @@ async def test_a_measurement_writes_rows_and_the_machine_and_no_place(name: str,
 
 
 @pytest.mark.timeout(WITHIN_S)
+async def test_a_day_has_the_same_callers_whatever_the_policy(tmp_path: Path) -> None:
+    found = await quick("day", tmp_path)
+    offered = {row["what"]: row["offered"]["median"] for row in found["rows"] if "offered" in row}
+    by_policy = {what: n for what, n in offered.items() if what.endswith(": everybody")}
+    assert len(by_policy) == 5
+    assert set(by_policy.values()) == {offered["as they come: important"] + offered["as they come: others"]}
+    assert all(row["handled"]["median"] > 0 for row in found["rows"] if row["what"].endswith(": agents"))
+
+
+@pytest.mark.timeout(WITHIN_S)
 @pytest.mark.parametrize(
     "part",
     [

@@ -281,6 +281,21 @@ async def test_talk_and_wrap_up_are_no_waiting(api: Api, floor: Floor) -> None:
     assert (await explained(api, floor, "ava", call.item_id))["work_item"]["waited_s"] == waited_s >= 40
 
 
+async def test_who_hung_up_did_so_after_how_long_and_was_anybody_asked(api: Api, floor: Floor) -> None:
+    await floor.open()
+    alone = await floor.ring(waited_s=40)
+    await floor.hang_up(alone)
+    told = [each["en"] for each in (await explained(api, floor, "sam", alone.item_id))["sentences"]]
+    assert told == ["The caller hung up after 40 s, before anybody was asked."]
+    await floor.arrive("ava")
+    asked = await floor.ring(waited_s=20)
+    await floor.dispatch()
+    await floor.hang_up(asked)
+    first, last = [each["en"] for each in (await explained(api, floor, "sam", asked.item_id))["sentences"]]
+    assert first.startswith("Offered to Ava, who was not connected before the caller left.")
+    assert last == "The caller hung up after 20 s."
+
+
 async def test_a_call_that_is_about_to_be_offered_says_so(api: Api, floor: Floor) -> None:
     await floor.open()
     call = await floor.ring()
