@@ -71,12 +71,18 @@ class CoolDownsIn(Part):
 
 
 class OverflowIn(Part):
-    """When the queue lets go of a caller, and where to. Without `to` the caller hears that we call back, and the ticket stays open."""
+    """When the queue lets go of a caller, and where to: to another queue, or to the recorder (`voicemail`). Without either the caller hears that we
+    call back, and the ticket stays open."""
 
     max_waiting: int | None = Field(default=None, ge=1, le=100_000)
     max_wait_s: int | None = Field(default=None, ge=5, le=86_400)
     if_nobody: Literal["wait", "overflow", "alert"] = "wait"
     to: Slug | None = None
+    voicemail: bool = False
+
+    @property
+    def is_used(self) -> bool:
+        return self.max_waiting is not None or self.max_wait_s is not None or self.if_nobody == "overflow"
 
 
 class QueueIn(Part):
@@ -181,9 +187,23 @@ class AgentIn(Part):
         return {key: skill if isinstance(skill, int) else skill.level for key, skill in self.skills.items()}
 
 
+SpokenText = Literal[
+    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "voicemail", "voicemail_key",
+    "voicemail_thanks", "voicemail_empty",
+]  # fmt: skip
+
+
 class VoiceIn(Part):
     language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
-    texts: dict[Literal["greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye"], str] = {}
+    texts: dict[SpokenText, str] = {}
+
+
+class VoicemailIn(Part):
+    """A number that takes messages: by a key while callers wait. `silence_s` ends a message, `max_s` cuts it off."""
+
+    key: str | None = Field(default="2", pattern=r"^[0-9*]$")
+    max_s: int = Field(default=120, ge=5, le=600)
+    silence_s: int = Field(default=5, ge=2, le=30)
 
 
 class NumberIn(Part):
@@ -191,6 +211,7 @@ class NumberIn(Part):
     region: Region
     queue: Slug
     voice: VoiceIn = VoiceIn()
+    voicemail: VoicemailIn | None = None
 
 
 class DispositionIn(Part):
@@ -447,6 +468,9 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     for index, queue_in in enumerate(org.queues):
         if message := _bad_overflow(queue_in, overflows):
             fault(message, "queues", index, "overflow", "to")
+        if queue_in.overflow.voicemail and not queue_in.overflow.is_used:
+            never = "is never used: say max_waiting, max_wait_s or if_nobody: overflow"
+            fault(never, "queues", index, "overflow", "voicemail")
         if message := _default_disposition_fault(org, queue_in):
             fault(message, "queues", index, "wrap_up", "default_disposition")
     of_tickets = {q.key for q in org.queues if q.channel == "ticket"}
@@ -522,11 +546,9 @@ def _bad_overflow(queue: QueueIn, overflows: dict[str, str | None]) -> str | Non
         return None
     if target not in overflows:
         return f"there is no queue {target!r}"
-    if (
-        queue.overflow.max_waiting is None
-        and queue.overflow.max_wait_s is None
-        and queue.overflow.if_nobody != "overflow"
-    ):
+    if queue.overflow.voicemail:
+        return "is one way out, voicemail another; say one of them"
+    if not queue.overflow.is_used:
         return "is never used: say max_waiting, max_wait_s or if_nobody: overflow"
     way = [queue.key]
     while target is not None and target not in way:

@@ -23,6 +23,7 @@ from infra.http import HttpProblem, edge, json_response
 from infra.openapi import MAX_BODY, Operation, document, mount
 from infra.resources import RESOURCES
 from realtime import http as desk
+from realtime import http_voicemail as voicemails
 from realtime.messages import SOCKET_MODELS
 from reporting import http as figures
 from routing import http as routing
@@ -38,6 +39,7 @@ OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
 OPERATIONS: Final[list[Operation]] = [
     *accounts.ROUTES.operations,
     *desk.ROUTES.operations,
+    *voicemails.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,
     *tickets.ROUTES.operations,

@@ -16,12 +16,13 @@ from aiohttp import web
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
 from cti import queries as sql
-from cti import service
+from cti import service, voicemail
 from cti import twilio_voice as twiml
 from cti.connections import Connections
 from cti.lines import Lines
-from cti.model import Outcome
+from cti.model import CallState, Outcome
 from cti.signature import TwilioAccount
+from cti.twilio_api import TwilioApi
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, verified
 from infra.crashpoints import crashpoint
@@ -57,6 +58,7 @@ class Telephony:
     outbox: Outbox
     wait_state: Position
     connections: Connections
+    twilio: TwilioApi
     given_up: set["asyncio.Task[Any]"] = field(default_factory=set)
     """Work that took too long: cancelled, kept until it has let go of its connection."""
 
@@ -163,6 +165,10 @@ async def _dial_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await service.dial_done(tx, hook, t.lines.of(hook.get("To")), t.base)
 
 
+async def _voicemail_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
+    return await voicemail.done(tx, hook, t.lines.of(hook.get("To")), t.base)
+
+
 async def _agent(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await service.agent_leg(tx, hook, t.lines.all(), t.lines.default, t.base)
 
@@ -172,9 +178,17 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     t = request.config_dict[TELEPHONY]
     hook = await verified(request, accounts=t.accounts, public_url=t.base)
     line = t.lines.of(hook.get("To"))
-    document = twiml.wait(line, None)
+    document = twiml.wait(line, None, base=t.base)
     try:
-        document = await in_time(t, _round(t, line, hook.call_sid))
+        pressed = hook.get("Digits")
+        if (
+            pressed
+            and pressed == line.recorder.key
+            and await in_time(t, _key_pressed(t, hook, line, request[REQUEST_ID]))
+        ):
+            document = twiml.leave()
+        else:
+            document = await in_time(t, _round(t, line, hook.call_sid))
     except AWAY:
         log.warning("wait document without position")
     except Exception:
@@ -183,16 +197,20 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     return xml(document)
 
 
+async def _key_pressed(t: Telephony, hook: Webhook, line: Line, request_id: str) -> bool:
+    return await t.outbox.transact(lambda tx: voicemail.key_pressed(tx, hook, line), request_id=request_id)
+
+
 async def _round(t: Telephony, line: Line, sid: str) -> str:
     """What the caller hears now; who is let go leaves the parking queue."""
     async with t.outbox.database.acquire() as conn:
         row = await conn.fetchrow(sql.CALL_BY_SID, sid)
-        if row is not None and row["outcome"] == Outcome.DEFLECTED:
+        if row is not None and (row["outcome"] == Outcome.DEFLECTED or row["state"] == CallState.VOICEMAIL):
             return twiml.leave()
         state = None if row is None else await t.wait_state(conn, CallId(row["id"]))
     if state is None:
-        return twiml.wait(line, None)
-    return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in)
+        return twiml.wait(line, None, base=t.base)
+    return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in, base=t.base)
 
 
 def webhooks() -> web.Application:
@@ -214,6 +232,8 @@ def webhooks() -> web.Application:
         ("/queue/done", _voice(_queue_done)),
         ("/dial/done", _voice(_dial_done)),
         ("/agent", _voice(_agent)),
+        ("/voicemail/done", _voice(_voicemail_done)),
+        ("/recording", _callback(voicemail.recorded)),
         ("/status", _callback(service.leg_status)),
         ("/conference", _callback(service.conference_event, needs_call=False)),
     ):

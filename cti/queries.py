@@ -6,12 +6,13 @@ from typing import Any, Final
 from core.ids import AgentId, CallId, OfferId
 from core.phone import Number, NumberKind
 from cti.model import Call, CallState, Outcome
-from cti.twilio_voice import Line
+from cti.twilio_voice import Line, Recorder
 from infra.postgres import Connection
 
 CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
-    "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction"
+    "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction, "
+    "recorder_at, recorder_reason, left_at"
 )
 
 
@@ -38,6 +39,9 @@ def call_of(row: Any) -> Call:
         ended_at=row["ended_at"],
         provider=row["provider"],
         direction=row["direction"],
+        recorder_at=row["recorder_at"],
+        recorder_reason=row["recorder_reason"],
+        left_at=row["left_at"],
     )
 
 
@@ -101,7 +105,7 @@ LOCK_CALL: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1 FOR UPDATE"
 LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR UPDATE"
 SAVE_CALL: Final = """
 UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
-       ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13,
+       ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13, recorder_at = $15, recorder_reason = $16, left_at = $17,
        closed_at = CASE WHEN $2 = 'closed' THEN coalesce(closed_at, $14) END
 WHERE id = $1
 """
@@ -173,18 +177,39 @@ WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval
   AND (lease_until IS NULL OR lease_until < now())
 ORDER BY created_at LIMIT 100
 """
-LINES: Final = "SELECT number, region, queue, voice FROM numbers ORDER BY number"
+KEEP_VOICEMAIL: Final = """
+INSERT INTO voicemails (recording_sid, account_sid, call_sid, call_id, duration_s, is_ready, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (recording_sid) DO UPDATE SET is_ready = voicemails.is_ready OR excluded.is_ready, call_id = coalesce(voicemails.call_id, excluded.call_id)
+RETURNING id, xmax = 0 AS is_new
+"""
+VOICEMAIL: Final = """
+SELECT v.id, v.recording_sid, v.account_sid, v.call_id, v.is_ready, v.deleted_at, t.ticket_id
+FROM voicemails v LEFT JOIN ticket_calls t ON t.call_id = v.call_id WHERE v.id = $1
+"""
+DELETE_VOICEMAIL: Final = """
+UPDATE voicemails SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL AND call_id IS NOT NULL RETURNING call_id, recording_sid, account_sid
+"""
+OLD_VOICEMAILS: Final = """
+SELECT id FROM voicemails WHERE deleted_at IS NULL AND created_at < $1 AND call_id IS NOT NULL ORDER BY created_at LIMIT $2
+"""
+VOICEMAILS_WITHOUT_CALL: Final = """
+SELECT id, account_sid, call_sid, duration_s FROM voicemails
+WHERE call_id IS NULL AND deleted_at IS NULL AND created_at > $1 ORDER BY id LIMIT 100
+"""
+GIVE_VOICEMAIL_ITS_CALL: Final = "UPDATE voicemails SET call_id = $2 WHERE id = $1 AND call_id IS NULL RETURNING id"
+LINES: Final = "SELECT number, region, queue, voice, voicemail FROM numbers ORDER BY number"
+# Who has left the recorder is known to have; what they left is asked for by a command.
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
-WHERE state NOT IN ('wrap_up', 'closed') AND provider = 'twilio' AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
+WHERE left_at IS NULL AND state NOT IN ('wrap_up', 'closed') AND provider = 'twilio' AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
 """
 TIMED_OUT: Final = "UPDATE calls SET source = 'timed_out' WHERE id = $1"
 RECONCILED: Final = "UPDATE calls SET source = 'reconciled' WHERE id = $1"
 KNOWN_SIDS: Final = "SELECT sid FROM calls WHERE sid = ANY($1)"
 RECONSTRUCT: Final = """
 INSERT INTO calls (account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, outcome, source,
-                   created_at, ended_at, closed_at, ended_by)
-VALUES ($1, $2, 'inbound', $3, $4, $5, $6, $7, 'closed', 'abandoned_ivr', 'reconciled', $8, $9, $9, 'customer')
+                   created_at, ended_at, closed_at, ended_by, queue)
+VALUES ($1, $2, 'inbound', $3, $4, $5, $6, $7, 'closed', $10, 'reconciled', $8, $9, $9, 'customer', CASE WHEN $10 = 'voicemail' THEN $11 END)
 ON CONFLICT (sid) DO NOTHING RETURNING id
 """
 CALLS_24H: Final = """
@@ -216,7 +241,7 @@ async def save_call(conn: Connection, call: Call, *, now: datetime) -> None:
     await conn.execute(
         SAVE_CALL, call.id, call.state.value, None if call.outcome is None else call.outcome.value, call.queue, call.agent_id,
         call.offer_id, call.agent_joined, call.caller_joined, call.ended_by, call.version, call.queued_at, call.answered_at,
-        call.ended_at, now,
+        call.ended_at, now, call.recorder_at, call.recorder_reason, call.left_at,
     )  # fmt: skip
 
 
@@ -229,7 +254,14 @@ async def calls_in_24h(conn: Connection, *, value: str | None, now: datetime) ->
 
 def line_of(row: Any) -> Line:
     voice = row["voice"]
-    return Line(row["number"], row["region"], row["queue"], voice.get("language", "en"), voice.get("texts", {}))
+    return Line(
+        row["number"],
+        row["region"],
+        row["queue"],
+        voice.get("language", "en"),
+        voice.get("texts", {}),
+        recorder=Recorder(is_offered=True, **row["voicemail"]) if row["voicemail"] is not None else Recorder(),
+    )
 
 
 async def lines(conn: Connection) -> dict[str, Line]:

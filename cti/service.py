@@ -18,6 +18,7 @@ from core.events import (
     CallEnded,
     CallQueued,
     CallRequeued,
+    CallSentToRecorder,
     OfferAccepted,
     ProviderCommandIntended,
     WorkDeflected,
@@ -44,6 +45,7 @@ from cti.model import (
     Happened,
     Outcome,
     Queued,
+    SentToRecorder,
     WrapUpDone,
     advance,
 )
@@ -65,6 +67,11 @@ TERMINAL: Final = frozenset({"completed", "busy", "failed", "no-answer", "cancel
 FAILED_STATUSES: Final = frozenset({"failed"})
 CONNECT_TIMER: Final = "cti.connect"
 AGENT_GONE_TIMER: Final = "cti.agent_gone"
+RECORDER_TIMER: Final = "cti.voicemail"
+RECORDER_LIMIT_S: Final = 900
+"""Longer than any message may be: who is still at the recorder then is asked about."""
+RECORDING_GRACE_S: Final = 20
+"""So long a message may take to be told of after its caller has hung up."""
 
 
 async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
@@ -76,7 +83,7 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now, list(TERMINAL),
     )  # fmt: skip
     if row is None or row["event_id"] is None:
-        return await _stored(tx, hook, answer)
+        return await stored(tx, hook, answer)
     if row["id"] is None:
         return await _asked_again(tx, hook, line, base, answer)
     call = replace(sql.call_of(row), caller=number)
@@ -94,6 +101,8 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
     if call is None or call.is_over:
         answer = twiml.goodbye(line) if call is None or call.outcome is not Outcome.DEFLECTED else twiml.deflected(line)
+    elif call.state is CallState.VOICEMAIL:
+        answer = twiml.record(line, base)
     elif call.is_talking and call.ended_by is not None:
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
@@ -109,7 +118,7 @@ def customers_seat(call: Call, offer_id: OfferId, base: str) -> str:
     return twiml.conference(base, conference_name(call.id), offer_id=offer_id, label="customer", ends_with_caller=True)
 
 
-async def _stored(tx: Tx, hook: Webhook, default: str) -> str:
+async def stored(tx: Tx, hook: Webhook, default: str) -> str:
     answer = await tx.conn.fetchval(sql.STORED_ANSWER, hook.key)
     return default if answer is None else str(answer)
 
@@ -127,7 +136,7 @@ async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
 
     A queue that refuses is tried again; three times in a row, and the caller is told that we cannot."""
     if not await claim(tx, hook, None):
-        return await _stored(tx, hook, twiml.EMPTY)
+        return await stored(tx, hook, twiml.EMPTY)
     result, answer = hook.get("QueueResult"), twiml.EMPTY
     if result == "hangup" or hook.get("CallStatus") in TERMINAL:
         await customer_gone(tx, sid=hook.call_sid, at=tx.now)
@@ -144,6 +153,8 @@ async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
         if call is not None and call.outcome is Outcome.DEFLECTED:
             answer = twiml.deflected(line)
+        elif call is not None and call.state is CallState.VOICEMAIL:
+            answer = twiml.record(line, base)
         elif call is not None and call.state is CallState.QUEUED:  # nobody asked for it: there is no other document
             answer = twiml.enqueue(line, base, greet=False)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
@@ -153,7 +164,7 @@ async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
 async def dial_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/dial/done`: a leg left its conference. A caller who is still there and not finished goes back to the line."""
     if not await claim(tx, hook, None):
-        return await _stored(tx, hook, twiml.EMPTY)
+        return await stored(tx, hook, twiml.EMPTY)
     answer = twiml.EMPTY
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
     if call is not None and not call.is_over:
@@ -183,7 +194,7 @@ async def _left_conference(tx: Tx, hook: Webhook, call: Call, line: Line, base: 
 async def agent_leg(tx: Tx, hook: Webhook, lines: "dict[str, Line]", fallback: Line, base: str) -> str:
     """`/twilio/agent`: an agent's phone asks to join. Only the holder of the accepted offer gets the conference."""
     if not await claim(tx, hook, None):
-        return await _stored(tx, hook, twiml.EMPTY)
+        return await stored(tx, hook, twiml.EMPTY)
     agent_id, call = hook.agent_id, await _wanted_call(tx, hook)
     is_mine = call is not None and agent_id is not None and call.agent_id == agent_id and not call.is_over
     if call is None or not is_mine or call.offer_id is None:
@@ -300,7 +311,8 @@ async def reconciled(tx: Tx, *, sid: str, at: datetime | None, failed: bool = Fa
     call = await sql.lock_call_by_sid(tx.conn, sid=sid)
     if call is None or call.is_over:
         return False
-    await apply(tx, call, CallerGone(min(at or tx.now, tx.now), failed=failed))
+    if await apply(tx, call, CallerGone(min(at or tx.now, tx.now), failed=failed)) is call:
+        return False
     await tx.conn.execute(sql.RECONCILED, call.id)
     return True
 
@@ -323,7 +335,9 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
 async def on_work_deflected(tx: Tx, event: WorkDeflected) -> None:
     """Inline: the queue lets go of the caller, who hears so with the next round of waiting."""
     call = await sql.lock_call(tx.conn, call_id=event.call_id)
-    if call is not None:
+    if call is not None and event.to_recorder:
+        await apply(tx, call, SentToRecorder(event.queue, event.reason, tx.now))
+    elif call is not None:
         await apply(tx, call, Deflected(tx.now))
 
 
@@ -396,8 +410,14 @@ async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozens
 
 async def intend(tx: Tx, call: Call, object_: str, kind: str, payload: dict[str, object] | None = None) -> None:
     """Write down what the provider is to be asked, once per (object, kind); it is sent after commit."""
-    await tx.conn.execute(sql.INTEND, call.id, object_, kind, payload or {})
-    await publish(tx, ProviderCommandIntended(call_id=call.id, object=object_, kind=kind))
+    await intend_for(tx, call.id, object_, kind, payload)
+
+
+async def intend_for(
+    tx: Tx, call_id: CallId, object_: str, kind: str, payload: dict[str, object] | None = None
+) -> None:
+    await tx.conn.execute(sql.INTEND, call_id, object_, kind, payload or {})
+    await publish(tx, ProviderCommandIntended(call_id=call_id, object=object_, kind=kind))
 
 
 async def apply(tx: Tx, call: Call, event: CallEvent) -> Call:
@@ -464,6 +484,15 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
                 await publish(
                     tx, CallRequeued(call_id=call.id, version=call.version, agent_id=before.agent_id, at=tx.now)
                 )
+        case Happened.SENT_TO_RECORDER:
+            due = tx.now + timedelta(seconds=RECORDER_LIMIT_S)
+            await set_timer(tx, RECORDER_TIMER, call.id, version=call.version, due_at=due)
+            at = call.recorder_at or tx.now
+            reason = call.recorder_reason or ""
+            await publish(tx, CallSentToRecorder(call_id=call.id, version=call.version, reason=reason, at=at))
+        case Happened.LEFT_RECORDER:
+            due = tx.now + timedelta(seconds=RECORDING_GRACE_S)
+            await set_timer(tx, RECORDER_TIMER, call.id, version=call.version, due_at=due)
         case Happened.ENDED:
             await _ended(tx, call)
         case _:
@@ -473,6 +502,7 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
 async def _ended(tx: Tx, call: Call) -> None:
     await cancel_timer(tx, CONNECT_TIMER, call.id)
     await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
+    await cancel_timer(tx, RECORDER_TIMER, call.id)
     await tx.conn.execute(sql.DROP_COMMANDS, call.id)
     await tx.conn.execute(sql.END_LEG, call.sid, "completed", call.ended_at)
     if call.outcome is not Outcome.ANSWERED:
@@ -484,7 +514,7 @@ async def _ended(tx: Tx, call: Call) -> None:
             await tx.conn.execute(sql.OPEN_SEGMENT, call.id, call.offer_id, call.agent_id, "wrap", call.ended_at)
     wait_s = None
     if call.queued_at is not None and call.ended_at is not None:
-        waited_until = call.answered_at if call.outcome is Outcome.ANSWERED else call.ended_at
+        waited_until = call.answered_at if call.outcome is Outcome.ANSWERED else call.recorder_at
         wait_s = ((waited_until or call.ended_at) - call.queued_at).total_seconds()
     if call.direction == INBOUND:
         tx.on_commit.append(metrics.calls_ended.labels(call.outcome.value if call.outcome else "unknown").inc)

@@ -41,6 +41,26 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Wir können Ihren Anruf gerade nicht annehmen. Wir haben ihn notiert und rufen Sie zurück. Auf Wiederhören.",
         "zh-CN": "目前无法接听您的来电，我们已做记录，稍后会给您回电。再见。",
     },
+    "voicemail": {
+        "en": "Please leave a message after the tone. When you are done, press the hash key or hang up.",
+        "de": "Bitte sprechen Sie nach dem Signalton. Wenn Sie fertig sind, drücken Sie die Rautetaste oder legen Sie auf.",
+        "zh-CN": "请在提示音后留言，结束请按井号键或直接挂机。",
+    },
+    "voicemail_key": {
+        "en": "To leave a message instead, press {key}.",
+        "de": "Wenn Sie lieber eine Nachricht hinterlassen möchten, drücken Sie die {key}.",
+        "zh-CN": "如需留言，请按{key}。",
+    },
+    "voicemail_thanks": {
+        "en": "Thank you. We have your message and will get back to you. Goodbye.",
+        "de": "Vielen Dank. Wir haben Ihre Nachricht und melden uns bei Ihnen. Auf Wiederhören.",
+        "zh-CN": "感谢您的留言，我们会尽快与您联系。再见。",
+    },
+    "voicemail_empty": {
+        "en": "We did not hear a message. Please call again. Goodbye.",
+        "de": "Wir haben keine Nachricht gehört. Bitte rufen Sie wieder an. Auf Wiederhören.",
+        "zh-CN": "没有听到您的留言，请再次来电。再见。",
+    },
     "goodbye": {
         "en": "We could not connect you. Please call again later.",
         "de": "Wir konnten Sie nicht verbinden. Bitte rufen Sie später wieder an.",

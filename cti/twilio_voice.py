@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from twilio.twiml.voice_response import Dial, VoiceResponse
+from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
 from cti.texts import text_for
 
@@ -23,6 +23,16 @@ MAX_AGENT_RETRIES: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
+class Recorder:
+    """How a number takes messages. `key` is what a waiting caller presses; `is_offered` only where the organisation says so."""
+
+    is_offered: bool = False
+    key: str | None = None
+    max_s: int = 120
+    silence_s: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One of our numbers: where its calls go and how it speaks."""
 
@@ -31,13 +41,14 @@ class Line:
     queue: str
     language: str = "en"
     texts: dict[str, str] = field(default_factory=dict)
+    recorder: Recorder = Recorder()
 
     @property
     def say_language(self) -> str:
         return {"en": "en-US", "de": "de-DE", "zh": "zh-CN"}.get(self.language, self.language)
 
 
-def _say(response: VoiceResponse, line: Line, kind: str, **values: object) -> None:
+def _say(response: VoiceResponse | Gather, line: Line, kind: str, **values: object) -> None:
     response.say(text_for(line.texts, kind, line.language, **values), language=line.say_language)
 
 
@@ -60,16 +71,59 @@ def _park(response: VoiceResponse, base: str, tries: int = 0) -> None:
     )
 
 
-def wait(line: Line, position: int | None, *, nobody: bool = False) -> str:
-    """One round of waiting. `position` counts from 1 in the caller's own queue; None when it is not known."""
+ROUND_S: Final = 10
+
+
+def wait(line: Line, position: int | None, *, nobody: bool = False, base: str = "") -> str:
+    """One round of waiting. `position` counts from 1 in the caller's own queue; None when it is not known.
+
+    Where the number offers it, a key pressed meanwhile asks for the recorder; it comes back to the same address."""
     response = VoiceResponse()
+    key = line.recorder.key
+    listening = response if key is None else Gather(action=f"{base}/twilio/queue/wait", num_digits=1, timeout=1)
     if nobody:
-        _say(response, line, "nobody")
+        _say(listening, line, "nobody")
     elif position == 1:
-        _say(response, line, "next")
+        _say(listening, line, "next")
     elif position is not None:
-        _say(response, line, "wait", position=position)
-    response.pause(length=10)
+        _say(listening, line, "wait", position=position)
+    if key is not None:
+        if position is not None:
+            _say(listening, line, "voicemail_key", key=key)
+        listening.pause(length=ROUND_S - 2)
+        response.append(listening)
+        response.pause(length=1)
+    else:
+        response.pause(length=ROUND_S)
+    return str(response)
+
+
+def record(line: Line, base: str, *, first: str | None = None) -> str:
+    """A word, a beep, and what the caller says. `first` is said before: why nobody answers. Nothing heard: the document goes on."""
+    response = VoiceResponse()
+    if first is not None:
+        _say(response, line, first)
+    _say(response, line, "voicemail")
+    response.record(
+        action=f"{base}/twilio/voicemail/done",
+        method="POST",
+        max_length=line.recorder.max_s,
+        timeout=line.recorder.silence_s,
+        finish_on_key="#",
+        play_beep=True,
+        recording_status_callback=f"{base}/twilio/recording",
+        recording_status_callback_method="POST",
+        recording_status_callback_event="completed absent",
+    )
+    response.redirect(f"{base}/twilio/voicemail/done", method="POST")
+    return str(response)
+
+
+def farewell(line: Line, text: str) -> str:
+    """A last word: `voicemail_thanks`, `voicemail_empty`."""
+    response = VoiceResponse()
+    _say(response, line, text)
+    response.hangup()
     return str(response)
 
 

@@ -99,7 +99,9 @@ SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw
        (SELECT coalesce(jsonb_agg(jsonb_build_object('sid', l.sid, 'kind', l.kind, 'state', l.state, 'agent_id', l.agent_id)
                                   ORDER BY l.id), '[]') FROM legs l WHERE l.call_id = c.id) AS legs,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'agent_id', o.agent_id, 'state', o.state) ORDER BY o.id), '[]')
-        FROM offers o WHERE o.call_id = c.id) AS offers
+        FROM offers o WHERE o.call_id = c.id) AS offers,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id, 'duration_s', v.duration_s, 'is_deleted', v.deleted_at IS NOT NULL) ORDER BY v.id), '[]')
+        FROM voicemails v WHERE v.call_id = c.id) AS voicemails
 FROM calls c
 LEFT JOIN ticket_calls tc ON tc.call_id = c.id LEFT JOIN tickets t ON t.id = tc.ticket_id
 LEFT JOIN work_items i ON i.call_id = c.id

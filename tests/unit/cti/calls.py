@@ -16,7 +16,10 @@ from cti.model import (
     CallState,
     ConnectFailed,
     Connecting,
+    MessageLeft,
+    NothingLeft,
     Queued,
+    SentToRecorder,
     WrapUpDone,
 )
 
@@ -62,6 +65,9 @@ AGENT_LEFT: Final = AgentLeft(ANN, at(20))
 AGENT_LOST: Final = AgentLost(FIRST)
 CONNECT_FAILED: Final = ConnectFailed(FIRST)
 GONE: Final = CallerGone(at(30))
+SENT: Final = SentToRecorder("support", "asked", at(12))
+MESSAGE: Final = MessageLeft(at(25))
+NOTHING: Final = NothingLeft(at(26))
 WRAPPED: Final = WrapUpDone(at(60))
 LIFE: Final[tuple[CallEvent, ...]] = (QUEUED, CONNECTING, CALLER_JOINED, AGENT_JOINED, AGENT_LEFT, GONE, WRAPPED)
 """One call, answered, from beginning to end."""

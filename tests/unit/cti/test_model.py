@@ -35,8 +35,11 @@ from tests.unit.cti.calls import (
     FIRST,
     GONE,
     LIFE,
+    MESSAGE,
+    NOTHING,
     QUEUED,
     SECOND,
+    SENT,
     WRAPPED,
     a_call,
     at,
@@ -89,6 +92,19 @@ TABLE: Final[list[tuple[Sequence[CallEvent], CallEvent, CallState, Happened | No
     (ALONE, AGENT_LOST, CallState.QUEUED, Happened.AGENT_LOST),
     (ALONE, AgentLost(SECOND), CallState.IN_CALL, None),
     (ALONE, GONE, CallState.WRAP_UP, Happened.ENDED),
+    ((), SENT, CallState.VOICEMAIL, Happened.SENT_TO_RECORDER),
+    (WAITING, SENT, CallState.VOICEMAIL, Happened.SENT_TO_RECORDER),
+    (RINGING, SENT, CallState.CONNECTING, None),
+    (TALKING, SENT, CallState.IN_CALL, None),
+    ((*WAITING, SENT), SENT, CallState.VOICEMAIL, None),
+    ((*WAITING, SENT), QUEUED, CallState.VOICEMAIL, None),
+    ((*WAITING, SENT), CONNECTING, CallState.VOICEMAIL, None),
+    ((*WAITING, SENT), GONE, CallState.VOICEMAIL, Happened.LEFT_RECORDER),
+    ((*WAITING, SENT, GONE), GONE, CallState.VOICEMAIL, None),
+    ((*WAITING, SENT), MESSAGE, CallState.CLOSED, Happened.ENDED),
+    ((*WAITING, SENT, GONE), NOTHING, CallState.CLOSED, Happened.ENDED),
+    (WAITING, MESSAGE, CallState.QUEUED, None),
+    (TALKING, NOTHING, CallState.IN_CALL, None),
     (OVER, WRAPPED, CallState.CLOSED, Happened.CLOSED),
     (OVER, AGENT_LEFT, CallState.WRAP_UP, None),
     (OVER, GONE, CallState.WRAP_UP, None),
@@ -166,6 +182,22 @@ def test_only_who_waits_is_let_go_and_what_comes_later_changes_nothing() -> None
         assert advance(after(events), Deflected(at(10))) == (after(events), None)
 
 
+# --- at the recorder -------------------------------------------------------------------------------------------------
+
+
+def test_only_the_recording_tells_what_became_of_who_hung_up_at_the_recorder() -> None:
+    for order in set(permutations((MESSAGE, GONE, GONE))):
+        call = after((*WAITING, SENT, *order))
+        assert (call.state, call.outcome, call.ended_by) == (CallState.CLOSED, Outcome.VOICEMAIL, "customer"), order
+    for events, outcome in (((), Outcome.ABANDONED_IVR), (WAITING, Outcome.ABANDONED_QUEUE)):
+        waits = after((*events, SENT, GONE))
+        assert (waits.outcome, waits.left_at, waits.queue) == (None, at(30), "support")
+        gone = after([NOTHING], waits)
+        assert (gone.outcome, gone.ended_at) == (outcome, at(30))
+        assert after([MESSAGE], gone) == gone, "the first word counts"
+    assert after((*WAITING, SENT, MESSAGE)).ended_at == at(25)
+
+
 # --- laws ------------------------------------------------------------------------------------------------------------
 
 EVERYTHING: Final[tuple[CallEvent, ...]] = (
@@ -179,6 +211,9 @@ EVERYTHING: Final[tuple[CallEvent, ...]] = (
     ConnectFailed(SECOND),
     AgentLost(SECOND),
     Deflected(at(10)),
+    SENT,
+    MESSAGE,
+    NOTHING,
 )
 
 
