@@ -62,8 +62,8 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("queue_figures", "keep_figures_days", _indexed("queue_figures", "bucket, queue", "bucket")),
     ("answered_waits", "keep_figures_days", _indexed("answered_waits", "bucket, queue, wait_s", "bucket")),
     ("agent_figures", "keep_figures_days", _indexed("agent_figures", "bucket, agent_id", "bucket")),
-    ("voicemails", "keep_facts_days", _indexed("voicemails", "id", "deleted_at")),
     ("calls", "keep_facts_days", _oldest("calls", "id", "closed_at")),
+    ("voicemails", "keep_facts_days", _indexed("voicemails", "id", "deleted_at")),
     ("tickets", "keep_tickets_days", _indexed("tickets", "id", "closed_at")),
 )
 

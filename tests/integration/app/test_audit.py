@@ -13,10 +13,12 @@ from aiohttp import ClientSession
 from app import cli
 from app.web import OPERATIONS
 from core.principal import Role
+from simulator.provider.recording import Recording
 from tests import builders
 from tests.command import run
 from tests.integration.app.people import People, ask
-from tests.stack import Agent, Stack
+from tests.integration.cti.test_voicemail import configure, recorded_fields, recording_caller
+from tests.stack import ACCOUNT, Agent, Stack
 
 Given = tuple[str, Any]
 ROOT = Path(__file__).resolve().parents[3]
@@ -153,6 +155,17 @@ async def _undo(w: World) -> Given:
     return f"/acts/{held['undo']['id']}/undo", {}
 
 
+async def _message(w: World, suffix: str) -> Given:
+    await configure(w.stack)
+    sid = await recording_caller(w.stack)
+    sound = w.stack.exchange
+    made = Recording(sound.chance.sid("recording"), sid, ACCOUNT, sound.clock.now(), 2)
+    sound.keep_recording(made)
+    await w.stack.hook("/twilio/recording", recorded_fields(sid, made.sid))
+    await w.stack.quiet()
+    return f"/voicemails/{await w.stack.value('SELECT id FROM voicemails')}{suffix}", None
+
+
 EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "log_in": _log_in,
     "log_out": lambda w: _fixed("/session", None),
@@ -184,6 +197,8 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "assign_ticket": lambda w: _with_ticket(w, "/assign", {"agent_id": w.ava.id}),
     "create_customer": lambda w: _fixed("/customers", {"name": "Maria Lopez"}),
     "change_customer": _change_customer,
+    "hear_voicemail": lambda w: _message(w, "/audio"),
+    "delete_voicemail": lambda w: _message(w, ""),
 }
 COMMANDS = {operation.name: operation for operation in OPERATIONS if operation.is_command}
 

@@ -74,6 +74,8 @@ SIGNED: Final = {
         "/agent",
         "/status",
         "/conference",
+        "/voicemail/done",
+        "/recording",
     )
 }
 

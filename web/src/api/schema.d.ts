@@ -692,6 +692,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/voicemails/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a message, here at once and at the telephony provider as soon as it answers. That there was one is still told. */
+        delete: operations["delete_voicemail"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/voicemails/{id}/audio": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The sound of a message, for who may see its ticket; whole, or the part that Range asks for. */
+        get: operations["hear_voicemail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/work-items/{id}": {
         parameters: {
             query?: never;
@@ -927,7 +961,7 @@ export interface components {
              */
             sid?: string | null;
             /** State */
-            state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "wrap_up" | "closed")[];
+            state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "wrap_up" | "closed")[];
         };
         /**
          * CallOut
@@ -969,10 +1003,12 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "wrap_up" | "closed";
+            state: "received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "wrap_up" | "closed";
             ticket: components["schemas"]["TicketRef"] | null;
             /** To */
             to: string;
+            /** Voicemails */
+            voicemails: components["schemas"]["Message"][];
             /** Work Item Id */
             work_item_id: number | null;
         };
@@ -1839,6 +1875,18 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"];
         };
+        /**
+         * Message
+         * @description A message that a caller left; heard at /api/v1/voicemails/{id}/audio.
+         */
+        Message: {
+            /** Duration S */
+            duration_s: number;
+            /** Id */
+            id: number;
+            /** Is Deleted */
+            is_deleted: boolean;
+        };
         /** MetricList */
         MetricList: {
             /** Items */
@@ -2634,6 +2682,8 @@ export interface components {
             outcome: string | null;
             /** Talk S */
             talk_s: number | null;
+            /** Voicemails */
+            voicemails: components["schemas"]["Message"][];
         };
         /**
          * TicketChange
@@ -3342,7 +3392,7 @@ export interface operations {
             query?: {
                 sid?: string | null;
                 from?: string | null;
-                state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "wrap_up" | "closed")[];
+                state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "wrap_up" | "closed")[];
                 limit?: number;
                 cursor?: number | null;
             };
@@ -7555,6 +7605,238 @@ export interface operations {
             };
             /** @description Too many requests */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_voicemail: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    hear_voicemail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/wav": unknown;
+                };
+            };
+            /** @description The part of it that was asked for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/wav": unknown;
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such part */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Error */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };
