@@ -105,10 +105,15 @@ INSERT INTO dispositions (key, name, digit, queue, position, resolves_ticket) VA
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, digit = excluded.digit, queue = excluded.queue, position = excluded.position,
     resolves_ticket = excluded.resolves_ticket
 """
-NUMBERS: Final = "SELECT number, region, queue, voice, voicemail FROM numbers"
+NUMBERS: Final = "SELECT number, region, queue, voice, voicemail, calendar FROM numbers"
 UPSERT_NUMBER: Final = """
-INSERT INTO numbers (number, region, queue, voice, voicemail) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (number) DO UPDATE SET region = excluded.region, queue = excluded.queue, voice = excluded.voice, voicemail = excluded.voicemail
+INSERT INTO numbers (number, region, queue, voice, voicemail, calendar) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (number) DO UPDATE SET region = excluded.region, queue = excluded.queue, voice = excluded.voice, voicemail = excluded.voicemail,
+    calendar = excluded.calendar
+"""
+CALENDARS: Final = "SELECT key, settings FROM calendars"
+UPSERT_CALENDAR: Final = """
+INSERT INTO calendars (key, settings) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET settings = excluded.settings
 """
 LOCK_APPLY: Final = "SELECT pg_advisory_xact_lock(hashtextextended('organisation', 0))"
 LOCK_POOL: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pool:' || $1, 0))"
@@ -170,6 +175,7 @@ def _numbers(org: OrgFile) -> dict[str, dict[str, Any]]:
             "queue": n.queue,
             "voice": n.voice.model_dump(),
             "voicemail": n.voicemail and n.voicemail.model_dump(),
+            "calendar": n.calendar,
         }
         for n in org.numbers
     }
@@ -208,6 +214,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     await conn.execute(LOCK_APPLY)
     queues = _queues(org)
     numbers = _numbers(org)
+    calendars = {c.key: {"settings": c.settings(org.organisation.time_zone)} for c in org.calendars}
+    old_calendars = {r["key"]: _rest(r, "key") for r in await conn.fetch(CALENDARS)}
     skills = {s.key: {"name": s.name} for s in org.skills}
     dispositions = {
         d.key: {"name": d.name, "digit": d.digit, "queue": d.queue, "position": i, "resolves_ticket": d.resolves_ticket}
@@ -236,6 +244,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         *_diff("queue", old_queues, queues),
         *_diff("skill", old_skills, skills),
         *_diff("agent", old_agents, agents),
+        *_diff("calendar", old_calendars, calendars),
         *_diff("number", old_numbers, numbers),
         *_diff("disposition", old_dispositions, dispositions),
         *_diff("telephone system", old_connections, connections),
@@ -264,6 +273,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     ]
     await conn.execute(MOVE_LIVE_ITEMS)
     await conn.execute(MOVE_LIVE_OFFERS)
+    await conn.execute("DELETE FROM calendars WHERE NOT key = ANY($1)", list(calendars))
+    await conn.executemany(UPSERT_CALENDAR, [(key, value["settings"]) for key, value in calendars.items()])
     await conn.execute("DELETE FROM numbers WHERE NOT number = ANY($1)", list(numbers))
     await conn.executemany(UPSERT_NUMBER, [(key, *value.values()) for key, value in numbers.items()])
     await conn.execute("DELETE FROM dispositions WHERE NOT key = ANY($1)", list(dispositions))

@@ -18,6 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from accounts.model import InvalidEmail, normalise_email
+from core.calendar import days_of, hours_of
 from core.errors import RingdeskError
 from core.principal import Role
 from core.texts import Text
@@ -188,7 +189,7 @@ class AgentIn(Part):
 
 
 SpokenText = Literal[
-    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "voicemail", "voicemail_key",
+    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "closed", "voicemail", "voicemail_key",
     "voicemail_thanks", "voicemail_empty",
 ]  # fmt: skip
 
@@ -198,12 +199,54 @@ class VoiceIn(Part):
     texts: dict[SpokenText, str] = {}
 
 
+def _hours(texts: list[str]) -> list[str]:
+    for text in texts:
+        hours_of(text)
+    return texts
+
+
+def _days(week: dict[str, list[str]]) -> dict[str, list[str]]:
+    seen: set[int] = set()
+    for name in week:
+        if seen & set(days_of(name)):
+            raise ValueError(f"{name!r} is there twice")
+        seen |= set(days_of(name))
+    return week
+
+
+HoursIn = Annotated[list[str], Field(max_length=10), AfterValidator(_hours)]
+
+
+class CalendarIn(Part):
+    """When numbers are open, by the wall clock of the zone. A day that `weekly` does not name is closed; so is a holiday; other days may have other
+    hours."""
+
+    key: Slug
+    time_zone: Zone | None = None
+    weekly: Annotated[dict[str, HoursIn], AfterValidator(_days)]
+    holidays: list[date] = Field(default=[], max_length=1000)
+    other_hours: dict[date, HoursIn] = Field(default={}, max_length=1000)
+
+    def settings(self, zone: str) -> dict[str, Any]:
+        week: list[list[str]] = [[] for _ in range(7)]
+        for name, hours in self.weekly.items():
+            for day in days_of(name):
+                week[day] = hours
+        other = {**{day: list[str]() for day in self.holidays}, **self.other_hours}
+        return {
+            "zone": self.time_zone or zone,
+            "weekly": week,
+            "other": {day.isoformat(): other[day] for day in sorted(other)},
+        }
+
+
 class VoicemailIn(Part):
-    """A number that takes messages: by a key while callers wait. `silence_s` ends a message, `max_s` cuts it off."""
+    """A number that takes messages: by a key while callers wait, and when it is closed. `silence_s` ends a message, `max_s` cuts it off."""
 
     key: str | None = Field(default="2", pattern=r"^[0-9*]$")
     max_s: int = Field(default=120, ge=5, le=600)
     silence_s: int = Field(default=5, ge=2, le=30)
+    after_hours: bool = True
 
 
 class NumberIn(Part):
@@ -212,6 +255,8 @@ class NumberIn(Part):
     queue: Slug
     voice: VoiceIn = VoiceIn()
     voicemail: VoicemailIn | None = None
+    calendar: Slug | None = None
+    """When it is open; always without one."""
 
 
 class DispositionIn(Part):
@@ -241,6 +286,7 @@ class OrgFile(Part):
     skills: list[SkillIn] = []
     groups: list[GroupIn] = []
     agents: list[AgentIn] = []
+    calendars: list[CalendarIn] = []
     numbers: list[NumberIn] = []
     dispositions: list[DispositionIn] = []
     cti_connections: list[AnyConnection] = []
@@ -456,6 +502,7 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         ("skills", [s.key for s in org.skills], "key"),
         ("groups", [g.key for g in org.groups], "key"),
         ("agents", [a.email for a in org.agents], "email"),
+        ("calendars", [c.key for c in org.calendars], "key"),
         ("numbers", [n.number for n in org.numbers], "number"),
         ("dispositions", [d.key for d in org.dispositions], "key"),
         ("cti_connections", [c.key for c in org.cti_connections], "key"),
@@ -525,6 +572,8 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
             fault(f"there is no queue {number.queue!r}", "numbers", index, "queue")
         elif number.queue in of_tickets:
             fault(f"{number.queue!r} holds tickets, not calls", "numbers", index, "queue")
+        if number.calendar is not None and number.calendar not in {c.key for c in org.calendars}:
+            fault(f"there is no calendar {number.calendar!r}", "numbers", index, "calendar")
         if parse_number(number.number, number.region).e164 != number.number:
             fault("must be a phone number in E.164 form, such as +14155550199", "numbers", index, "number")
     for index, disposition in enumerate(org.dispositions):

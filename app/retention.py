@@ -49,6 +49,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("desk_log", "keep_events_h", _indexed("desk_log", "agent_id, seq", "created_at")),
     ("exclusions", "keep_events_h", _oldest("exclusions", "work_item_id, agent_id", "until")),
     ("provider_events", "keep_webhooks_days", _indexed("provider_events", "id", "received_at")),
+    ("blocked_numbers", "keep_events_h", _indexed("blocked_numbers", "id", "expires_at")),
     ("cti_nonces", "keep_events_h", _indexed("cti_nonces", "connection, nonce", "used_at")),
     ("provider_commands", "keep_webhooks_days", _oldest("provider_commands", "id", "ended_at")),
     ("call_notes", "keep_webhooks_days", _oldest("call_notes", "call_id, agent_id", "saved_at")),

@@ -16,6 +16,7 @@ from accounts import http as accounts
 from accounts.middleware import authenticate
 from app.operations import add_operations
 from app.parts import Parts
+from cti import http_blocked as blocked
 from cti.http import TELEPHONY, webhooks
 from cti.pbx_http import pbx_webhooks
 from customers import http as customers
@@ -39,6 +40,7 @@ OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
 OPERATIONS: Final[list[Operation]] = [
     *accounts.ROUTES.operations,
     *desk.ROUTES.operations,
+    *blocked.ROUTES.operations,
     *voicemails.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,

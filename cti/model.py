@@ -47,6 +47,7 @@ class Outcome(StrEnum):
     REJECTED_BLOCKED = "rejected_blocked"
     UNANSWERED = "unanswered"
     VOICEMAIL = "voicemail"
+    AFTER_HOURS = "after_hours"
     FAILED = "failed"
     UNKNOWN = "unknown"
 
@@ -55,6 +56,8 @@ TWILIO: Final = "twilio"
 PBX: Final = "pbx"
 """Providers of calls. Those of a telephone system are connected and ended by it alone."""
 INBOUND: Final = "inbound"
+CLOSED: Final = "closed"
+"""Why a caller is at the recorder: the number is not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,14 @@ class Deflected:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """Not let in: blocked, or called while we are closed."""
+
+    outcome: Outcome
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SentToRecorder:
     """The caller is asked for a message instead of an agent. `queue`: whose work that is, where no queue had the call yet."""
 
@@ -219,6 +230,7 @@ CallEvent = (
     | Deflected
     | PickedUp
     | HandedOver
+    | TurnedAway
     | SentToRecorder
     | MessageLeft
     | NothingLeft
@@ -259,6 +271,10 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return _gone(call, event)
         case MessageLeft() | NothingLeft() if call.state is CallState.VOICEMAIL:
             return _recorded(call, event), Happened.ENDED
+        case TurnedAway() if call.state in (CallState.RECEIVED, CallState.IVR):
+            at = max(event.at, call.created_at)
+            moved = _next(call, state=CallState.CLOSED, outcome=event.outcome, ended_at=at, ended_by="system")
+            return moved, Happened.ENDED
         case SentToRecorder() if call.state in (CallState.RECEIVED, CallState.IVR, CallState.QUEUED):
             at = max(event.at, call.queued_at or call.created_at)
             queue = call.queue if call.queue is not None else event.queue
@@ -324,6 +340,8 @@ def _recorded(call: Call, event: MessageLeft | NothingLeft) -> Call:
     """Who leaves no message is who gave up where they were before."""
     if isinstance(event, MessageLeft):
         outcome = Outcome.VOICEMAIL
+    elif call.recorder_reason == CLOSED:
+        outcome = Outcome.AFTER_HOURS
     else:
         outcome = Outcome.ABANDONED_IVR if call.queued_at is None else Outcome.ABANDONED_QUEUE
     ended_at = call.left_at or max(event.at, call.recorder_at or event.at)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
+from core.calendar import read_calendar
 from core.ids import AgentId, CallId, OfferId
 from core.phone import Number, NumberKind
 from cti.model import Call, CallState, Outcome
@@ -197,7 +198,24 @@ SELECT id, account_sid, call_sid, duration_s FROM voicemails
 WHERE call_id IS NULL AND deleted_at IS NULL AND created_at > $1 ORDER BY id LIMIT 100
 """
 GIVE_VOICEMAIL_ITS_CALL: Final = "UPDATE voicemails SET call_id = $2 WHERE id = $1 AND call_id IS NULL RETURNING id"
-LINES: Final = "SELECT number, region, queue, voice, voicemail FROM numbers ORDER BY number"
+LINES: Final = """
+SELECT n.number, n.region, n.queue, n.voice, n.voicemail, c.settings AS calendar
+FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar ORDER BY n.number
+"""
+IS_BLOCKED: Final = """
+SELECT EXISTS (SELECT 1 FROM blocked_numbers WHERE number = ANY($1) AND (expires_at IS NULL OR expires_at > $2))
+"""
+BLOCK: Final = """
+INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (number) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = excluded.added_at, expires_at = excluded.expires_at
+RETURNING id, number, reason, added_by, added_at, expires_at
+"""
+UNBLOCK: Final = "DELETE FROM blocked_numbers WHERE id = $1 RETURNING number, reason"
+BLOCKED: Final = """
+SELECT id, number, reason, added_by, added_at, expires_at FROM blocked_numbers
+WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2
+"""
+BLOCKED_BY_NUMBER: Final = "SELECT id FROM blocked_numbers WHERE number = $1"
 # Who has left the recorder is known to have; what they left is asked for by a command.
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
@@ -261,6 +279,7 @@ def line_of(row: Any) -> Line:
         voice.get("language", "en"),
         voice.get("texts", {}),
         recorder=Recorder(is_offered=True, **row["voicemail"]) if row["voicemail"] is not None else Recorder(),
+        calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
     )
 
 

@@ -6,6 +6,7 @@ The call row is locked before it is advanced, so two callbacks at once line up; 
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 import structlog
@@ -25,10 +26,12 @@ from core.events import (
     WrapUpEnded,
 )
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
+from core.phone import Number
 from core.principal import Principal
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
+    CLOSED,
     INBOUND,
     AgentJoined,
     AgentLeft,
@@ -46,13 +49,14 @@ from cti.model import (
     Outcome,
     Queued,
     SentToRecorder,
+    TurnedAway,
     WrapUpDone,
     advance,
 )
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, happened_at, number_of
 from infra.outbox import Tx, publish
-from infra.phone import parse_number
+from infra.phone import parse_number, same_line
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
 
@@ -77,7 +81,8 @@ RECORDING_GRACE_S: Final = 20
 async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/voice`: a call of a customer. New ones are queued with ticket and work item in this very transaction."""
     number = parse_number(hook.get("From"), line.region)
-    answer = twiml.enqueue(line, base, greet=hook.retry == 0)
+    admission = await admit(tx, line, number)
+    answer = welcome(line, base, admission, greet=hook.retry == 0)
     row = await tx.conn.fetchrow(
         sql.CLAIM_INCOMING, hook.key, hook.account_sid, hook.endpoint, hook.call_sid, hook.body(), answer,
         number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now, list(TERMINAL),
@@ -88,11 +93,44 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         return await _asked_again(tx, hook, line, base, answer)
     call = replace(sql.call_of(row), caller=number)
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
-    call = await apply(tx, call, Queued(line.queue, tx.now))
+    call = await _let_in(tx, call, line, admission)
     if row["is_gone"] or hook.get("CallStatus") in TERMINAL:  # the callback of the end was faster
         call = await sql.lock_call(tx.conn, call_id=call.id) or call  # the queue may have let go of it at once
         await apply(tx, call, CallerGone(tx.now))
     return answer
+
+
+class Admission(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    BLOCKED = "blocked"
+
+
+async def admit(tx: Tx, line: Line, number: Number) -> Admission:
+    """Both sides of the block list are normalised; a hidden number is nobody's."""
+    if number.value is not None and await tx.conn.fetchval(sql.IS_BLOCKED, same_line(number.value), tx.now):
+        return Admission.BLOCKED
+    return Admission.OPEN if line.is_open(tx.now) else Admission.CLOSED
+
+
+def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
+    match admission:
+        case Admission.BLOCKED:
+            return twiml.reject()
+        case Admission.CLOSED:
+            return twiml.closed(line, base)
+        case _:
+            return twiml.enqueue(line, base, greet=greet)
+
+
+async def _let_in(tx: Tx, call: Call, line: Line, admission: Admission) -> Call:
+    if admission is Admission.BLOCKED:
+        return await apply(tx, call, TurnedAway(Outcome.REJECTED_BLOCKED, tx.now))
+    if admission is Admission.OPEN:
+        return await apply(tx, call, Queued(line.queue, tx.now))
+    if line.recorder.after_hours:
+        return await apply(tx, call, SentToRecorder(line.queue, CLOSED, tx.now))
+    return await apply(tx, call, TurnedAway(Outcome.AFTER_HOURS, tx.now))
 
 
 async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str) -> str:
@@ -100,7 +138,7 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
     place in line; who was in a conversation goes back into it."""
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
     if call is None or call.is_over:
-        answer = twiml.goodbye(line) if call is None or call.outcome is not Outcome.DEFLECTED else twiml.deflected(line)
+        answer = last_word(line, call)
     elif call.state is CallState.VOICEMAIL:
         answer = twiml.record(line, base)
     elif call.is_talking and call.ended_by is not None:
@@ -111,6 +149,21 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
         answer = twiml.enqueue(line, base, greet=False)  # an agent is on the way, and fetches the caller from the line
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
+
+
+def last_word(line: Line, call: Call | None) -> str:
+    """To a caller who asks once more though the call is over."""
+    match None if call is None else call.outcome:
+        case Outcome.DEFLECTED:
+            return twiml.deflected(line)
+        case Outcome.REJECTED_BLOCKED:
+            return twiml.reject()
+        case Outcome.AFTER_HOURS:
+            return twiml.farewell(line, "closed")
+        case Outcome.VOICEMAIL:
+            return twiml.farewell(line, "voicemail_thanks")
+        case _:
+            return twiml.goodbye(line)
 
 
 def customers_seat(call: Call, offer_id: OfferId, base: str) -> str:

@@ -41,6 +41,11 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Wir können Ihren Anruf gerade nicht annehmen. Wir haben ihn notiert und rufen Sie zurück. Auf Wiederhören.",
         "zh-CN": "目前无法接听您的来电，我们已做记录，稍后会给您回电。再见。",
     },
+    "closed": {
+        "en": "We are closed at the moment. Please call again during our opening hours.",
+        "de": "Wir sind im Moment nicht besetzt. Bitte rufen Sie während unserer Öffnungszeiten wieder an.",
+        "zh-CN": "现在是非工作时间，请在工作时间再次来电。",
+    },
     "voicemail": {
         "en": "Please leave a message after the tone. When you are done, press the hash key or hang up.",
         "de": "Bitte sprechen Sie nach dem Signalton. Wenn Sie fertig sind, drücken Sie die Rautetaste oder legen Sie auf.",

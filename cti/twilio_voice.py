@@ -6,11 +6,13 @@ counts.
 """
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
 from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
+from core.calendar import Calendar
 from cti.texts import text_for
 
 EMPTY: Final = '<?xml version="1.0" encoding="UTF-8"?><Response />'
@@ -30,6 +32,8 @@ class Recorder:
     key: str | None = None
     max_s: int = 120
     silence_s: int = 5
+    after_hours: bool = False
+    """Whether a closed number takes messages too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class Line:
     language: str = "en"
     texts: dict[str, str] = field(default_factory=dict)
     recorder: Recorder = Recorder()
+    calendar: Calendar | None = None
+
+    def is_open(self, at: datetime) -> bool:
+        return self.calendar is None or self.calendar.is_open(at)
 
     @property
     def say_language(self) -> str:
@@ -98,6 +106,20 @@ def wait(line: Line, position: int | None, *, nobody: bool = False, base: str = 
     return str(response)
 
 
+def closed(line: Line, base: str) -> str:
+    """Nobody is there at this hour."""
+    if line.recorder.after_hours:
+        return record(line, base, first="closed")
+    return farewell(line, "closed")
+
+
+def reject() -> str:
+    """As the first verb, so that the call is neither answered nor paid for: the caller hears that we are busy."""
+    response = VoiceResponse()
+    response.reject(reason="busy")
+    return str(response)
+
+
 def record(line: Line, base: str, *, first: str | None = None) -> str:
     """A word, a beep, and what the caller says. `first` is said before: why nobody answers. Nothing heard: the document goes on."""
     response = VoiceResponse()
@@ -120,7 +142,7 @@ def record(line: Line, base: str, *, first: str | None = None) -> str:
 
 
 def farewell(line: Line, text: str) -> str:
-    """A last word: `voicemail_thanks`, `voicemail_empty`."""
+    """A last word: `closed`, `voicemail_thanks`, `voicemail_empty`."""
     response = VoiceResponse()
     _say(response, line, text)
     response.hangup()

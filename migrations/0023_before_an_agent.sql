@@ -33,7 +33,25 @@ CREATE INDEX voicemails_deleted ON voicemails (deleted_at) WHERE deleted_at IS N
 ALTER TABLE numbers ADD COLUMN voicemail jsonb;
 ALTER TABLE queues ADD COLUMN overflow_voicemail boolean NOT NULL DEFAULT false;
 
+-- When numbers are open; and who is not to get through at all, by the form in which callers are known (calls.from_kind, from_value).
+CREATE TABLE calendars (
+    key      text PRIMARY KEY,
+    settings jsonb NOT NULL
+);
+ALTER TABLE numbers ADD COLUMN calendar text;
+CREATE TABLE blocked_numbers (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    number     text NOT NULL CONSTRAINT blocked_numbers_number UNIQUE,
+    reason     text NOT NULL CHECK (length(reason) BETWEEN 1 AND 300),
+    added_by   text NOT NULL,
+    added_at   timestamptz NOT NULL,
+    expires_at timestamptz
+);
+CREATE INDEX blocked_numbers_expired ON blocked_numbers (expires_at) WHERE expires_at IS NOT NULL;
+
 -- migrate:down
+DROP TABLE blocked_numbers, calendars;
+ALTER TABLE numbers DROP COLUMN calendar;
 ALTER TABLE queues DROP COLUMN overflow_voicemail;
 ALTER TABLE numbers DROP COLUMN voicemail;
 DROP TABLE voicemails;

@@ -18,8 +18,10 @@ from cti.model import (
     Connecting,
     MessageLeft,
     NothingLeft,
+    Outcome,
     Queued,
     SentToRecorder,
+    TurnedAway,
     WrapUpDone,
 )
 
@@ -65,6 +67,7 @@ AGENT_LEFT: Final = AgentLeft(ANN, at(20))
 AGENT_LOST: Final = AgentLost(FIRST)
 CONNECT_FAILED: Final = ConnectFailed(FIRST)
 GONE: Final = CallerGone(at(30))
+TURNED_AWAY: Final = TurnedAway(Outcome.AFTER_HOURS, at(2))
 SENT: Final = SentToRecorder("support", "asked", at(12))
 MESSAGE: Final = MessageLeft(at(25))
 NOTHING: Final = NothingLeft(at(26))

@@ -21,6 +21,7 @@ from cti.model import (
     Deflected,
     Happened,
     Outcome,
+    SentToRecorder,
     advance,
 )
 from tests.unit.cti.calls import (
@@ -40,6 +41,7 @@ from tests.unit.cti.calls import (
     QUEUED,
     SECOND,
     SENT,
+    TURNED_AWAY,
     WRAPPED,
     a_call,
     at,
@@ -92,6 +94,9 @@ TABLE: Final[list[tuple[Sequence[CallEvent], CallEvent, CallState, Happened | No
     (ALONE, AGENT_LOST, CallState.QUEUED, Happened.AGENT_LOST),
     (ALONE, AgentLost(SECOND), CallState.IN_CALL, None),
     (ALONE, GONE, CallState.WRAP_UP, Happened.ENDED),
+    ((), TURNED_AWAY, CallState.CLOSED, Happened.ENDED),
+    (WAITING, TURNED_AWAY, CallState.QUEUED, None),
+    (TALKING, TURNED_AWAY, CallState.IN_CALL, None),
     ((), SENT, CallState.VOICEMAIL, Happened.SENT_TO_RECORDER),
     (WAITING, SENT, CallState.VOICEMAIL, Happened.SENT_TO_RECORDER),
     (RINGING, SENT, CallState.CONNECTING, None),
@@ -189,8 +194,13 @@ def test_only_the_recording_tells_what_became_of_who_hung_up_at_the_recorder() -
     for order in set(permutations((MESSAGE, GONE, GONE))):
         call = after((*WAITING, SENT, *order))
         assert (call.state, call.outcome, call.ended_by) == (CallState.CLOSED, Outcome.VOICEMAIL, "customer"), order
-    for events, outcome in (((), Outcome.ABANDONED_IVR), (WAITING, Outcome.ABANDONED_QUEUE)):
-        waits = after((*events, SENT, GONE))
+    closed = SentToRecorder("support", "closed", at(1))
+    for events, outcome in (
+        ((SENT,), Outcome.ABANDONED_IVR),
+        ((*WAITING, SENT), Outcome.ABANDONED_QUEUE),
+        ((closed,), Outcome.AFTER_HOURS),
+    ):
+        waits = after((*events, GONE))
         assert (waits.outcome, waits.left_at, waits.queue) == (None, at(30), "support")
         gone = after([NOTHING], waits)
         assert (gone.outcome, gone.ended_at) == (outcome, at(30))
@@ -214,6 +224,7 @@ EVERYTHING: Final[tuple[CallEvent, ...]] = (
     SENT,
     MESSAGE,
     NOTHING,
+    TURNED_AWAY,
 )
 
 
