@@ -105,11 +105,15 @@ INSERT INTO dispositions (key, name, digit, queue, position, resolves_ticket) VA
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, digit = excluded.digit, queue = excluded.queue, position = excluded.position,
     resolves_ticket = excluded.resolves_ticket
 """
-NUMBERS: Final = "SELECT number, region, queue, voice, voicemail, calendar FROM numbers"
+NUMBERS: Final = "SELECT number, region, queue, voice, voicemail, calendar, menu FROM numbers"
 UPSERT_NUMBER: Final = """
-INSERT INTO numbers (number, region, queue, voice, voicemail, calendar) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO numbers (number, region, queue, voice, voicemail, calendar, menu) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (number) DO UPDATE SET region = excluded.region, queue = excluded.queue, voice = excluded.voice, voicemail = excluded.voicemail,
-    calendar = excluded.calendar
+    calendar = excluded.calendar, menu = excluded.menu
+"""
+MENUS: Final = "SELECT key, settings FROM menus"
+UPSERT_MENU: Final = """
+INSERT INTO menus (key, settings) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET settings = excluded.settings
 """
 CALENDARS: Final = "SELECT key, settings FROM calendars"
 UPSERT_CALENDAR: Final = """
@@ -176,6 +180,7 @@ def _numbers(org: OrgFile) -> dict[str, dict[str, Any]]:
             "voice": n.voice.model_dump(),
             "voicemail": n.voicemail and n.voicemail.model_dump(),
             "calendar": n.calendar,
+            "menu": n.menu,
         }
         for n in org.numbers
     }
@@ -215,6 +220,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     queues = _queues(org)
     numbers = _numbers(org)
     calendars = {c.key: {"settings": c.settings(org.organisation.time_zone)} for c in org.calendars}
+    menus = {m.key: {"settings": m.settings()} for m in org.menus}
+    old_menus = {r["key"]: _rest(r, "key") for r in await conn.fetch(MENUS)}
     old_calendars = {r["key"]: _rest(r, "key") for r in await conn.fetch(CALENDARS)}
     skills = {s.key: {"name": s.name} for s in org.skills}
     dispositions = {
@@ -245,6 +252,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         *_diff("skill", old_skills, skills),
         *_diff("agent", old_agents, agents),
         *_diff("calendar", old_calendars, calendars),
+        *_diff("menu", old_menus, menus),
         *_diff("number", old_numbers, numbers),
         *_diff("disposition", old_dispositions, dispositions),
         *_diff("telephone system", old_connections, connections),
@@ -275,6 +283,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     await conn.execute(MOVE_LIVE_OFFERS)
     await conn.execute("DELETE FROM calendars WHERE NOT key = ANY($1)", list(calendars))
     await conn.executemany(UPSERT_CALENDAR, [(key, value["settings"]) for key, value in calendars.items()])
+    await conn.execute("DELETE FROM menus WHERE NOT key = ANY($1)", list(menus))
+    await conn.executemany(UPSERT_MENU, [(key, value["settings"]) for key, value in menus.items()])
     await conn.execute("DELETE FROM numbers WHERE NOT number = ANY($1)", list(numbers))
     await conn.executemany(UPSERT_NUMBER, [(key, *value.values()) for key, value in numbers.items()])
     await conn.execute("DELETE FROM dispositions WHERE NOT key = ANY($1)", list(dispositions))

@@ -189,7 +189,7 @@ class AgentIn(Part):
 
 
 SpokenText = Literal[
-    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "closed", "voicemail", "voicemail_key",
+    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "menu_again", "closed", "voicemail", "voicemail_key",
     "voicemail_thanks", "voicemail_empty",
 ]  # fmt: skip
 
@@ -240,6 +240,33 @@ class CalendarIn(Part):
         }
 
 
+class MenuOptionIn(Part):
+    """A way out of the menu: a queue, or the recorder. `words` may be said instead of the digit, in any language."""
+
+    key: Slug
+    digit: str = Field(pattern=r"^[0-9*]$")
+    words: list[Annotated[str, Field(min_length=1, max_length=40)]] = Field(default=[], max_length=20)
+    queue: Slug | None = None
+    voicemail: bool = False
+
+
+class MenuIn(Part):
+    """What callers hear and choose before the line. Who chooses nothing, after two repeats, goes to `default`, or to the number's queue."""
+
+    key: Slug
+    prompt: Text
+    options: list[MenuOptionIn] = Field(min_length=1, max_length=10)
+    default: Slug | None = None
+    timeout_s: int = Field(default=5, ge=1, le=30)
+
+    def settings(self) -> dict[str, Any]:
+        options = [
+            {"key": o.key, "digit": o.digit, "queue": None if o.voicemail else o.queue, "words": o.words}
+            for o in self.options
+        ]
+        return {"prompt": self.prompt, "options": options, "default": self.default, "timeout_s": self.timeout_s}
+
+
 class VoicemailIn(Part):
     """A number that takes messages: by a key while callers wait, and when it is closed. `silence_s` ends a message, `max_s` cuts it off."""
 
@@ -257,6 +284,7 @@ class NumberIn(Part):
     voicemail: VoicemailIn | None = None
     calendar: Slug | None = None
     """When it is open; always without one."""
+    menu: Slug | None = None
 
 
 class DispositionIn(Part):
@@ -287,6 +315,7 @@ class OrgFile(Part):
     groups: list[GroupIn] = []
     agents: list[AgentIn] = []
     calendars: list[CalendarIn] = []
+    menus: list[MenuIn] = []
     numbers: list[NumberIn] = []
     dispositions: list[DispositionIn] = []
     cti_connections: list[AnyConnection] = []
@@ -503,6 +532,7 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         ("groups", [g.key for g in org.groups], "key"),
         ("agents", [a.email for a in org.agents], "email"),
         ("calendars", [c.key for c in org.calendars], "key"),
+        ("menus", [m.key for m in org.menus], "key"),
         ("numbers", [n.number for n in org.numbers], "number"),
         ("dispositions", [d.key for d in org.dispositions], "key"),
         ("cti_connections", [c.key for c in org.cti_connections], "key"),
@@ -572,10 +602,15 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
             fault(f"there is no queue {number.queue!r}", "numbers", index, "queue")
         elif number.queue in of_tickets:
             fault(f"{number.queue!r} holds tickets, not calls", "numbers", index, "queue")
+        if number.menu is not None and number.menu not in {m.key for m in org.menus}:
+            fault(f"there is no menu {number.menu!r}", "numbers", index, "menu")
         if number.calendar is not None and number.calendar not in {c.key for c in org.calendars}:
             fault(f"there is no calendar {number.calendar!r}", "numbers", index, "calendar")
         if parse_number(number.number, number.region).e164 != number.number:
             fault("must be a phone number in E.164 form, such as +14155550199", "numbers", index, "number")
+    for index, menu in enumerate(org.menus):
+        for place, message in _menu_faults(menu, queues - of_tickets):
+            fault(message, "menus", index, *place)
     for index, disposition in enumerate(org.dispositions):
         if disposition.queue is not None and disposition.queue not in queues:
             fault(f"there is no queue {disposition.queue!r}", "dispositions", index, "queue")
@@ -586,6 +621,24 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     rule_faults = check(org.rules, queues=queues, skills=skills, agents=frozenset(a.email.lower() for a in org.agents))
     faults += [_fault(document, f.place, f.message) for f in rule_faults]
     return faults
+
+
+def _menu_faults(menu: MenuIn, queues: frozenset[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if menu.default is not None and menu.default not in queues:
+        yield ("default",), f"there is no queue {menu.default!r} for calls"
+    said: dict[str, str] = {}
+    for n, option in enumerate(menu.options):
+        before = menu.options[:n]
+        if option.queue is not None and option.queue not in queues:
+            yield ("options", n, "queue"), f"there is no queue {option.queue!r} for calls"
+        if (option.queue is None) is not option.voicemail:
+            yield ("options", n), "say either queue or voicemail: true"
+        for name in ("key", "digit"):
+            if getattr(option, name) in [getattr(other, name) for other in before]:
+                yield ("options", n, name), f"{getattr(option, name)!r} is there twice"
+        for w, word in enumerate(option.words):
+            if said.setdefault(word.casefold(), option.key) != option.key:
+                yield ("options", n, "words", w), f"{word!r} is said for {said[word.casefold()]!r} too"
 
 
 def _bad_overflow(queue: QueueIn, overflows: dict[str, str | None]) -> str | None:

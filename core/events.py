@@ -69,6 +69,7 @@ class CallQueued(Event):
     language: str = inline_only("en")
     is_external: bool = inline_only(False)
     """A telephone system queues and connects it."""
+    menu_choice: str | None = inline_only(None)
 
 
 class CallRang(Event):

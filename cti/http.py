@@ -15,8 +15,8 @@ from aiohttp import web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
+from cti import ivr, service, voicemail
 from cti import queries as sql
-from cti import service, voicemail
 from cti import twilio_voice as twiml
 from cti.connections import Connections
 from cti.lines import Lines
@@ -165,6 +165,10 @@ async def _dial_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await service.dial_done(tx, hook, t.lines.of(hook.get("To")), t.base)
 
 
+async def _ivr(t: Telephony, tx: Tx, hook: Webhook) -> str:
+    return await ivr.choose(tx, hook, t.lines.of(hook.get("To")), t.base)
+
+
 async def _voicemail_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await voicemail.done(tx, hook, t.lines.of(hook.get("To")), t.base)
 
@@ -228,6 +232,7 @@ def webhooks() -> web.Application:
     for path, endpoint in (
         ("/voice", _voice(_incoming)),
         ("/voice/fallback", _voice(_incoming)),
+        ("/ivr", _voice(_ivr)),
         ("/queue/wait", _wait),
         ("/queue/done", _voice(_queue_done)),
         ("/dial/done", _voice(_dial_done)),

@@ -1,6 +1,6 @@
 """The life of one call: states, events and `advance(call, event)`, a pure function.
 
-    received → queued → connecting → in_call → wrap_up → closed
+    received → (ivr →) queued → connecting → in_call → wrap_up → closed
     received | ivr | queued → voicemail → closed
 
 What decides. A terminal outcome is set once and never left; facts that arrive later only fill blanks. `queued → connecting`
@@ -85,6 +85,7 @@ class Call:
     direction: str = INBOUND
     recorder_at: datetime | None = None
     recorder_reason: str | None = None
+    menu_choice: str | None = None
     left_at: datetime | None = None
     """When a caller at the recorder hung up, while it is not known yet whether there is a message."""
 
@@ -104,10 +105,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The caller waits in our queue (first time)."""
+    """The caller waits in our queue (first time). `choice`: what was chosen from the menu."""
 
     queue: str
     at: datetime
+    choice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MenuPlayed:
+    """The caller hears what may be chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,7 @@ class SentToRecorder:
     queue: str
     reason: str
     at: datetime
+    choice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +238,7 @@ CallEvent = (
     | Deflected
     | PickedUp
     | HandedOver
+    | MenuPlayed
     | TurnedAway
     | SentToRecorder
     | MessageLeft
@@ -278,14 +287,24 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
         case SentToRecorder() if call.state in (CallState.RECEIVED, CallState.IVR, CallState.QUEUED):
             at = max(event.at, call.queued_at or call.created_at)
             queue = call.queue if call.queue is not None else event.queue
-            moved = _next(call, state=CallState.VOICEMAIL, queue=queue, recorder_at=at, recorder_reason=event.reason)
+            moved = _next(
+                call,
+                state=CallState.VOICEMAIL,
+                queue=queue,
+                recorder_at=at,
+                recorder_reason=event.reason,
+                menu_choice=call.menu_choice or event.choice,
+            )
             return moved, Happened.SENT_TO_RECORDER
         case Deflected() if call.state is CallState.QUEUED:
             at = max(event.at, call.queued_at or call.created_at)
             moved = _next(call, state=CallState.CLOSED, outcome=Outcome.DEFLECTED, ended_at=at, ended_by="system")
             return moved, Happened.ENDED
         case Queued() if call.state in (CallState.RECEIVED, CallState.IVR):
-            return _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at), Happened.QUEUED
+            moved = _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at, menu_choice=event.choice)
+            return moved, Happened.QUEUED
+        case MenuPlayed() if call.state is CallState.RECEIVED:
+            return _next(call, state=CallState.IVR), None
         case Connecting() if call.state is CallState.QUEUED:
             moved = _next(
                 call,

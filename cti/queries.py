@@ -6,6 +6,7 @@ from typing import Any, Final
 from core.calendar import read_calendar
 from core.ids import AgentId, CallId, OfferId
 from core.phone import Number, NumberKind
+from cti.menu import read_menu
 from cti.model import Call, CallState, Outcome
 from cti.twilio_voice import Line, Recorder
 from infra.postgres import Connection
@@ -13,7 +14,7 @@ from infra.postgres import Connection
 CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
     "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction, "
-    "recorder_at, recorder_reason, left_at"
+    "recorder_at, recorder_reason, left_at, menu_choice"
 )
 
 
@@ -43,6 +44,7 @@ def call_of(row: Any) -> Call:
         recorder_at=row["recorder_at"],
         recorder_reason=row["recorder_reason"],
         left_at=row["left_at"],
+        menu_choice=row["menu_choice"],
     )
 
 
@@ -106,7 +108,7 @@ LOCK_CALL: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1 FOR UPDATE"
 LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR UPDATE"
 SAVE_CALL: Final = """
 UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
-       ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13, recorder_at = $15, recorder_reason = $16, left_at = $17,
+       ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13, recorder_at = $15, recorder_reason = $16, left_at = $17, menu_choice = $18,
        closed_at = CASE WHEN $2 = 'closed' THEN coalesce(closed_at, $14) END
 WHERE id = $1
 """
@@ -199,8 +201,8 @@ WHERE call_id IS NULL AND deleted_at IS NULL AND created_at > $1 ORDER BY id LIM
 """
 GIVE_VOICEMAIL_ITS_CALL: Final = "UPDATE voicemails SET call_id = $2 WHERE id = $1 AND call_id IS NULL RETURNING id"
 LINES: Final = """
-SELECT n.number, n.region, n.queue, n.voice, n.voicemail, c.settings AS calendar
-FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar ORDER BY n.number
+SELECT n.number, n.region, n.queue, n.voice, n.voicemail, c.settings AS calendar, m.key AS menu_key, m.settings AS menu
+FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar LEFT JOIN menus m ON m.key = n.menu ORDER BY n.number
 """
 IS_BLOCKED: Final = """
 SELECT EXISTS (SELECT 1 FROM blocked_numbers WHERE number = ANY($1) AND (expires_at IS NULL OR expires_at > $2))
@@ -259,7 +261,7 @@ async def save_call(conn: Connection, call: Call, *, now: datetime) -> None:
     await conn.execute(
         SAVE_CALL, call.id, call.state.value, None if call.outcome is None else call.outcome.value, call.queue, call.agent_id,
         call.offer_id, call.agent_joined, call.caller_joined, call.ended_by, call.version, call.queued_at, call.answered_at,
-        call.ended_at, now, call.recorder_at, call.recorder_reason, call.left_at,
+        call.ended_at, now, call.recorder_at, call.recorder_reason, call.left_at, call.menu_choice,
     )  # fmt: skip
 
 
@@ -280,6 +282,7 @@ def line_of(row: Any) -> Line:
         voice.get("texts", {}),
         recorder=Recorder(is_offered=True, **row["voicemail"]) if row["voicemail"] is not None else Recorder(),
         calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
+        menu=None if row["menu"] is None else read_menu(row["menu_key"], row["menu"]),
     )
 
 

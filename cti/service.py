@@ -46,6 +46,7 @@ from cti.model import (
     Connecting,
     Deflected,
     Happened,
+    MenuPlayed,
     Outcome,
     Queued,
     SentToRecorder,
@@ -119,6 +120,8 @@ def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
             return twiml.reject()
         case Admission.CLOSED:
             return twiml.closed(line, base)
+        case _ if line.menu is not None:
+            return twiml.menu(line, base, line.menu, greet=greet)
         case _:
             return twiml.enqueue(line, base, greet=greet)
 
@@ -126,6 +129,8 @@ def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
 async def _let_in(tx: Tx, call: Call, line: Line, admission: Admission) -> Call:
     if admission is Admission.BLOCKED:
         return await apply(tx, call, TurnedAway(Outcome.REJECTED_BLOCKED, tx.now))
+    if admission is Admission.OPEN and line.menu is not None:
+        return await apply(tx, call, MenuPlayed())
     if admission is Admission.OPEN:
         return await apply(tx, call, Queued(line.queue, tx.now))
     if line.recorder.after_hours:
@@ -141,6 +146,11 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
         answer = last_word(line, call)
     elif call.state is CallState.VOICEMAIL:
         answer = twiml.record(line, base)
+    elif call.state is CallState.IVR and line.menu is not None:
+        answer = twiml.menu(line, base, line.menu)
+    elif call.state is CallState.IVR:
+        await apply(tx, call, Queued(line.queue, tx.now))
+        answer = twiml.enqueue(line, base, greet=False)
     elif call.is_talking and call.ended_by is not None:
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
@@ -498,6 +508,7 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
                     to_number=call.to_number,
                     language=call.language,
                     is_external=call.is_external,
+                    menu_choice=call.menu_choice,
                 ),
             )
         case Happened.CONNECTING:

@@ -41,6 +41,11 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Wir können Ihren Anruf gerade nicht annehmen. Wir haben ihn notiert und rufen Sie zurück. Auf Wiederhören.",
         "zh-CN": "目前无法接听您的来电，我们已做记录，稍后会给您回电。再见。",
     },
+    "menu_again": {
+        "en": "We did not understand that.",
+        "de": "Das haben wir leider nicht verstanden.",
+        "zh-CN": "抱歉，没有听清您的选择。",
+    },
     "closed": {
         "en": "We are closed at the moment. Please call again during our opening hours.",
         "de": "Wir sind im Moment nicht besetzt. Bitte rufen Sie während unserer Öffnungszeiten wieder an.",

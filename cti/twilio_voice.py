@@ -13,7 +13,9 @@ from urllib.parse import urlencode
 from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
 from core.calendar import Calendar
-from cti.texts import text_for
+from core.texts import in_language
+from cti.menu import Menu
+from cti.texts import speakable, text_for
 
 EMPTY: Final = '<?xml version="1.0" encoding="UTF-8"?><Response />'
 CONFERENCE_EVENTS: Final = "start end join leave"
@@ -47,6 +49,7 @@ class Line:
     texts: dict[str, str] = field(default_factory=dict)
     recorder: Recorder = Recorder()
     calendar: Calendar | None = None
+    menu: Menu | None = None
 
     def is_open(self, at: datetime) -> bool:
         return self.calendar is None or self.calendar.is_open(at)
@@ -103,6 +106,30 @@ def wait(line: Line, position: int | None, *, nobody: bool = False, base: str = 
         response.pause(length=1)
     else:
         response.pause(length=ROUND_S)
+    return str(response)
+
+
+def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = False) -> str:
+    """What may be chosen, by a key or by a word. Nothing chosen in time: the same way on, and `tries` says how often it was played."""
+    response = VoiceResponse()
+    way_on = f"{base}/twilio/ivr?n={tries}"
+    more = {"hints": ", ".join(found.words)} if found.words else {}
+    gather = Gather(
+        action=way_on,
+        method="POST",
+        input="dtmf speech" if found.words else "dtmf",
+        num_digits=1,
+        timeout=found.timeout_s,
+        language=line.say_language,
+        **more,
+    )
+    if greet:
+        _say(gather, line, "greeting")
+    elif tries:
+        _say(gather, line, "menu_again")
+    gather.say(speakable(in_language(dict(found.prompt), line.language)), language=line.say_language)
+    response.append(gather)
+    response.redirect(way_on, method="POST")
     return str(response)
 
 

@@ -49,8 +49,18 @@ CREATE TABLE blocked_numbers (
 );
 CREATE INDEX blocked_numbers_expired ON blocked_numbers (expires_at) WHERE expires_at IS NOT NULL;
 
+-- What callers of a number choose from, and what they chose.
+CREATE TABLE menus (
+    key      text PRIMARY KEY,
+    settings jsonb NOT NULL
+);
+ALTER TABLE numbers ADD COLUMN menu text;
+ALTER TABLE calls ADD COLUMN menu_choice text;
+
 -- migrate:down
-DROP TABLE blocked_numbers, calendars;
+ALTER TABLE calls DROP COLUMN menu_choice;
+ALTER TABLE numbers DROP COLUMN menu;
+DROP TABLE menus, blocked_numbers, calendars;
 ALTER TABLE numbers DROP COLUMN calendar;
 ALTER TABLE queues DROP COLUMN overflow_voicemail;
 ALTER TABLE numbers DROP COLUMN voicemail;

@@ -270,6 +270,7 @@ class CallOut(BaseModel):
     answered_at: datetime | None
     ended_at: datetime | None
     disposition: str | None
+    menu_choice: str | None
     ticket: TicketRef | None
     work_item_id: int | None
     conference: str
@@ -317,6 +318,7 @@ def _call_out(row: Any) -> CallOut:
         answered_at=row["answered_at"],
         ended_at=row["ended_at"],
         disposition=row["disposition"],
+        menu_choice=row["menu_choice"],
         ticket=None if row["ticket_id"] is None else TicketRef(id=row["ticket_id"], number=row["ticket_number"]),
         work_item_id=row["work_item_id"],
         conference=conference_name(row["id"]),

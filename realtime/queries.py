@@ -94,7 +94,7 @@ USER: Final = "SELECT id, email, name, role, language FROM users WHERE id = $1"
 SHOWN_STATE: Final = "CASE WHEN c.state = 'queued' AND i.state = 'offering' THEN 'offering' ELSE c.state END"
 CALL_LIST: Final = f"""
 SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw, c.from_kind, c.from_value, c.to_number, c.direction,
-       c.created_at, c.queued_at, c.answered_at, c.ended_at, c.disposition, t.id AS ticket_id, t.number AS ticket_number,
+       c.created_at, c.queued_at, c.answered_at, c.ended_at, c.disposition, c.menu_choice, t.id AS ticket_id, t.number AS ticket_number,
        i.id AS work_item_id,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('sid', l.sid, 'kind', l.kind, 'state', l.state, 'agent_id', l.agent_id)
                                   ORDER BY l.id), '[]') FROM legs l WHERE l.call_id = c.id) AS legs,

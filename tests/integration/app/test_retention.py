@@ -41,6 +41,7 @@ DO_NOT_GROW: Final = {
     "skills": "configuration",
     "numbers": "configuration",
     "calendars": "configuration",
+    "menus": "configuration",
     "dispositions": "configuration",
     "cti_connections": "configuration",
     "agent_extensions": "configuration",

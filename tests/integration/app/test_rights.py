@@ -74,6 +74,7 @@ SIGNED: Final = {
         "/agent",
         "/status",
         "/conference",
+        "/ivr",
         "/voicemail/done",
         "/recording",
     )

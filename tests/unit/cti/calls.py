@@ -16,6 +16,7 @@ from cti.model import (
     CallState,
     ConnectFailed,
     Connecting,
+    MenuPlayed,
     MessageLeft,
     NothingLeft,
     Outcome,
@@ -67,6 +68,7 @@ AGENT_LEFT: Final = AgentLeft(ANN, at(20))
 AGENT_LOST: Final = AgentLost(FIRST)
 CONNECT_FAILED: Final = ConnectFailed(FIRST)
 GONE: Final = CallerGone(at(30))
+MENU: Final = MenuPlayed()
 TURNED_AWAY: Final = TurnedAway(Outcome.AFTER_HOURS, at(2))
 SENT: Final = SentToRecorder("support", "asked", at(12))
 MESSAGE: Final = MessageLeft(at(25))

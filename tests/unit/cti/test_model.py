@@ -36,6 +36,7 @@ from tests.unit.cti.calls import (
     FIRST,
     GONE,
     LIFE,
+    MENU,
     MESSAGE,
     NOTHING,
     QUEUED,
@@ -94,6 +95,12 @@ TABLE: Final[list[tuple[Sequence[CallEvent], CallEvent, CallState, Happened | No
     (ALONE, AGENT_LOST, CallState.QUEUED, Happened.AGENT_LOST),
     (ALONE, AgentLost(SECOND), CallState.IN_CALL, None),
     (ALONE, GONE, CallState.WRAP_UP, Happened.ENDED),
+    ((), MENU, CallState.IVR, None),
+    ((MENU,), MENU, CallState.IVR, None),
+    ((MENU,), QUEUED, CallState.QUEUED, Happened.QUEUED),
+    ((MENU,), SENT, CallState.VOICEMAIL, Happened.SENT_TO_RECORDER),
+    ((MENU,), GONE, CallState.CLOSED, Happened.ENDED),
+    (WAITING, MENU, CallState.QUEUED, None),
     ((), TURNED_AWAY, CallState.CLOSED, Happened.ENDED),
     (WAITING, TURNED_AWAY, CallState.QUEUED, None),
     (TALKING, TURNED_AWAY, CallState.IN_CALL, None),
@@ -129,6 +136,7 @@ def test_one_step(before: Sequence[CallEvent], event: CallEvent, state: CallStat
     ("before", "outcome"),
     [
         ((), Outcome.ABANDONED_IVR),
+        ((MENU,), Outcome.ABANDONED_IVR),
         (WAITING, Outcome.ABANDONED_QUEUE),
         (RINGING, Outcome.ABANDONED_RINGING),
         ((*RINGING, CALLER_JOINED), Outcome.ABANDONED_RINGING),
@@ -225,6 +233,7 @@ EVERYTHING: Final[tuple[CallEvent, ...]] = (
     MESSAGE,
     NOTHING,
     TURNED_AWAY,
+    MENU,
 )
 
 
@@ -248,7 +257,7 @@ def reachable() -> list[Call]:
 
 def test_laws_of_every_step_from_every_reachable_state() -> None:
     calls = reachable()
-    assert {call.state for call in calls} == set(CallState) - {CallState.IVR, CallState.ON_HOLD}
+    assert {call.state for call in calls} == set(CallState) - {CallState.ON_HOLD}
     for call in calls:
         assert (call.state in (CallState.WRAP_UP, CallState.CLOSED)) == call.is_over
         assert call.is_over == (call.ended_at is not None) == (call.ended_by is not None)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cti import twilio_voice as twiml
+from cti.menu import Menu, Option
 from cti.twilio_voice import Line, Recorder
 from simulator.provider import twiml as provider
 from tests.unit.cti.laws import LAWS
@@ -26,6 +27,11 @@ LINES: Final = {
     "de": Line("+4930901820", "DE", "de", "de"),
     "zh-CN": Line("+862155550123", "CN", "sales", "zh-CN"),
 }
+MENU: Final = Menu(
+    "main",
+    {"en": "For billing press 1.", "de": "Für Rechnungen drücken Sie die 1.", "zh-CN": "账单请按1。"},
+    (Option("billing", "1", "support", ("billing", "账单")),),
+)
 RECORDER: Final = Recorder(is_offered=True, key="2", after_hours=True)
 DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "enqueue": lambda line: twiml.enqueue(line, BASE),
@@ -56,6 +62,8 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "closed_record": lambda line: twiml.closed(replace(line, recorder=RECORDER), BASE),
     "thanks": lambda line: twiml.farewell(line, "voicemail_thanks"),
     "reject": lambda _: twiml.reject(),
+    "menu": lambda line: twiml.menu(line, BASE, MENU, greet=True),
+    "menu_again": lambda line: twiml.menu(line, BASE, MENU, tries=1),
     "empty": lambda _: twiml.EMPTY,
 }
 SENT_OVER_REST: Final = ("conference_customer", "back_to_queue")
