@@ -87,7 +87,7 @@ async def open_broker(url: str | None) -> AsyncIterator[Broker]:
 
 async def _wait_state(conn: Connection, call_id: CallId) -> WaitState | None:
     row = await conn.fetchrow(routing_sql.WAIT_STATE, call_id)
-    return None if row is None else WaitState(row["position"], row["somebody"])
+    return None if row is None else WaitState(row["position"], row["somebody"], row["recent_waits_s"])
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ provider's retry or the reconciler repeats it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -24,7 +24,8 @@ from cti.model import CallState, Outcome
 from cti.signature import TwilioAccount
 from cti.twilio_api import TwilioApi
 from cti.twilio_voice import Line
-from cti.twilio_webhook import Webhook, verified
+from cti.twilio_webhook import Webhook, number_of, verified
+from cti.waiting import is_time_to_say, range_of
 from infra.crashpoints import crashpoint
 from infra.http import REQUEST_ID, HttpProblem
 from infra.outbox import Outbox, Tx
@@ -42,10 +43,12 @@ Position = Callable[[Connection, CallId], Awaitable["WaitState | None"]]
 
 @dataclass(frozen=True, slots=True)
 class WaitState:
-    """What a waiting caller may be told: place in the queue from 1, and whether anybody is signed in at all."""
+    """What a waiting caller may be told: place in the queue from 1, whether anybody is signed in at all, and how long others waited."""
 
     position: int
     is_anybody_signed_in: bool
+    recent_waits_s: Sequence[float] = ()
+    """Of those who were answered in this queue lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ async def _wait(request: web.Request) -> web.StreamResponse:
         ):
             document = twiml.leave()
         else:
-            document = await in_time(t, _round(t, line, hook.call_sid))
+            document = await in_time(t, _round(t, line, hook))
     except AWAY:
         log.warning("wait document without position")
     except Exception:
@@ -205,16 +208,18 @@ async def _key_pressed(t: Telephony, hook: Webhook, line: Line, request_id: str)
     return await t.outbox.transact(lambda tx: voicemail.key_pressed(tx, hook, line), request_id=request_id)
 
 
-async def _round(t: Telephony, line: Line, sid: str) -> str:
+async def _round(t: Telephony, line: Line, hook: Webhook) -> str:
     """What the caller hears now; who is let go leaves the parking queue."""
     async with t.outbox.database.acquire() as conn:
-        row = await conn.fetchrow(sql.CALL_BY_SID, sid)
+        row = await conn.fetchrow(sql.CALL_BY_SID, hook.call_sid)
         if row is not None and (row["outcome"] == Outcome.DEFLECTED or row["state"] == CallState.VOICEMAIL):
             return twiml.leave()
         state = None if row is None else await t.wait_state(conn, CallId(row["id"]))
     if state is None:
         return twiml.wait(line, None, base=t.base)
-    return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in, base=t.base)
+    waited_s = number_of(hook.get("QueueTime")[:9]) or 0
+    told = range_of(state.recent_waits_s, waited_s=waited_s) if is_time_to_say(waited_s, twiml.ROUND_S) else None
+    return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in, base=t.base, minutes=told)
 
 
 def webhooks() -> web.Application:

@@ -21,6 +21,21 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Sie sind als Nächstes an der Reihe. Bitte bleiben Sie am Apparat.",
         "zh-CN": "马上就轮到您了，请不要挂机。",
     },
+    "wait_short": {
+        "en": "Most callers of the last hour waited less than a minute.",
+        "de": "Die meisten Anrufer der letzten Stunde haben weniger als eine Minute gewartet.",
+        "zh-CN": "过去一小时内，大多数来电的等待时间不到1分钟。",
+    },
+    "wait_up_to": {
+        "en": "Most callers of the last hour waited up to {most} minutes.",
+        "de": "Die meisten Anrufer der letzten Stunde haben bis zu {most} Minuten gewartet.",
+        "zh-CN": "过去一小时内，大多数来电的等待时间不超过{most}分钟。",
+    },
+    "wait_range": {
+        "en": "Most callers of the last hour waited {least} to {most} minutes.",
+        "de": "Die meisten Anrufer der letzten Stunde haben {least} bis {most} Minuten gewartet.",
+        "zh-CN": "过去一小时内，大多数来电的等待时间为{least}至{most}分钟。",
+    },
     "nobody": {
         "en": "Nobody is available right now. Please stay on the line or call again later.",
         "de": "Im Moment ist niemand frei. Bitte bleiben Sie am Apparat oder rufen Sie später wieder an.",

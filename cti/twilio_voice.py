@@ -85,8 +85,15 @@ def _park(response: VoiceResponse, base: str, tries: int = 0) -> None:
 ROUND_S: Final = 10
 
 
-def wait(line: Line, position: int | None, *, nobody: bool = False, base: str = "") -> str:
-    """One round of waiting. `position` counts from 1 in the caller's own queue; None when it is not known.
+def wait(
+    line: Line,
+    position: int | None,
+    *,
+    nobody: bool = False,
+    base: str = "",
+    minutes: tuple[int, int] | None = None,
+) -> str:
+    """One round of waiting. `position` counts from 1 in the caller's own queue; None when it is not known. `minutes`: how long others waited.
 
     Where the number offers it, a key pressed meanwhile asks for the recorder; it comes back to the same address."""
     response = VoiceResponse()
@@ -98,6 +105,14 @@ def wait(line: Line, position: int | None, *, nobody: bool = False, base: str = 
         _say(listening, line, "next")
     elif position is not None:
         _say(listening, line, "wait", position=position)
+    if minutes is not None and not nobody:
+        least, most = minutes
+        if most == 1:
+            _say(listening, line, "wait_short")
+        elif least in (0, most):
+            _say(listening, line, "wait_up_to", most=most)
+        else:
+            _say(listening, line, "wait_range", least=least, most=most)
     if key is not None:
         if position is not None:
             _say(listening, line, "voicemail_key", key=key)

@@ -779,7 +779,10 @@ WAIT_STATE: Final = f"""
 SELECT (SELECT count(*) FROM work_items o
         WHERE o.queue = i.queue AND o.state IN ('queued', 'offering')
           AND (o.tier, i.virtual_start, i.entered_at, i.id) > (i.tier, o.virtual_start, o.entered_at, o.id)) + 1 AS position,
-       {_is_attended("i.queue")} AS somebody
+       {_is_attended("i.queue")} AS somebody,
+       ARRAY(SELECT extract(epoch FROM s.left_at - s.entered_at)::float8 FROM stints s
+             WHERE s.queue = i.queue AND s.entered_at > now() - interval '1 hour' AND s.outcome = 'answered'
+             ORDER BY s.entered_at DESC LIMIT 20) AS recent_waits_s
 FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 """
 # How many are before an item in its queue, as far as it matters: a backlog of tickets may be longer.

@@ -57,6 +57,9 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "emergency_of_agent_quiet": lambda line: twiml.emergency_of_agent(line, BASE, 4, "7"),
     "emergency_of_agent_last": lambda line: twiml.emergency_of_agent(line, BASE, twiml.MAX_AGENT_RETRIES, "7"),
     "wait_with_key": lambda line: twiml.wait(replace(line, recorder=RECORDER), 3, base=BASE),
+    "wait_short": lambda line: twiml.wait(line, 2, minutes=(0, 1)),
+    "wait_up_to": lambda line: twiml.wait(line, 2, minutes=(0, 4)),
+    "wait_range": lambda line: twiml.wait(line, 2, minutes=(2, 4)),
     "record": lambda line: twiml.record(replace(line, recorder=RECORDER), BASE),
     "closed": lambda line: twiml.closed(line, BASE),
     "closed_record": lambda line: twiml.closed(replace(line, recorder=RECORDER), BASE),
@@ -111,7 +114,7 @@ def test_texts_differ_between_languages() -> None:
 
 
 def test_wait_documents_hold_only_what_the_provider_allows_there() -> None:
-    for name in ("wait_position", "wait_next", "wait_nobody", "wait_unknown", "wait_with_key"):
+    for name in ("wait_position", "wait_next", "wait_nobody", "wait_unknown", "wait_with_key", "wait_range"):
         document = play(DOCUMENTS[name](LINES["en"]))
         provider.require(document, provider.WAITING_VERBS, "a wait document")
         assert document.verbs[-1].name == "Pause", "a document without length would be asked for without end"
