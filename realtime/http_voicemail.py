@@ -17,7 +17,7 @@ from infra.postgres import Connection
 from ticketing import queries as tickets
 from ticketing.model import TicketNotFound
 
-ROUTES: Final = Routes("voicemail")
+ROUTES: Final = Routes("calls")
 MEDIA: Final = "audio/wav"
 
 

@@ -13,6 +13,7 @@ import { formatPhone } from "@/format/phone";
 
 import { demoCall, endCall, startCall } from "./demoApi";
 import classes from "./DemoPhone.module.css";
+import { Keypad } from "./Keypad";
 import { CALLERS, LINES } from "./presets";
 import { Transcript } from "./Transcript";
 
@@ -103,6 +104,7 @@ export function DemoPhone() {
               {t("demo.call")}
             </Button>
           )}
+          {isUp && sid !== null ? <Keypad sid={sid} /> : null}
           {start.error ? (
             <div role="alert">
               <Callout tone="red">{problemText(asProblem(start.error))}</Callout>
