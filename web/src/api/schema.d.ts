@@ -1062,6 +1062,8 @@ export interface components {
             id: number;
             /** Legs */
             legs: components["schemas"]["LegOut"][];
+            /** Menu Choice */
+            menu_choice: string | null;
             /** Offers */
             offers: components["schemas"]["OfferOut"][];
             /** Outcome */
