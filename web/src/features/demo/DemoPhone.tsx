@@ -104,7 +104,6 @@ export function DemoPhone() {
               {t("demo.call")}
             </Button>
           )}
-          {isUp && sid !== null ? <Keypad sid={sid} /> : null}
           {start.error ? (
             <div role="alert">
               <Callout tone="red">{problemText(asProblem(start.error))}</Callout>
@@ -112,6 +111,7 @@ export function DemoPhone() {
           ) : null}
         </div>
         <Transcript said={call.data?.said ?? []} isUp={isUp} />
+        {isUp && sid !== null ? <Keypad sid={sid} /> : null}
       </Panel>
     </div>
   );
