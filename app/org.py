@@ -189,7 +189,7 @@ class AgentIn(Part):
 
 
 SpokenText = Literal[
-    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "wait_short", "wait_up_to", "wait_range", "menu_again", "closed", "voicemail", "voicemail_key",
+    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "wait_short", "wait_up_to", "wait_range", "menu_again", "unreachable", "closed", "voicemail", "voicemail_key",
     "voicemail_thanks", "voicemail_empty",
 ]  # fmt: skip
 

@@ -66,6 +66,8 @@ log = structlog.get_logger()
 CONNECT_TIMEOUT_S: Final = 20
 AGENT_GONE_GRACE_S: Final = 15
 MAX_QUEUE_TRIES: Final = 3
+REFUSED: Final = "refused"
+"""Why a caller is at the recorder: the parking queue took nobody."""
 QUEUE_HELD_S: Final = 60
 """A caller whom the parking queue held this long was not refused by it."""
 TERMINAL: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -197,7 +199,7 @@ async def claim(tx: Tx, hook: Webhook, answer: str | None = twiml.EMPTY) -> bool
 async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/queue/done`: why the caller left the parking queue. `redirected` is our own doing.
 
-    A queue that refuses is tried again; three times in a row, and the caller is told that we cannot."""
+    A queue that refuses is tried again; three times in a row, and the caller is asked for a message, or told that we cannot."""
     if not await claim(tx, hook, None):
         return await stored(tx, hook, twiml.EMPTY)
     result, answer = hook.get("QueueResult"), twiml.EMPTY
@@ -210,8 +212,7 @@ async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         if tries <= MAX_QUEUE_TRIES:
             answer = twiml.back_to_queue(line, base, tries=tries)
         else:
-            await customer_gone(tx, sid=hook.call_sid, at=tx.now, failed=True, by="system")
-            answer = twiml.goodbye(line)
+            answer = await _refused(tx, hook, line, base)
     elif result == "leave":
         call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
         if call is not None and call.outcome is Outcome.DEFLECTED:
@@ -222,6 +223,16 @@ async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
             answer = twiml.enqueue(line, base, greet=False)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
+
+
+async def _refused(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
+    call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
+    if call is not None and line.recorder.is_offered:
+        call = await apply(tx, call, SentToRecorder(line.queue, REFUSED, tx.now))
+        if call.state is CallState.VOICEMAIL:
+            return twiml.record(line, base, first="unreachable")
+    await customer_gone(tx, sid=hook.call_sid, at=tx.now, failed=True, by="system")
+    return twiml.goodbye(line)
 
 
 async def dial_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:

@@ -61,6 +61,11 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Das haben wir leider nicht verstanden.",
         "zh-CN": "抱歉，没有听清您的选择。",
     },
+    "unreachable": {
+        "en": "We could not put you through.",
+        "de": "Wir konnten Sie leider nicht verbinden.",
+        "zh-CN": "抱歉，暂时无法为您接通。",
+    },
     "closed": {
         "en": "We are closed at the moment. Please call again during our opening hours.",
         "de": "Wir sind im Moment nicht besetzt. Bitte rufen Sie während unserer Öffnungszeiten wieder an.",

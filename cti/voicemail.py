@@ -51,21 +51,16 @@ async def done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     if not await service.claim(tx, hook, None):
         return await service.stored(tx, hook, twiml.EMPTY)
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
-    if call is not None:
-        duration_s = number_of(hook.get("RecordingDuration")[:9]) or 0
-        if hook.recording_sid and duration_s:
-            call = await _keep(tx, hook, call, duration_s, is_ready=False)
-        elif call.state is CallState.VOICEMAIL:
-            call = await service.apply(tx, call, NothingLeft(tx.now))
-    answer = twiml.farewell(line, after_recording(call))
+    duration_s = number_of(hook.get("RecordingDuration")[:9]) or 0
+    has_message = bool(hook.recording_sid and duration_s)
+    if has_message:
+        await _keep(tx, hook, call, duration_s, is_ready=False)
+    elif call is not None:
+        await service.apply(tx, call, NothingLeft(tx.now))
+        has_message = call.outcome is Outcome.VOICEMAIL
+    answer = twiml.farewell(line, "voicemail_thanks" if has_message else "voicemail_empty")
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
-
-
-def after_recording(call: Call | None) -> str:
-    """The last word to a caller who was at the recorder."""
-    has_left_one = call is not None and call.outcome is Outcome.VOICEMAIL
-    return "voicemail_thanks" if has_left_one else "voicemail_empty"
 
 
 async def recorded(tx: Tx, hook: Webhook) -> None:

@@ -179,6 +179,7 @@ _OVERFLOWED: Final[dict[str, Sentence]] = {
     "full": {"en": "it was full", "zh-CN": "队列已满"},
     "too_long": {"en": "the caller had waited there for too long", "zh-CN": "等待时间过长"},
     "nobody": {"en": "nobody who serves it was signed in", "zh-CN": "没有坐席签入"},
+    "refused": {"en": "the telephony provider's waiting line took nobody", "zh-CN": "运营商的等待队列拒绝接入"},
     "voicemail": {"en": "the caller asked for it by a key", "zh-CN": "来电者按键选择"},
 }
 

@@ -23,7 +23,8 @@ async def on_sent_to_recorder(tx: Tx, event: CallSentToRecorder) -> None:
     pending = [offer for offer in offers if offer.state is OfferState.PENDING]
     await service.end_offers(tx, pending, OfferState.CANCELED, "caller_left")
     await cancel_timer(tx, service.STEP_TIMER, item["id"])
-    await tx.conn.execute(sql.END_STINT_BY_OVERFLOW, item["id"], event.at, service.AT_RECORDER)
+    reason = "refused" if event.reason == "refused" else service.AT_RECORDER
+    await tx.conn.execute(sql.END_STINT_BY_OVERFLOW, item["id"], event.at, reason)
     version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.DIVERTED, service.AT_RECORDER, tx.now)
     await publish(
         tx,

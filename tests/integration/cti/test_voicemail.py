@@ -50,6 +50,7 @@ async def messages(stack: Stack) -> list[Any]:
 
 
 def message_fields(sid: str, recording_sid: str, *, seconds: int = 6, **more: str) -> dict[str, str]:
+    """Of the action of <Record>."""
     return standard(
         sid, status="in-progress", RecordingSid=recording_sid, RecordingDuration=str(seconds),
         RecordingUrl=f"https://api.example.com/{recording_sid}", **more,
@@ -146,6 +147,23 @@ async def test_a_queue_lets_go_to_the_recorder(stack: Stack, is_full: bool) -> N
     await stack.until(lambda: leg.is_over)
     assert await outcome(stack, leg.sid) == ("closed", "voicemail")
     assert await stack.rows("SELECT outcome, overflow_reason FROM stints WHERE outcome IS NOT NULL") == [("overflowed", reason)]  # fmt: skip
+
+
+async def test_edge_case_11_a_parking_queue_that_takes_nobody_leaves_the_recorder(stack: Stack) -> None:
+    await configure(stack)
+    sid, path = new_sid(), "/twilio/queue/done"
+    await stack.hook("/twilio/voice", standard(sid, to=GERMAN))
+    for tries in (1, 2, 3):
+        assert "<Enqueue" in (await stack.hook(path, queue_done(sid, "queue-full", waited_s=0, to=GERMAN))).text
+        path = f"/twilio/queue/done?r={tries}"
+    last = await stack.hook(path, queue_done(sid, "queue-full", waited_s=0, to=GERMAN))
+    assert "Wir konnten Sie leider nicht verbinden" in last.text
+    assert "<Record" in last.text
+    assert (await stack.call(sid))["recorder_reason"] == "refused"
+    await stack.hook("/twilio/voicemail/done", message_fields(sid, new_sid("RE"), to=GERMAN))
+    await stack.quiet()
+    assert await outcome(stack, sid) == ("closed", "voicemail")
+    assert await stack.rows("SELECT overflow_reason FROM stints") == [("refused",)]
 
 
 # --- what comes of it ------------------------------------------------------------------------------------------------
