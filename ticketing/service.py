@@ -122,8 +122,8 @@ def _facts(event: CallQueued, caller: Number, bound: BoundCall, customer: Candid
             "from_kind": str(caller.kind),
             "to": event.to_number,
             "language": event.language,
-            "menu_choice": event.menu_choice,
-        },
+        }
+        | ({} if event.menu_choice is None else {"menu_choice": event.menu_choice}),
         "ticket": {
             "id": bound.ticket_id,
             "is_new": bound.is_new,
