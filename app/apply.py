@@ -27,14 +27,14 @@ from ticketing import service as ticketing
 QUEUES: Final = """
 SELECT key, name, position, within_s, round(target::numeric, 4)::float8 AS target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s,
        pick, zone, pool_id, max_waiting, max_wait_s, if_nobody, overflow_to, wrap_extension_s, default_disposition, reject_s, busy_s,
-       no_answer_s, misses_before_not_responding, channel, drain_after_s
+       no_answer_s, misses_before_not_responding, channel, drain_after_s, overflow_voicemail
 FROM queues WHERE is_active
 """
 UPSERT_QUEUE: Final = """
 INSERT INTO queues (key, name, position, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, pick, zone, pool_id,
                     max_waiting, max_wait_s, if_nobody, wrap_extension_s, default_disposition, reject_s, busy_s, no_answer_s,
-                    misses_before_not_responding, channel, drain_after_s, is_active)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, true)
+                    misses_before_not_responding, channel, drain_after_s, overflow_voicemail, is_active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, true)
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.position, within_s = excluded.within_s,
     target = excluded.target, short_abandon_s = excluded.short_abandon_s, offer_timeout_s = excluded.offer_timeout_s,
     wrap_mode = excluded.wrap_mode, wrap_s = excluded.wrap_s, pick = excluded.pick, zone = excluded.zone,
@@ -42,7 +42,7 @@ ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.positi
     if_nobody = excluded.if_nobody, wrap_extension_s = excluded.wrap_extension_s,
     default_disposition = excluded.default_disposition, reject_s = excluded.reject_s, busy_s = excluded.busy_s,
     no_answer_s = excluded.no_answer_s, misses_before_not_responding = excluded.misses_before_not_responding,
-    channel = excluded.channel, drain_after_s = excluded.drain_after_s, is_active = true
+    channel = excluded.channel, drain_after_s = excluded.drain_after_s, overflow_voicemail = excluded.overflow_voicemail, is_active = true
 """
 SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND overflow_to IS DISTINCT FROM $2"
 AGENTS: Final = """
@@ -105,6 +105,20 @@ INSERT INTO dispositions (key, name, digit, queue, position, resolves_ticket) VA
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, digit = excluded.digit, queue = excluded.queue, position = excluded.position,
     resolves_ticket = excluded.resolves_ticket
 """
+NUMBERS: Final = "SELECT number, region, queue, voice, voicemail, calendar, menu FROM numbers"
+UPSERT_NUMBER: Final = """
+INSERT INTO numbers (number, region, queue, voice, voicemail, calendar, menu) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (number) DO UPDATE SET region = excluded.region, queue = excluded.queue, voice = excluded.voice, voicemail = excluded.voicemail,
+    calendar = excluded.calendar, menu = excluded.menu
+"""
+MENUS: Final = "SELECT key, settings FROM menus"
+UPSERT_MENU: Final = """
+INSERT INTO menus (key, settings) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET settings = excluded.settings
+"""
+CALENDARS: Final = "SELECT key, settings FROM calendars"
+UPSERT_CALENDAR: Final = """
+INSERT INTO calendars (key, settings) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET settings = excluded.settings
+"""
 LOCK_APPLY: Final = "SELECT pg_advisory_xact_lock(hashtextextended('organisation', 0))"
 LOCK_POOL: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pool:' || $1, 0))"
 LOCK_QUEUES: Final = "SELECT key FROM queues WHERE key = ANY($1) ORDER BY key FOR UPDATE"
@@ -152,10 +166,24 @@ def _queues(org: OrgFile) -> dict[str, dict[str, Any]]:
             "overflow_to": q.overflow.to, "wrap_extension_s": q.wrap_up.extension_s,
             "default_disposition": q.wrap_up.default_disposition, **q.cool_downs.model_dump(),
             "misses_before_not_responding": q.misses_before_not_responding,
-            "channel": q.channel, "drain_after_s": q.drain_after_s,
+            "channel": q.channel, "drain_after_s": q.drain_after_s, "overflow_voicemail": q.overflow.voicemail,
         }
         for position, q in enumerate(org.queues)
     }  # fmt: skip
+
+
+def _numbers(org: OrgFile) -> dict[str, dict[str, Any]]:
+    return {
+        n.number: {
+            "region": n.region,
+            "queue": n.queue,
+            "voice": n.voice.model_dump(),
+            "voicemail": n.voicemail and n.voicemail.model_dump(),
+            "calendar": n.calendar,
+            "menu": n.menu,
+        }
+        for n in org.numbers
+    }
 
 
 def _agents(org: OrgFile, old: dict[str, dict[str, Any]], now: datetime) -> dict[str, dict[str, Any]]:
@@ -190,7 +218,11 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     conn = tx.conn
     await conn.execute(LOCK_APPLY)
     queues = _queues(org)
-    numbers = {n.number: {"region": n.region, "queue": n.queue, "voice": n.voice.model_dump()} for n in org.numbers}
+    numbers = _numbers(org)
+    calendars = {c.key: {"settings": c.settings(org.organisation.time_zone)} for c in org.calendars}
+    menus = {m.key: {"settings": m.settings()} for m in org.menus}
+    old_menus = {r["key"]: _rest(r, "key") for r in await conn.fetch(MENUS)}
+    old_calendars = {r["key"]: _rest(r, "key") for r in await conn.fetch(CALENDARS)}
     skills = {s.key: {"name": s.name} for s in org.skills}
     dispositions = {
         d.key: {"name": d.name, "digit": d.digit, "queue": d.queue, "position": i, "resolves_ticket": d.resolves_ticket}
@@ -202,9 +234,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         for row in await conn.fetch(AGENTS)
     }
     agents = _agents(org, old_agents, tx.now)
-    old_numbers = {
-        r["number"]: _rest(r, "number") for r in await conn.fetch("SELECT number, region, queue, voice FROM numbers")
-    }
+    old_numbers = {r["number"]: _rest(r, "number") for r in await conn.fetch(NUMBERS)}
     old_skills = {r["key"]: _rest(r, "key") for r in await conn.fetch("SELECT key, name FROM skills")}
     old_dispositions = {
         r["key"]: _rest(r, "key")
@@ -221,6 +251,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         *_diff("queue", old_queues, queues),
         *_diff("skill", old_skills, skills),
         *_diff("agent", old_agents, agents),
+        *_diff("calendar", old_calendars, calendars),
+        *_diff("menu", old_menus, menus),
         *_diff("number", old_numbers, numbers),
         *_diff("disposition", old_dispositions, dispositions),
         *_diff("telephone system", old_connections, connections),
@@ -249,12 +281,12 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     ]
     await conn.execute(MOVE_LIVE_ITEMS)
     await conn.execute(MOVE_LIVE_OFFERS)
+    await conn.execute("DELETE FROM calendars WHERE NOT key = ANY($1)", list(calendars))
+    await conn.executemany(UPSERT_CALENDAR, [(key, value["settings"]) for key, value in calendars.items()])
+    await conn.execute("DELETE FROM menus WHERE NOT key = ANY($1)", list(menus))
+    await conn.executemany(UPSERT_MENU, [(key, value["settings"]) for key, value in menus.items()])
     await conn.execute("DELETE FROM numbers WHERE NOT number = ANY($1)", list(numbers))
-    await conn.executemany(
-        "INSERT INTO numbers (number, region, queue, voice) VALUES ($1, $2, $3, $4) ON CONFLICT (number) "
-        "DO UPDATE SET region = excluded.region, queue = excluded.queue, voice = excluded.voice",
-        [(key, v["region"], v["queue"], v["voice"]) for key, v in numbers.items()],
-    )
+    await conn.executemany(UPSERT_NUMBER, [(key, *value.values()) for key, value in numbers.items()])
     await conn.execute("DELETE FROM dispositions WHERE NOT key = ANY($1)", list(dispositions))
     await conn.executemany(UPSERT_DISPOSITION, [(key, *v.values()) for key, v in dispositions.items()])
     await conn.execute(SET_EXTENSIONS, list(extensions), [value["agent"] for value in extensions.values()])
@@ -326,7 +358,7 @@ async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str
             UPSERT_QUEUE, key, q["name"], q["position"], q["within_s"], q["target"], q["short_abandon_s"], q["offer_timeout_s"],
             q["wrap_mode"], q["wrap_s"], q["pick"], q["zone"], q["pool_id"], q["max_waiting"], q["max_wait_s"], q["if_nobody"],
             q["wrap_extension_s"], q["default_disposition"], q["reject_s"], q["busy_s"], q["no_answer_s"],
-            q["misses_before_not_responding"], q["channel"], q["drain_after_s"],
+            q["misses_before_not_responding"], q["channel"], q["drain_after_s"], q["overflow_voicemail"],
         )  # fmt: skip
     for key, q in queues.items():  # all of them are there by now
         await tx.conn.execute(SET_OVERFLOW, key, q["overflow_to"])

@@ -16,6 +16,7 @@ from core.events import (
     CallRang,
     CallRequeued,
     CallRingEnded,
+    CallSentToRecorder,
     CallTaken,
     OfferAccepted,
     OfferCreated,
@@ -25,6 +26,7 @@ from core.events import (
     TicketBound,
     TicketChanged,
     TicketWorkAffected,
+    VoicemailLeft,
     WorkDeflected,
     WorkQueued,
     WrapUpChanged,
@@ -36,9 +38,10 @@ from cti.commands import Commands
 from infra.outbox import Reaction, effect, inline, state, wake
 from realtime import desk_log, notes
 from realtime.push import Push
-from routing import external, ticket_work
+from routing import external, recorder, ticket_work
 from routing import service as routing
 from ticketing import service as ticketing
+from ticketing import voicemail
 
 
 def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
@@ -49,6 +52,8 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         inline("routing.follow_call", CallAttached, routing.on_call_attached),
         wake("routing.dispatch", WorkQueued),
         inline("cti.deflect", WorkDeflected, cti.on_work_deflected),
+        inline("routing.sent_to_recorder", CallSentToRecorder, recorder.on_sent_to_recorder),
+        inline("ticketing.take_message", VoicemailLeft, voicemail.on_voicemail_left),
         # a telephone system rings and connects by itself
         inline("routing.rang", CallRang, external.on_rang),
         inline("routing.ring_ended", CallRingEnded, external.on_ring_ended),

@@ -27,6 +27,7 @@ user_app = App(name="user", help="People who log in.")
 app.command(user_app)
 app.command("app.cli_rules:rules_app", name="rules", help="Which call goes where: read, try out, put in force.")
 app.command("app.cli_figures:figures_app", name="figures", help="Figures of the past.")
+app.command("app.cli_block:block_app", name="block", help="Whose calls are not let in.")
 deliveries_app = App(name="deliveries", help="Events that consumers could not finish.")
 app.command(deliveries_app)
 

@@ -18,6 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from accounts.model import InvalidEmail, normalise_email
+from core.calendar import days_of, hours_of
 from core.errors import RingdeskError
 from core.principal import Role
 from core.texts import Text
@@ -71,12 +72,18 @@ class CoolDownsIn(Part):
 
 
 class OverflowIn(Part):
-    """When the queue lets go of a caller, and where to. Without `to` the caller hears that we call back, and the ticket stays open."""
+    """When the queue lets go of a caller, and where to: to another queue, or to the recorder (`voicemail`). Without either the caller hears that we
+    call back, and the ticket stays open."""
 
     max_waiting: int | None = Field(default=None, ge=1, le=100_000)
     max_wait_s: int | None = Field(default=None, ge=5, le=86_400)
     if_nobody: Literal["wait", "overflow", "alert"] = "wait"
     to: Slug | None = None
+    voicemail: bool = False
+
+    @property
+    def is_used(self) -> bool:
+        return self.max_waiting is not None or self.max_wait_s is not None or self.if_nobody == "overflow"
 
 
 class QueueIn(Part):
@@ -181,9 +188,92 @@ class AgentIn(Part):
         return {key: skill if isinstance(skill, int) else skill.level for key, skill in self.skills.items()}
 
 
+SpokenText = Literal[
+    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "wait_short", "wait_up_to", "wait_range", "menu_again", "unreachable", "closed", "voicemail", "voicemail_key",
+    "voicemail_thanks", "voicemail_empty",
+]  # fmt: skip
+
+
 class VoiceIn(Part):
     language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
-    texts: dict[Literal["greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye"], str] = {}
+    texts: dict[SpokenText, str] = {}
+
+
+def _hours(texts: list[str]) -> list[str]:
+    for text in texts:
+        hours_of(text)
+    return texts
+
+
+def _days(week: dict[str, list[str]]) -> dict[str, list[str]]:
+    seen: set[int] = set()
+    for name in week:
+        if seen & set(days_of(name)):
+            raise ValueError(f"{name!r} is there twice")
+        seen |= set(days_of(name))
+    return week
+
+
+HoursIn = Annotated[list[str], Field(max_length=10), AfterValidator(_hours)]
+
+
+class CalendarIn(Part):
+    """When numbers are open, by the wall clock of the zone. A day that `weekly` does not name is closed; so is a holiday; other days may have other
+    hours."""
+
+    key: Slug
+    time_zone: Zone | None = None
+    weekly: Annotated[dict[str, HoursIn], AfterValidator(_days)]
+    holidays: list[date] = Field(default=[], max_length=1000)
+    other_hours: dict[date, HoursIn] = Field(default={}, max_length=1000)
+
+    def settings(self, zone: str) -> dict[str, Any]:
+        week: list[list[str]] = [[] for _ in range(7)]
+        for name, hours in self.weekly.items():
+            for day in days_of(name):
+                week[day] = hours
+        other = {**{day: list[str]() for day in self.holidays}, **self.other_hours}
+        return {
+            "zone": self.time_zone or zone,
+            "weekly": week,
+            "other": {day.isoformat(): other[day] for day in sorted(other)},
+        }
+
+
+class MenuOptionIn(Part):
+    """A way out of the menu: a queue, or the recorder. `words` may be said instead of the digit, in any language."""
+
+    key: Slug
+    digit: str = Field(pattern=r"^[0-9*]$")
+    words: list[Annotated[str, Field(min_length=1, max_length=40)]] = Field(default=[], max_length=20)
+    queue: Slug | None = None
+    voicemail: bool = False
+
+
+class MenuIn(Part):
+    """What callers hear and choose before the line. Who chooses nothing, after two repeats, goes to `default`, or to the number's queue."""
+
+    key: Slug
+    prompt: Text
+    options: list[MenuOptionIn] = Field(min_length=1, max_length=10)
+    default: Slug | None = None
+    timeout_s: int = Field(default=5, ge=1, le=30)
+
+    def settings(self) -> dict[str, Any]:
+        options = [
+            {"key": o.key, "digit": o.digit, "queue": None if o.voicemail else o.queue, "words": o.words}
+            for o in self.options
+        ]
+        return {"prompt": self.prompt, "options": options, "default": self.default, "timeout_s": self.timeout_s}
+
+
+class VoicemailIn(Part):
+    """A number that takes messages: by a key while callers wait, and when it is closed. `silence_s` ends a message, `max_s` cuts it off."""
+
+    key: str | None = Field(default="2", pattern=r"^[0-9*]$")
+    max_s: int = Field(default=120, ge=5, le=600)
+    silence_s: int = Field(default=5, ge=2, le=30)
+    after_hours: bool = True
 
 
 class NumberIn(Part):
@@ -191,6 +281,10 @@ class NumberIn(Part):
     region: Region
     queue: Slug
     voice: VoiceIn = VoiceIn()
+    voicemail: VoicemailIn | None = None
+    calendar: Slug | None = None
+    """When it is open; always without one."""
+    menu: Slug | None = None
 
 
 class DispositionIn(Part):
@@ -220,6 +314,8 @@ class OrgFile(Part):
     skills: list[SkillIn] = []
     groups: list[GroupIn] = []
     agents: list[AgentIn] = []
+    calendars: list[CalendarIn] = []
+    menus: list[MenuIn] = []
     numbers: list[NumberIn] = []
     dispositions: list[DispositionIn] = []
     cti_connections: list[AnyConnection] = []
@@ -435,6 +531,8 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         ("skills", [s.key for s in org.skills], "key"),
         ("groups", [g.key for g in org.groups], "key"),
         ("agents", [a.email for a in org.agents], "email"),
+        ("calendars", [c.key for c in org.calendars], "key"),
+        ("menus", [m.key for m in org.menus], "key"),
         ("numbers", [n.number for n in org.numbers], "number"),
         ("dispositions", [d.key for d in org.dispositions], "key"),
         ("cti_connections", [c.key for c in org.cti_connections], "key"),
@@ -447,6 +545,9 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     for index, queue_in in enumerate(org.queues):
         if message := _bad_overflow(queue_in, overflows):
             fault(message, "queues", index, "overflow", "to")
+        if queue_in.overflow.voicemail and not queue_in.overflow.is_used:
+            never = "is never used: say max_waiting, max_wait_s or if_nobody: overflow"
+            fault(never, "queues", index, "overflow", "voicemail")
         if message := _default_disposition_fault(org, queue_in):
             fault(message, "queues", index, "wrap_up", "default_disposition")
     of_tickets = {q.key for q in org.queues if q.channel == "ticket"}
@@ -501,8 +602,15 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
             fault(f"there is no queue {number.queue!r}", "numbers", index, "queue")
         elif number.queue in of_tickets:
             fault(f"{number.queue!r} holds tickets, not calls", "numbers", index, "queue")
+        if number.menu is not None and number.menu not in {m.key for m in org.menus}:
+            fault(f"there is no menu {number.menu!r}", "numbers", index, "menu")
+        if number.calendar is not None and number.calendar not in {c.key for c in org.calendars}:
+            fault(f"there is no calendar {number.calendar!r}", "numbers", index, "calendar")
         if parse_number(number.number, number.region).e164 != number.number:
             fault("must be a phone number in E.164 form, such as +14155550199", "numbers", index, "number")
+    for index, menu in enumerate(org.menus):
+        for place, message in _menu_faults(menu, queues - of_tickets):
+            fault(message, "menus", index, *place)
     for index, disposition in enumerate(org.dispositions):
         if disposition.queue is not None and disposition.queue not in queues:
             fault(f"there is no queue {disposition.queue!r}", "dispositions", index, "queue")
@@ -515,6 +623,24 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
     return faults
 
 
+def _menu_faults(menu: MenuIn, queues: frozenset[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if menu.default is not None and menu.default not in queues:
+        yield ("default",), f"there is no queue {menu.default!r} for calls"
+    said: dict[str, str] = {}
+    for n, option in enumerate(menu.options):
+        before = menu.options[:n]
+        if option.queue is not None and option.queue not in queues:
+            yield ("options", n, "queue"), f"there is no queue {option.queue!r} for calls"
+        if (option.queue is None) is not option.voicemail:
+            yield ("options", n), "say either queue or voicemail: true"
+        for name in ("key", "digit"):
+            if getattr(option, name) in [getattr(other, name) for other in before]:
+                yield ("options", n, name), f"{getattr(option, name)!r} is there twice"
+        for w, word in enumerate(option.words):
+            if said.setdefault(word.casefold(), option.key) != option.key:
+                yield ("options", n, "words", w), f"{word!r} is said for {said[word.casefold()]!r} too"
+
+
 def _bad_overflow(queue: QueueIn, overflows: dict[str, str | None]) -> str | None:
     """No caller may be sent round in a circle."""
     target = queue.overflow.to
@@ -522,11 +648,9 @@ def _bad_overflow(queue: QueueIn, overflows: dict[str, str | None]) -> str | Non
         return None
     if target not in overflows:
         return f"there is no queue {target!r}"
-    if (
-        queue.overflow.max_waiting is None
-        and queue.overflow.max_wait_s is None
-        and queue.overflow.if_nobody != "overflow"
-    ):
+    if queue.overflow.voicemail:
+        return "is one way out, voicemail another; say one of them"
+    if not queue.overflow.is_used:
         return "is never used: say max_waiting, max_wait_s or if_nobody: overflow"
     way = [queue.key]
     while target is not None and target not in way:

@@ -13,6 +13,7 @@ from app.settings import Settings
 from core.ids import CallId
 from cti import pbx_service as pbx
 from cti import service as cti
+from cti import voicemail
 from cti.commands import Commands
 from cti.connections import Connections
 from cti.http import Telephony, WaitState
@@ -42,6 +43,7 @@ TIMERS: dict[str, TimerHandler] = {
     routing.COOLDOWN_TIMER: routing.cooled_down,
     cti.CONNECT_TIMER: cti.connect_timed_out,
     cti.AGENT_GONE_TIMER: cti.agent_is_gone,
+    cti.RECORDER_TIMER: voicemail.look_due,
     pbx.HELD_TIMER: pbx.held_long_enough,
     pbx.LIMIT_TIMER: pbx.limit_reached,
     **ticketing.TIMERS,
@@ -85,7 +87,7 @@ async def open_broker(url: str | None) -> AsyncIterator[Broker]:
 
 async def _wait_state(conn: Connection, call_id: CallId) -> WaitState | None:
     row = await conn.fetchrow(routing_sql.WAIT_STATE, call_id)
-    return None if row is None else WaitState(row["position"], row["somebody"])
+    return None if row is None else WaitState(row["position"], row["somebody"], row["recent_waits_s"])
 
 
 @contextlib.asynccontextmanager
@@ -127,7 +129,7 @@ async def open_parts(
             resources,
             server,
             push,
-            Telephony(accounts, lines, public_url, outbox, _wait_state, connections),
+            Telephony(accounts, lines, public_url, outbox, _wait_state, connections, twilio),
             commands,
             Reconciler(outbox, twilio, accounts, lines),
             Dispatcher(outbox),

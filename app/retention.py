@@ -8,12 +8,15 @@ import structlog
 
 from accounts import retention as accounts
 from app.settings import Settings
+from cti import voicemail
 from infra.broker_outcome import heed_cancellation
 from infra.outbox import AWAY, Outbox, no_stray_cancellation
 
 log = structlog.get_logger()
 BATCH: Final = 1000
 INTERVAL_S: Final = 300
+DELETED_AT_ONCE: Final = 20
+"""Messages: the provider is asked to delete each of them."""
 MOST_BATCHES: Final = 500
 
 
@@ -46,6 +49,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("desk_log", "keep_events_h", _indexed("desk_log", "agent_id, seq", "created_at")),
     ("exclusions", "keep_events_h", _oldest("exclusions", "work_item_id, agent_id", "until")),
     ("provider_events", "keep_webhooks_days", _indexed("provider_events", "id", "received_at")),
+    ("blocked_numbers", "keep_events_h", _indexed("blocked_numbers", "id", "expires_at")),
     ("cti_nonces", "keep_events_h", _indexed("cti_nonces", "connection, nonce", "used_at")),
     ("provider_commands", "keep_webhooks_days", _oldest("provider_commands", "id", "ended_at")),
     ("call_notes", "keep_webhooks_days", _oldest("call_notes", "call_id, agent_id", "saved_at")),
@@ -60,6 +64,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("answered_waits", "keep_figures_days", _indexed("answered_waits", "bucket, queue, wait_s", "bucket")),
     ("agent_figures", "keep_figures_days", _indexed("agent_figures", "bucket, agent_id", "bucket")),
     ("calls", "keep_facts_days", _oldest("calls", "id", "closed_at")),
+    ("voicemails", "keep_facts_days", _indexed("voicemails", "id", "deleted_at")),
     ("tickets", "keep_tickets_days", _indexed("tickets", "id", "closed_at")),
 )
 
@@ -81,6 +86,10 @@ async def purge_once(outbox: Outbox, settings: Settings) -> dict[str, int]:
             async with outbox.database.acquire() as conn:
                 answer = await conn.execute(statement, age, BATCH)
             removed[table] = int(answer.split()[-1])
+    if settings.keep_voicemails_days:
+        async with outbox.transaction() as tx:
+            before = tx.now - timedelta(days=settings.keep_voicemails_days)
+            removed["voicemails deleted"] = await voicemail.delete_older(tx, before=before, limit=DELETED_AT_ONCE)
     async with outbox.transaction() as tx:
         removed["accounts"] = await accounts.purge(tx, audit_kept=timedelta(days=settings.keep_audit_days), limit=BATCH)
     return removed

@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     keep_events_h: int = Field(default=72, ge=1, description="hours that events and done deliveries are kept")
     keep_webhooks_days: int = Field(default=30, ge=1, description="days that provider webhooks are kept")
     keep_decisions_days: int = Field(default=400, ge=1, description="days that routing decisions are kept")
+    keep_voicemails_days: int = Field(
+        default=90,
+        ge=0,
+        description="days after which messages are deleted, here and at the telephony provider; 0 keeps them",
+    )
     keep_facts_days: int = Field(
         default=800, ge=30, description="days that calls, stints, offers and intervals are kept"
     )

@@ -16,6 +16,7 @@ from accounts import http as accounts
 from accounts.middleware import authenticate
 from app.operations import add_operations
 from app.parts import Parts
+from cti import http_blocked as blocked
 from cti.http import TELEPHONY, webhooks
 from cti.pbx_http import pbx_webhooks
 from customers import http as customers
@@ -23,6 +24,7 @@ from infra.http import HttpProblem, edge, json_response
 from infra.openapi import MAX_BODY, Operation, document, mount
 from infra.resources import RESOURCES
 from realtime import http as desk
+from realtime import http_voicemail as voicemails
 from realtime.messages import SOCKET_MODELS
 from reporting import http as figures
 from routing import http as routing
@@ -38,6 +40,8 @@ OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
 OPERATIONS: Final[list[Operation]] = [
     *accounts.ROUTES.operations,
     *desk.ROUTES.operations,
+    *blocked.ROUTES.operations,
+    *voicemails.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,
     *tickets.ROUTES.operations,

@@ -23,7 +23,7 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,80}$")]
 REASONS: Final = (
     "agent_left", "caller_left", "connect_failed", "connection_lost", "missed_offer", "no_answer", "rejected", "taken", "undone",
     "answered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "deflected", "failed",
-    "forwarded", "unknown", "",
+    "forwarded", "unknown", "voicemail", "",
 )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ class CallQueued(Event):
     language: str = inline_only("en")
     is_external: bool = inline_only(False)
     """A telephone system queues and connects it."""
+    menu_choice: str | None = inline_only(None)
 
 
 class CallRang(Event):
@@ -153,6 +154,30 @@ class CallEnded(Event):
     wait_s: float | None = None
 
 
+class CallSentToRecorder(Event):
+    """A caller is asked for a message instead of an agent. `reason`: asked, or why a queue let go."""
+
+    name = "call.sent_to_recorder"
+    call_id: CallId
+    version: int
+    reason: Key
+    at: datetime
+
+
+class VoicemailLeft(Event):
+    """A caller has left a message. Its call has a ticket then, if it had none before."""
+
+    name = "voicemail.left"
+    call_id: CallId
+    version: int
+    voicemail_id: int
+    duration_s: int
+    queue: Key
+    caller: Number | None = inline_only()
+    to_number: str = inline_only("")
+    language: str = inline_only("en")
+
+
 class ProviderCommandIntended(Event):
     """Something is to be asked of the telephony provider; the row in `provider_commands` says what."""
 
@@ -228,13 +253,14 @@ class WorkWithdrawn(Event):
 
 
 class WorkDeflected(Event):
-    """A queue lets go of a caller (full, too long, nobody there) and there is no other queue: the ticket is what is left."""
+    """A queue lets go of a caller (full, too long, nobody there) and there is no other queue: the ticket is what is left, or a message."""
 
     name = "work.deflected"
     work_item_id: WorkItemId
     queue: Key
     reason: Key
     call_id: CallId
+    to_recorder: bool = False
 
 
 class OfferCreated(Event):
@@ -365,6 +391,8 @@ CATALOGUE: tuple[type[Event], ...] = (
     CallAgentLeft,
     CallRequeued,
     CallEnded,
+    CallSentToRecorder,
+    VoicemailLeft,
     ProviderCommandIntended,
     TicketBound,
     CallAttached,

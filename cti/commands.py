@@ -14,11 +14,11 @@ from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
 from core.ids import OfferId, conference_name
 from cti import queries as sql
-from cti import service
+from cti import service, voicemail
 from cti import twilio_voice as twiml
 from cti.lines import Lines
 from cti.model import Call, CallState
-from cti.twilio_api import NotInProgress, TwilioApi
+from cti.twilio_api import Found, NotInProgress, TwilioApi
 from infra.crashpoints import crashpoint
 from infra.outbox import Outbox
 from infra.postgres import CONNECTION_ERRORS
@@ -46,14 +46,17 @@ class Commands:
         async with self._outbox.database.acquire() as conn:
             row = await conn.fetchrow(sql.CLAIM_COMMAND, object_, kind, LEASE_S)
             call = None if row is None else await sql.call_by_id(conn, call_id=row["call_id"])
-        if row is None or call is None:
+        if row is None or (call is None and kind != "delete_recording"):
             return
         crashpoint("commands.after_claim")
         try:
-            await self._do(kind, object_, call, row["payload"], row["attempts"])
+            if call is None or kind == "delete_recording":  # a message may outlive its call
+                await self._delete_recording(row["payload"])
+            else:
+                await self._do(kind, object_, call, row["payload"], row["attempts"])
             crashpoint("commands.after_answer")
         except NotInProgress:
-            if kind != "end_leg":
+            if kind != "end_leg" and call is not None:
                 await self._caller_left(call)
             await self._end(row["id"], "failed", "leg_not_in_progress", kind)
         except Unavailable:
@@ -61,7 +64,7 @@ class Commands:
             raise
         except RingdeskError as error:
             await self._end(row["id"], "failed", error.code, kind)
-            log.error("provider refused a command", kind=kind, call=call.id)
+            log.error("provider refused a command", kind=kind, call=row["call_id"])
         else:
             await self._end(row["id"], "done", None, kind)
 
@@ -72,10 +75,16 @@ class Commands:
             return
         elif kind == "look":
             await self._look(call, OfferId(payload["offer_id"]), attempts)
+        elif kind == "recordings":
+            await self._look_for_messages(call)
         else:
             if attempts > 1:
                 await self._check_leg(call)
             await self._move(kind, object_, call, is_repeat=attempts > 1)
+
+    async def _delete_recording(self, payload: dict[str, Any]) -> None:
+        with contextlib.suppress(NotInProgress):  # it is gone, which is what was wanted
+            await self._twilio.delete_recording(payload["account_sid"], payload["sid"])
 
     async def _check_leg(self, call: Call) -> None:
         found = await self._twilio.fetch(call.account_sid, call.sid)
@@ -108,6 +117,15 @@ class Commands:
             present = frozenset()
         async with self._outbox.transaction() as tx:
             await service.looked(tx, call_id=call.id, offer_id=offer_id, present=present)
+
+    async def _look_for_messages(self, call: Call) -> None:
+        """Is the caller gone, and has a message been left? What the provider has forgotten is over, and nothing."""
+        is_over, found = True, list[Found]()
+        with contextlib.suppress(NotInProgress):
+            is_over = (await self._twilio.fetch(call.account_sid, call.sid)).status in service.TERMINAL
+            found = await self._twilio.recordings(call.account_sid, call.sid)
+        async with self._outbox.transaction() as tx:
+            await voicemail.looked(tx, call_id=call.id, found=found, is_over=is_over)
 
     async def _end(self, command_id: int, state: str, error: str | None, kind: str) -> None:
         metrics.provider_commands.labels(kind, state).inc()

@@ -6,7 +6,7 @@ provider's retry or the reconciler repeats it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -15,15 +15,17 @@ from aiohttp import web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
+from cti import ivr, service, voicemail
 from cti import queries as sql
-from cti import service
 from cti import twilio_voice as twiml
 from cti.connections import Connections
 from cti.lines import Lines
-from cti.model import Outcome
+from cti.model import CallState, Outcome
 from cti.signature import TwilioAccount
+from cti.twilio_api import TwilioApi
 from cti.twilio_voice import Line
-from cti.twilio_webhook import Webhook, verified
+from cti.twilio_webhook import Webhook, number_of, verified
+from cti.waiting import is_time_to_say, range_of
 from infra.crashpoints import crashpoint
 from infra.http import REQUEST_ID, HttpProblem
 from infra.outbox import Outbox, Tx
@@ -41,10 +43,12 @@ Position = Callable[[Connection, CallId], Awaitable["WaitState | None"]]
 
 @dataclass(frozen=True, slots=True)
 class WaitState:
-    """What a waiting caller may be told: place in the queue from 1, and whether anybody is signed in at all."""
+    """What a waiting caller may be told: place in the queue from 1, whether anybody is signed in at all, and how long others waited."""
 
     position: int
     is_anybody_signed_in: bool
+    recent_waits_s: Sequence[float] = ()
+    """Of those who were answered in this queue lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Telephony:
     outbox: Outbox
     wait_state: Position
     connections: Connections
+    twilio: TwilioApi
     given_up: set["asyncio.Task[Any]"] = field(default_factory=set)
     """Work that took too long: cancelled, kept until it has let go of its connection."""
 
@@ -163,6 +168,14 @@ async def _dial_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await service.dial_done(tx, hook, t.lines.of(hook.get("To")), t.base)
 
 
+async def _ivr(t: Telephony, tx: Tx, hook: Webhook) -> str:
+    return await ivr.choose(tx, hook, t.lines.of(hook.get("To")), t.base)
+
+
+async def _voicemail_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
+    return await voicemail.done(tx, hook, t.lines.of(hook.get("To")), t.base)
+
+
 async def _agent(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await service.agent_leg(tx, hook, t.lines.all(), t.lines.default, t.base)
 
@@ -172,9 +185,17 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     t = request.config_dict[TELEPHONY]
     hook = await verified(request, accounts=t.accounts, public_url=t.base)
     line = t.lines.of(hook.get("To"))
-    document = twiml.wait(line, None)
+    document = twiml.wait(line, None, base=t.base)
     try:
-        document = await in_time(t, _round(t, line, hook.call_sid))
+        pressed = hook.get("Digits")
+        if (
+            pressed
+            and pressed == line.recorder.key
+            and await in_time(t, _key_pressed(t, hook, line, request[REQUEST_ID]))
+        ):
+            document = twiml.leave()
+        else:
+            document = await in_time(t, _round(t, line, hook))
     except AWAY:
         log.warning("wait document without position")
     except Exception:
@@ -183,16 +204,22 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     return xml(document)
 
 
-async def _round(t: Telephony, line: Line, sid: str) -> str:
+async def _key_pressed(t: Telephony, hook: Webhook, line: Line, request_id: str) -> bool:
+    return await t.outbox.transact(lambda tx: voicemail.key_pressed(tx, hook, line), request_id=request_id)
+
+
+async def _round(t: Telephony, line: Line, hook: Webhook) -> str:
     """What the caller hears now; who is let go leaves the parking queue."""
     async with t.outbox.database.acquire() as conn:
-        row = await conn.fetchrow(sql.CALL_BY_SID, sid)
-        if row is not None and row["outcome"] == Outcome.DEFLECTED:
+        row = await conn.fetchrow(sql.CALL_BY_SID, hook.call_sid)
+        if row is not None and (row["outcome"] == Outcome.DEFLECTED or row["state"] == CallState.VOICEMAIL):
             return twiml.leave()
         state = None if row is None else await t.wait_state(conn, CallId(row["id"]))
     if state is None:
-        return twiml.wait(line, None)
-    return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in)
+        return twiml.wait(line, None, base=t.base)
+    waited_s = number_of(hook.get("QueueTime")[:9]) or 0
+    told = range_of(state.recent_waits_s, waited_s=waited_s) if is_time_to_say(waited_s, twiml.ROUND_S) else None
+    return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in, base=t.base, minutes=told)
 
 
 def webhooks() -> web.Application:
@@ -210,10 +237,13 @@ def webhooks() -> web.Application:
     for path, endpoint in (
         ("/voice", _voice(_incoming)),
         ("/voice/fallback", _voice(_incoming)),
+        ("/ivr", _voice(_ivr)),
         ("/queue/wait", _wait),
         ("/queue/done", _voice(_queue_done)),
         ("/dial/done", _voice(_dial_done)),
         ("/agent", _voice(_agent)),
+        ("/voicemail/done", _voice(_voicemail_done)),
+        ("/recording", _callback(voicemail.recorded)),
         ("/status", _callback(service.leg_status)),
         ("/conference", _callback(service.conference_event, needs_call=False)),
     ):

@@ -1,12 +1,14 @@
 """The life of one call: states, events and `advance(call, event)`, a pure function.
 
-    received → queued → connecting → in_call → wrap_up → closed
+    received → (ivr →) queued → connecting → in_call → wrap_up → closed
+    received | ivr | queued → voicemail → closed
 
 What decides. A terminal outcome is set once and never left; facts that arrive later only fill blanks. `queued → connecting`
 is our own doing (an accepted offer); `connecting → in_call` needs *both* parties in the conference, in either order; a connect
 that fails, and an agent who is lost in mid-call, put the call back to `queued`. Agent legs are never missed calls: only the
 customer's leg ends the call. A telephone system connects its calls itself: `PickedUp` and `HandedOver` say so when it is nobody of ours.
-Callbacks may be doubled, late or reordered, so every event is harmless when it comes again or too late.
+A caller at the recorder (`voicemail`) is no longer ours to connect; who hangs up there has left a message or has given up, which only the recording
+tells: until then the call stays open. Callbacks may be doubled, late or reordered, so every event is harmless when it comes again or too late.
 """
 
 from dataclasses import dataclass, replace
@@ -30,6 +32,7 @@ class CallState(StrEnum):
     CONNECTING = "connecting"
     IN_CALL = "in_call"
     ON_HOLD = "on_hold"
+    VOICEMAIL = "voicemail"
     WRAP_UP = "wrap_up"
     CLOSED = "closed"
 
@@ -43,6 +46,8 @@ class Outcome(StrEnum):
     FORWARDED = "forwarded"
     REJECTED_BLOCKED = "rejected_blocked"
     UNANSWERED = "unanswered"
+    VOICEMAIL = "voicemail"
+    AFTER_HOURS = "after_hours"
     FAILED = "failed"
     UNKNOWN = "unknown"
 
@@ -51,6 +56,8 @@ TWILIO: Final = "twilio"
 PBX: Final = "pbx"
 """Providers of calls. Those of a telephone system are connected and ended by it alone."""
 INBOUND: Final = "inbound"
+CLOSED: Final = "closed"
+"""Why a caller is at the recorder: the number is not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,11 @@ class Call:
     ended_at: datetime | None
     provider: str = TWILIO
     direction: str = INBOUND
+    recorder_at: datetime | None = None
+    recorder_reason: str | None = None
+    menu_choice: str | None = None
+    left_at: datetime | None = None
+    """When a caller at the recorder hung up, while it is not known yet whether there is a message."""
 
     @property
     def is_external(self) -> bool:
@@ -93,10 +105,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The caller waits in our queue (first time)."""
+    """The caller waits in our queue (first time). `choice`: what was chosen from the menu."""
 
     queue: str
     at: datetime
+    choice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MenuPlayed:
+    """The caller hears what may be chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +192,36 @@ class Deflected:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """Not let in: blocked, or called while we are closed."""
+
+    outcome: Outcome
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SentToRecorder:
+    """The caller is asked for a message instead of an agent. `queue`: whose work that is, where no queue had the call yet."""
+
+    queue: str
+    reason: str
+    at: datetime
+    choice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLeft:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NothingLeft:
+    """There is no message, and none will come."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class WrapUpDone:
     at: datetime
 
@@ -190,6 +238,11 @@ CallEvent = (
     | Deflected
     | PickedUp
     | HandedOver
+    | MenuPlayed
+    | TurnedAway
+    | SentToRecorder
+    | MessageLeft
+    | NothingLeft
     | WrapUpDone
 )
 
@@ -206,6 +259,8 @@ class Happened(StrEnum):
     AGENT_LOST = "agent_lost"
     PICKED_UP = "picked_up"
     HANDED_OVER = "handed_over"
+    SENT_TO_RECORDER = "sent_to_recorder"
+    LEFT_RECORDER = "left_recorder"
     ENDED = "ended"
     CLOSED = "closed"
 
@@ -217,14 +272,39 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return _next(call, state=CallState.CLOSED), Happened.CLOSED
         case _ if call.is_over:
             return call, None
+        case CallerGone() if call.state is CallState.VOICEMAIL:
+            if call.left_at is not None:
+                return call, None
+            return _next(call, left_at=max(event.at, call.recorder_at or event.at)), Happened.LEFT_RECORDER
         case CallerGone():
             return _gone(call, event)
+        case MessageLeft() | NothingLeft() if call.state is CallState.VOICEMAIL:
+            return _recorded(call, event), Happened.ENDED
+        case TurnedAway() if call.state in (CallState.RECEIVED, CallState.IVR):
+            at = max(event.at, call.created_at)
+            moved = _next(call, state=CallState.CLOSED, outcome=event.outcome, ended_at=at, ended_by="system")
+            return moved, Happened.ENDED
+        case SentToRecorder() if call.state in (CallState.RECEIVED, CallState.IVR, CallState.QUEUED):
+            at = max(event.at, call.queued_at or call.created_at)
+            queue = call.queue if call.queue is not None else event.queue
+            moved = _next(
+                call,
+                state=CallState.VOICEMAIL,
+                queue=queue,
+                recorder_at=at,
+                recorder_reason=event.reason,
+                menu_choice=call.menu_choice or event.choice,
+            )
+            return moved, Happened.SENT_TO_RECORDER
         case Deflected() if call.state is CallState.QUEUED:
             at = max(event.at, call.queued_at or call.created_at)
             moved = _next(call, state=CallState.CLOSED, outcome=Outcome.DEFLECTED, ended_at=at, ended_by="system")
             return moved, Happened.ENDED
         case Queued() if call.state in (CallState.RECEIVED, CallState.IVR):
-            return _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at), Happened.QUEUED
+            moved = _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at, menu_choice=event.choice)
+            return moved, Happened.QUEUED
+        case MenuPlayed() if call.state is CallState.RECEIVED:
+            return _next(call, state=CallState.IVR), None
         case Connecting() if call.state is CallState.QUEUED:
             moved = _next(
                 call,
@@ -273,6 +353,18 @@ def _joined(call: Call, at: datetime) -> tuple[Call, Happened | None]:
     if call.caller_joined and call.agent_joined:
         return replace(call, state=CallState.IN_CALL, answered_at=call.answered_at or at), Happened.ANSWERED
     return call, None
+
+
+def _recorded(call: Call, event: MessageLeft | NothingLeft) -> Call:
+    """Who leaves no message is who gave up where they were before."""
+    if isinstance(event, MessageLeft):
+        outcome = Outcome.VOICEMAIL
+    elif call.recorder_reason == CLOSED:
+        outcome = Outcome.AFTER_HOURS
+    else:
+        outcome = Outcome.ABANDONED_IVR if call.queued_at is None else Outcome.ABANDONED_QUEUE
+    ended_at = call.left_at or max(event.at, call.recorder_at or event.at)
+    return _next(call, state=CallState.CLOSED, outcome=outcome, ended_at=ended_at, ended_by="customer")
 
 
 def _gone(call: Call, event: CallerGone) -> tuple[Call, Happened]:

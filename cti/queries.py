@@ -3,15 +3,18 @@
 from datetime import datetime
 from typing import Any, Final
 
+from core.calendar import read_calendar
 from core.ids import AgentId, CallId, OfferId
 from core.phone import Number, NumberKind
+from cti.menu import read_menu
 from cti.model import Call, CallState, Outcome
-from cti.twilio_voice import Line
+from cti.twilio_voice import Line, Recorder
 from infra.postgres import Connection
 
 CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
-    "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction"
+    "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction, "
+    "recorder_at, recorder_reason, left_at, menu_choice"
 )
 
 
@@ -38,6 +41,10 @@ def call_of(row: Any) -> Call:
         ended_at=row["ended_at"],
         provider=row["provider"],
         direction=row["direction"],
+        recorder_at=row["recorder_at"],
+        recorder_reason=row["recorder_reason"],
+        left_at=row["left_at"],
+        menu_choice=row["menu_choice"],
     )
 
 
@@ -101,7 +108,7 @@ LOCK_CALL: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE id = $1 FOR UPDATE"
 LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR UPDATE"
 SAVE_CALL: Final = """
 UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
-       ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13,
+       ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13, recorder_at = $15, recorder_reason = $16, left_at = $17, menu_choice = $18,
        closed_at = CASE WHEN $2 = 'closed' THEN coalesce(closed_at, $14) END
 WHERE id = $1
 """
@@ -173,18 +180,56 @@ WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval
   AND (lease_until IS NULL OR lease_until < now())
 ORDER BY created_at LIMIT 100
 """
-LINES: Final = "SELECT number, region, queue, voice FROM numbers ORDER BY number"
+KEEP_VOICEMAIL: Final = """
+INSERT INTO voicemails (recording_sid, account_sid, call_sid, call_id, duration_s, is_ready, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (recording_sid) DO UPDATE SET is_ready = voicemails.is_ready OR excluded.is_ready, call_id = coalesce(voicemails.call_id, excluded.call_id)
+RETURNING id, xmax = 0 AS is_new
+"""
+VOICEMAIL: Final = """
+SELECT v.id, v.recording_sid, v.account_sid, v.call_id, v.is_ready, v.deleted_at, t.ticket_id
+FROM voicemails v LEFT JOIN ticket_calls t ON t.call_id = v.call_id WHERE v.id = $1
+"""
+DELETE_VOICEMAIL: Final = """
+UPDATE voicemails SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL AND call_id IS NOT NULL RETURNING call_id, recording_sid, account_sid
+"""
+OLD_VOICEMAILS: Final = """
+SELECT id FROM voicemails WHERE deleted_at IS NULL AND created_at < $1 AND call_id IS NOT NULL ORDER BY created_at LIMIT $2
+"""
+VOICEMAILS_WITHOUT_CALL: Final = """
+SELECT id, account_sid, call_sid, duration_s FROM voicemails
+WHERE call_id IS NULL AND deleted_at IS NULL AND created_at > $1 ORDER BY id LIMIT 100
+"""
+GIVE_VOICEMAIL_ITS_CALL: Final = "UPDATE voicemails SET call_id = $2 WHERE id = $1 AND call_id IS NULL RETURNING id"
+LINES: Final = """
+SELECT n.number, n.region, n.queue, n.voice, n.voicemail, c.settings AS calendar, m.key AS menu_key, m.settings AS menu
+FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar LEFT JOIN menus m ON m.key = n.menu ORDER BY n.number
+"""
+IS_BLOCKED: Final = """
+SELECT EXISTS (SELECT 1 FROM blocked_numbers WHERE number = ANY($1) AND (expires_at IS NULL OR expires_at > $2))
+"""
+BLOCK: Final = """
+INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (number) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = excluded.added_at, expires_at = excluded.expires_at
+RETURNING id, number, reason, added_by, added_at, expires_at
+"""
+UNBLOCK: Final = "DELETE FROM blocked_numbers WHERE id = $1 RETURNING number, reason"
+BLOCKED: Final = """
+SELECT id, number, reason, added_by, added_at, expires_at FROM blocked_numbers
+WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2
+"""
+BLOCKED_BY_NUMBER: Final = "SELECT id FROM blocked_numbers WHERE number = $1"
+# Who has left the recorder is known to have; what they left is asked for by a command.
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
-WHERE state NOT IN ('wrap_up', 'closed') AND provider = 'twilio' AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
+WHERE left_at IS NULL AND state NOT IN ('wrap_up', 'closed') AND provider = 'twilio' AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
 """
 TIMED_OUT: Final = "UPDATE calls SET source = 'timed_out' WHERE id = $1"
 RECONCILED: Final = "UPDATE calls SET source = 'reconciled' WHERE id = $1"
 KNOWN_SIDS: Final = "SELECT sid FROM calls WHERE sid = ANY($1)"
 RECONSTRUCT: Final = """
 INSERT INTO calls (account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, outcome, source,
-                   created_at, ended_at, closed_at, ended_by)
-VALUES ($1, $2, 'inbound', $3, $4, $5, $6, $7, 'closed', 'abandoned_ivr', 'reconciled', $8, $9, $9, 'customer')
+                   created_at, ended_at, closed_at, ended_by, queue)
+VALUES ($1, $2, 'inbound', $3, $4, $5, $6, $7, 'closed', $10, 'reconciled', $8, $9, $9, 'customer', CASE WHEN $10 = 'voicemail' THEN $11 END)
 ON CONFLICT (sid) DO NOTHING RETURNING id
 """
 CALLS_24H: Final = """
@@ -216,7 +261,7 @@ async def save_call(conn: Connection, call: Call, *, now: datetime) -> None:
     await conn.execute(
         SAVE_CALL, call.id, call.state.value, None if call.outcome is None else call.outcome.value, call.queue, call.agent_id,
         call.offer_id, call.agent_joined, call.caller_joined, call.ended_by, call.version, call.queued_at, call.answered_at,
-        call.ended_at, now,
+        call.ended_at, now, call.recorder_at, call.recorder_reason, call.left_at, call.menu_choice,
     )  # fmt: skip
 
 
@@ -229,7 +274,16 @@ async def calls_in_24h(conn: Connection, *, value: str | None, now: datetime) ->
 
 def line_of(row: Any) -> Line:
     voice = row["voice"]
-    return Line(row["number"], row["region"], row["queue"], voice.get("language", "en"), voice.get("texts", {}))
+    return Line(
+        row["number"],
+        row["region"],
+        row["queue"],
+        voice.get("language", "en"),
+        voice.get("texts", {}),
+        recorder=Recorder(is_offered=True, **row["voicemail"]) if row["voicemail"] is not None else Recorder(),
+        calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
+        menu=None if row["menu"] is None else read_menu(row["menu_key"], row["menu"]),
+    )
 
 
 async def lines(conn: Connection) -> dict[str, Line]:

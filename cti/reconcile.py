@@ -15,8 +15,9 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.ids import agent_of_identity
 from cti import queries as sql
-from cti import service
+from cti import service, voicemail
 from cti.lines import Lines
+from cti.model import Outcome
 from cti.signature import TwilioAccount
 from cti.twilio_api import NotInProgress, ProviderCall, TwilioApi
 from infra.crashpoints import crashpoint
@@ -58,7 +59,7 @@ class Reconciler:
 
     async def once(self, *, min_age_s: int = MIN_AGE_S) -> int:
         """Returns how many calls were corrected or found."""
-        return await self._close_ended(min_age_s) + await self._find_unseen()
+        return await self._close_ended(min_age_s) + await self._find_unseen() + await self._find_calls_of_messages()
 
     async def _close_ended(self, min_age_s: int) -> int:
         """A pass looks at so many, the next one goes on from there: a thousand long calls hide no short one."""
@@ -112,13 +113,35 @@ class Reconciler:
                         found_count += await self._reconstruct(tx, account_sid, call)
         return found_count
 
-    async def _reconstruct(self, tx: Tx, account_sid: str, call: ProviderCall) -> int:
+    async def _find_calls_of_messages(self) -> int:
+        """A message came whose call we did not know: by now we do, or the provider says whose it was."""
+        since = self._outbox.database.clock.now() - LOOK_BACK
+        async with self._outbox.database.acquire() as conn:
+            rows = await conn.fetch(sql.VOICEMAILS_WITHOUT_CALL, since)
+        found_count = 0
+        for row in rows:
+            try:
+                call = await self._twilio.fetch(row["account_sid"], row["call_sid"])
+            except RingdeskError as error:
+                log.warning("call of a message cannot be looked up", code=error.code)
+                continue
+            async with self._outbox.transaction() as tx:
+                if call.status in service.TERMINAL:
+                    await self._reconstruct(tx, row["account_sid"], call, outcome=Outcome.VOICEMAIL)
+                found_count += await voicemail.attach(
+                    tx, row["id"], row["call_sid"], row["duration_s"], queue=self._lines.of(call.to).queue
+                )
+        return found_count
+
+    async def _reconstruct(
+        self, tx: Tx, account_sid: str, call: ProviderCall, *, outcome: Outcome = Outcome.ABANDONED_IVR
+    ) -> int:
         line = self._lines.of(call.to)
         number = parse_number(call.from_, line.region)
         started = call.started_at or tx.now
         new = await tx.conn.fetchval(
             sql.RECONSTRUCT, account_sid, call.sid, number.raw[:200], number.kind.value, number.value, call.to, line.language,
-            started, max(call.ended_at or tx.now, started),
+            started, max(call.ended_at or tx.now, started), outcome.value, line.queue,
         )  # fmt: skip
         if new is None:
             return 0

@@ -6,6 +6,7 @@ The call row is locked before it is advanced, so two callbacks at once line up; 
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 import structlog
@@ -18,16 +19,19 @@ from core.events import (
     CallEnded,
     CallQueued,
     CallRequeued,
+    CallSentToRecorder,
     OfferAccepted,
     ProviderCommandIntended,
     WorkDeflected,
     WrapUpEnded,
 )
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
+from core.phone import Number
 from core.principal import Principal
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
+    CLOSED,
     INBOUND,
     AgentJoined,
     AgentLeft,
@@ -42,15 +46,18 @@ from cti.model import (
     Connecting,
     Deflected,
     Happened,
+    MenuPlayed,
     Outcome,
     Queued,
+    SentToRecorder,
+    TurnedAway,
     WrapUpDone,
     advance,
 )
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, happened_at, number_of
 from infra.outbox import Tx, publish
-from infra.phone import parse_number
+from infra.phone import parse_number, same_line
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
 
@@ -59,33 +66,78 @@ log = structlog.get_logger()
 CONNECT_TIMEOUT_S: Final = 20
 AGENT_GONE_GRACE_S: Final = 15
 MAX_QUEUE_TRIES: Final = 3
+REFUSED: Final = "refused"
+"""Why a caller is at the recorder: the parking queue took nobody."""
 QUEUE_HELD_S: Final = 60
 """A caller whom the parking queue held this long was not refused by it."""
 TERMINAL: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 FAILED_STATUSES: Final = frozenset({"failed"})
 CONNECT_TIMER: Final = "cti.connect"
 AGENT_GONE_TIMER: Final = "cti.agent_gone"
+RECORDER_TIMER: Final = "cti.voicemail"
+RECORDER_LIMIT_S: Final = 900
+"""Longer than any message may be: who is still at the recorder then is asked about."""
+RECORDING_GRACE_S: Final = 20
+"""So long a message may take to be told of after its caller has hung up."""
 
 
 async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/voice`: a call of a customer. New ones are queued with ticket and work item in this very transaction."""
     number = parse_number(hook.get("From"), line.region)
-    answer = twiml.enqueue(line, base, greet=hook.retry == 0)
+    admission = await admit(tx, line, number)
+    answer = welcome(line, base, admission, greet=hook.retry == 0)
     row = await tx.conn.fetchrow(
         sql.CLAIM_INCOMING, hook.key, hook.account_sid, hook.endpoint, hook.call_sid, hook.body(), answer,
         number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now, list(TERMINAL),
     )  # fmt: skip
     if row is None or row["event_id"] is None:
-        return await _stored(tx, hook, answer)
+        return await stored(tx, hook, answer)
     if row["id"] is None:
         return await _asked_again(tx, hook, line, base, answer)
     call = replace(sql.call_of(row), caller=number)
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
-    call = await apply(tx, call, Queued(line.queue, tx.now))
+    call = await _let_in(tx, call, line, admission)
     if row["is_gone"] or hook.get("CallStatus") in TERMINAL:  # the callback of the end was faster
         call = await sql.lock_call(tx.conn, call_id=call.id) or call  # the queue may have let go of it at once
         await apply(tx, call, CallerGone(tx.now))
     return answer
+
+
+class Admission(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    BLOCKED = "blocked"
+
+
+async def admit(tx: Tx, line: Line, number: Number) -> Admission:
+    """Both sides of the block list are normalised; a hidden number is nobody's."""
+    if number.value is not None and await tx.conn.fetchval(sql.IS_BLOCKED, same_line(number.value), tx.now):
+        return Admission.BLOCKED
+    return Admission.OPEN if line.is_open(tx.now) else Admission.CLOSED
+
+
+def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
+    match admission:
+        case Admission.BLOCKED:
+            return twiml.reject()
+        case Admission.CLOSED:
+            return twiml.closed(line, base)
+        case _ if line.menu is not None:
+            return twiml.menu(line, base, line.menu, greet=greet)
+        case _:
+            return twiml.enqueue(line, base, greet=greet)
+
+
+async def _let_in(tx: Tx, call: Call, line: Line, admission: Admission) -> Call:
+    if admission is Admission.BLOCKED:
+        return await apply(tx, call, TurnedAway(Outcome.REJECTED_BLOCKED, tx.now))
+    if admission is Admission.OPEN and line.menu is not None:
+        return await apply(tx, call, MenuPlayed())
+    if admission is Admission.OPEN:
+        return await apply(tx, call, Queued(line.queue, tx.now))
+    if line.recorder.after_hours:
+        return await apply(tx, call, SentToRecorder(line.queue, CLOSED, tx.now))
+    return await apply(tx, call, TurnedAway(Outcome.AFTER_HOURS, tx.now))
 
 
 async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str) -> str:
@@ -93,7 +145,14 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
     place in line; who was in a conversation goes back into it."""
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
     if call is None or call.is_over:
-        answer = twiml.goodbye(line) if call is None or call.outcome is not Outcome.DEFLECTED else twiml.deflected(line)
+        answer = last_word(line, call)
+    elif call.state is CallState.VOICEMAIL:
+        answer = twiml.record(line, base)
+    elif call.state is CallState.IVR and line.menu is not None:
+        answer = twiml.menu(line, base, line.menu)
+    elif call.state is CallState.IVR:
+        await apply(tx, call, Queued(line.queue, tx.now))
+        answer = twiml.enqueue(line, base, greet=False)
     elif call.is_talking and call.ended_by is not None:
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
@@ -104,12 +163,27 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
     return answer
 
 
+def last_word(line: Line, call: Call | None) -> str:
+    """To a caller who asks once more though the call is over."""
+    match None if call is None else call.outcome:
+        case Outcome.DEFLECTED:
+            return twiml.deflected(line)
+        case Outcome.REJECTED_BLOCKED:
+            return twiml.reject()
+        case Outcome.AFTER_HOURS:
+            return twiml.farewell(line, "closed")
+        case Outcome.VOICEMAIL:
+            return twiml.farewell(line, "voicemail_thanks")
+        case _:
+            return twiml.goodbye(line)
+
+
 def customers_seat(call: Call, offer_id: OfferId, base: str) -> str:
     """The document that puts the caller into the conference."""
     return twiml.conference(base, conference_name(call.id), offer_id=offer_id, label="customer", ends_with_caller=True)
 
 
-async def _stored(tx: Tx, hook: Webhook, default: str) -> str:
+async def stored(tx: Tx, hook: Webhook, default: str) -> str:
     answer = await tx.conn.fetchval(sql.STORED_ANSWER, hook.key)
     return default if answer is None else str(answer)
 
@@ -125,9 +199,9 @@ async def claim(tx: Tx, hook: Webhook, answer: str | None = twiml.EMPTY) -> bool
 async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/queue/done`: why the caller left the parking queue. `redirected` is our own doing.
 
-    A queue that refuses is tried again; three times in a row, and the caller is told that we cannot."""
+    A queue that refuses is tried again; three times in a row, and the caller is asked for a message, or told that we cannot."""
     if not await claim(tx, hook, None):
-        return await _stored(tx, hook, twiml.EMPTY)
+        return await stored(tx, hook, twiml.EMPTY)
     result, answer = hook.get("QueueResult"), twiml.EMPTY
     if result == "hangup" or hook.get("CallStatus") in TERMINAL:
         await customer_gone(tx, sid=hook.call_sid, at=tx.now)
@@ -138,22 +212,33 @@ async def queue_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         if tries <= MAX_QUEUE_TRIES:
             answer = twiml.back_to_queue(line, base, tries=tries)
         else:
-            await customer_gone(tx, sid=hook.call_sid, at=tx.now, failed=True, by="system")
-            answer = twiml.goodbye(line)
+            answer = await _refused(tx, hook, line, base)
     elif result == "leave":
         call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
         if call is not None and call.outcome is Outcome.DEFLECTED:
             answer = twiml.deflected(line)
+        elif call is not None and call.state is CallState.VOICEMAIL:
+            answer = twiml.record(line, base)
         elif call is not None and call.state is CallState.QUEUED:  # nobody asked for it: there is no other document
             answer = twiml.enqueue(line, base, greet=False)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
 
 
+async def _refused(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
+    call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
+    if call is not None and line.recorder.is_offered:
+        call = await apply(tx, call, SentToRecorder(line.queue, REFUSED, tx.now))
+        if call.state is CallState.VOICEMAIL:
+            return twiml.record(line, base, first="unreachable")
+    await customer_gone(tx, sid=hook.call_sid, at=tx.now, failed=True, by="system")
+    return twiml.goodbye(line)
+
+
 async def dial_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/dial/done`: a leg left its conference. A caller who is still there and not finished goes back to the line."""
     if not await claim(tx, hook, None):
-        return await _stored(tx, hook, twiml.EMPTY)
+        return await stored(tx, hook, twiml.EMPTY)
     answer = twiml.EMPTY
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
     if call is not None and not call.is_over:
@@ -183,7 +268,7 @@ async def _left_conference(tx: Tx, hook: Webhook, call: Call, line: Line, base: 
 async def agent_leg(tx: Tx, hook: Webhook, lines: "dict[str, Line]", fallback: Line, base: str) -> str:
     """`/twilio/agent`: an agent's phone asks to join. Only the holder of the accepted offer gets the conference."""
     if not await claim(tx, hook, None):
-        return await _stored(tx, hook, twiml.EMPTY)
+        return await stored(tx, hook, twiml.EMPTY)
     agent_id, call = hook.agent_id, await _wanted_call(tx, hook)
     is_mine = call is not None and agent_id is not None and call.agent_id == agent_id and not call.is_over
     if call is None or not is_mine or call.offer_id is None:
@@ -300,7 +385,8 @@ async def reconciled(tx: Tx, *, sid: str, at: datetime | None, failed: bool = Fa
     call = await sql.lock_call_by_sid(tx.conn, sid=sid)
     if call is None or call.is_over:
         return False
-    await apply(tx, call, CallerGone(min(at or tx.now, tx.now), failed=failed))
+    if await apply(tx, call, CallerGone(min(at or tx.now, tx.now), failed=failed)) is call:
+        return False
     await tx.conn.execute(sql.RECONCILED, call.id)
     return True
 
@@ -323,7 +409,9 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
 async def on_work_deflected(tx: Tx, event: WorkDeflected) -> None:
     """Inline: the queue lets go of the caller, who hears so with the next round of waiting."""
     call = await sql.lock_call(tx.conn, call_id=event.call_id)
-    if call is not None:
+    if call is not None and event.to_recorder:
+        await apply(tx, call, SentToRecorder(event.queue, event.reason, tx.now))
+    elif call is not None:
         await apply(tx, call, Deflected(tx.now))
 
 
@@ -396,8 +484,14 @@ async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozens
 
 async def intend(tx: Tx, call: Call, object_: str, kind: str, payload: dict[str, object] | None = None) -> None:
     """Write down what the provider is to be asked, once per (object, kind); it is sent after commit."""
-    await tx.conn.execute(sql.INTEND, call.id, object_, kind, payload or {})
-    await publish(tx, ProviderCommandIntended(call_id=call.id, object=object_, kind=kind))
+    await intend_for(tx, call.id, object_, kind, payload)
+
+
+async def intend_for(
+    tx: Tx, call_id: CallId, object_: str, kind: str, payload: dict[str, object] | None = None
+) -> None:
+    await tx.conn.execute(sql.INTEND, call_id, object_, kind, payload or {})
+    await publish(tx, ProviderCommandIntended(call_id=call_id, object=object_, kind=kind))
 
 
 async def apply(tx: Tx, call: Call, event: CallEvent) -> Call:
@@ -425,6 +519,7 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
                     to_number=call.to_number,
                     language=call.language,
                     is_external=call.is_external,
+                    menu_choice=call.menu_choice,
                 ),
             )
         case Happened.CONNECTING:
@@ -464,6 +559,15 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
                 await publish(
                     tx, CallRequeued(call_id=call.id, version=call.version, agent_id=before.agent_id, at=tx.now)
                 )
+        case Happened.SENT_TO_RECORDER:
+            due = tx.now + timedelta(seconds=RECORDER_LIMIT_S)
+            await set_timer(tx, RECORDER_TIMER, call.id, version=call.version, due_at=due)
+            at = call.recorder_at or tx.now
+            reason = call.recorder_reason or ""
+            await publish(tx, CallSentToRecorder(call_id=call.id, version=call.version, reason=reason, at=at))
+        case Happened.LEFT_RECORDER:
+            due = tx.now + timedelta(seconds=RECORDING_GRACE_S)
+            await set_timer(tx, RECORDER_TIMER, call.id, version=call.version, due_at=due)
         case Happened.ENDED:
             await _ended(tx, call)
         case _:
@@ -473,6 +577,7 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
 async def _ended(tx: Tx, call: Call) -> None:
     await cancel_timer(tx, CONNECT_TIMER, call.id)
     await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
+    await cancel_timer(tx, RECORDER_TIMER, call.id)
     await tx.conn.execute(sql.DROP_COMMANDS, call.id)
     await tx.conn.execute(sql.END_LEG, call.sid, "completed", call.ended_at)
     if call.outcome is not Outcome.ANSWERED:
@@ -484,7 +589,7 @@ async def _ended(tx: Tx, call: Call) -> None:
             await tx.conn.execute(sql.OPEN_SEGMENT, call.id, call.offer_id, call.agent_id, "wrap", call.ended_at)
     wait_s = None
     if call.queued_at is not None and call.ended_at is not None:
-        waited_until = call.answered_at if call.outcome is Outcome.ANSWERED else call.ended_at
+        waited_until = call.answered_at if call.outcome is Outcome.ANSWERED else call.recorder_at
         wait_s = ((waited_until or call.ended_at) - call.queued_at).total_seconds()
     if call.direction == INBOUND:
         tx.on_commit.append(metrics.calls_ended.labels(call.outcome.value if call.outcome else "unknown").inc)

@@ -21,6 +21,21 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Sie sind als Nächstes an der Reihe. Bitte bleiben Sie am Apparat.",
         "zh-CN": "马上就轮到您了，请不要挂机。",
     },
+    "wait_short": {
+        "en": "Most callers of the last hour waited less than a minute.",
+        "de": "Die meisten Anrufer der letzten Stunde haben weniger als eine Minute gewartet.",
+        "zh-CN": "过去一小时内，大多数来电的等待时间不到1分钟。",
+    },
+    "wait_up_to": {
+        "en": "Most callers of the last hour waited up to {most} minutes.",
+        "de": "Die meisten Anrufer der letzten Stunde haben bis zu {most} Minuten gewartet.",
+        "zh-CN": "过去一小时内，大多数来电的等待时间不超过{most}分钟。",
+    },
+    "wait_range": {
+        "en": "Most callers of the last hour waited {least} to {most} minutes.",
+        "de": "Die meisten Anrufer der letzten Stunde haben {least} bis {most} Minuten gewartet.",
+        "zh-CN": "过去一小时内，大多数来电的等待时间为{least}至{most}分钟。",
+    },
     "nobody": {
         "en": "Nobody is available right now. Please stay on the line or call again later.",
         "de": "Im Moment ist niemand frei. Bitte bleiben Sie am Apparat oder rufen Sie später wieder an.",
@@ -40,6 +55,41 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "en": "We cannot take your call right now. We have noted it and will call you back. Goodbye.",
         "de": "Wir können Ihren Anruf gerade nicht annehmen. Wir haben ihn notiert und rufen Sie zurück. Auf Wiederhören.",
         "zh-CN": "目前无法接听您的来电，我们已做记录，稍后会给您回电。再见。",
+    },
+    "menu_again": {
+        "en": "We did not understand that.",
+        "de": "Das haben wir leider nicht verstanden.",
+        "zh-CN": "抱歉，没有听清您的选择。",
+    },
+    "unreachable": {
+        "en": "We could not put you through.",
+        "de": "Wir konnten Sie leider nicht verbinden.",
+        "zh-CN": "抱歉，暂时无法为您接通。",
+    },
+    "closed": {
+        "en": "We are closed at the moment. Please call again during our opening hours.",
+        "de": "Wir sind im Moment nicht besetzt. Bitte rufen Sie während unserer Öffnungszeiten wieder an.",
+        "zh-CN": "现在是非工作时间，请在工作时间再次来电。",
+    },
+    "voicemail": {
+        "en": "Please leave a message after the tone. When you are done, press the hash key or hang up.",
+        "de": "Bitte sprechen Sie nach dem Signalton. Wenn Sie fertig sind, drücken Sie die Rautetaste oder legen Sie auf.",
+        "zh-CN": "请在提示音后留言，结束请按井号键或直接挂机。",
+    },
+    "voicemail_key": {
+        "en": "To leave a message instead, press {key}.",
+        "de": "Wenn Sie lieber eine Nachricht hinterlassen möchten, drücken Sie die {key}.",
+        "zh-CN": "如需留言，请按{key}。",
+    },
+    "voicemail_thanks": {
+        "en": "Thank you. We have your message and will get back to you. Goodbye.",
+        "de": "Vielen Dank. Wir haben Ihre Nachricht und melden uns bei Ihnen. Auf Wiederhören.",
+        "zh-CN": "感谢您的留言，我们会尽快与您联系。再见。",
+    },
+    "voicemail_empty": {
+        "en": "We did not hear a message. Please call again. Goodbye.",
+        "de": "Wir haben keine Nachricht gehört. Bitte rufen Sie wieder an. Auf Wiederhören.",
+        "zh-CN": "没有听到您的留言，请再次来电。再见。",
     },
     "goodbye": {
         "en": "We could not connect you. Please call again later.",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from twilio.rest import Client
 
 TIMEOUT_S: Final = 5.0
+SOUND_TIMEOUT_S: Final = 10.0
+MAX_SOUND: Final = 32 * 1024 * 1024
 NOT_IN_PROGRESS: Final = frozenset({20404, 21220})
 
 
@@ -37,6 +39,23 @@ class ProviderCall:
     direction: str
     started_at: datetime | None
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A recording as the provider lists it."""
+
+    sid: str
+    status: str
+    duration_s: int
+
+    @property
+    def is_message(self) -> bool:
+        return self.status == "completed" and self.duration_s > 0
+
+    @property
+    def is_coming(self) -> bool:
+        return self.status in ("in-progress", "paused", "stopped", "processing")
 
 
 class TwilioApi:
@@ -118,6 +137,55 @@ class TwilioApi:
                     found = await client.conferences(room.sid).participants.list_async(limit=50)
                     sids.update(participant.call_sid for participant in found)
         return frozenset(sids)
+
+    async def recordings(self, account_sid: str, sid: str) -> list[Found]:
+        """What was recorded of this call."""
+        async with self._asking():
+            found = await self._client(account_sid).calls(sid).recordings.list_async(limit=20)
+        return [
+            Found(
+                each.sid,
+                str(getattr(each.status, "value", each.status)),
+                int(each.duration) if str(each.duration or "").isdecimal() else 0,
+            )
+            for each in found
+        ]
+
+    async def delete_recording(self, account_sid: str, recording_sid: str) -> None:
+        async with self._asking():
+            await self._client(account_sid).recordings(recording_sid).delete_async()
+
+    async def sound(self, account_sid: str, recording_sid: str) -> bytes:
+        """The whole file. Raises NotInProgress when there is none, Unavailable; never follows to another host with our credentials."""
+        from aiohttp import ClientError, ClientSession, encode_basic_auth
+
+        account = self._accounts.get(account_sid)
+        if account is None:
+            raise RingdeskError("No credentials for this provider account.")
+        user, secret = account.sid, account.auth_tokens[0]
+        if account.api_key_sid and account.api_key_secret:
+            user, secret = account.api_key_sid, account.api_key_secret
+        base = (self._api_base or "https://api.twilio.com").rstrip("/")
+        url = f"{base}/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}.wav"
+        headers = {"Authorization": encode_basic_auth(user, secret)}
+        try:
+            async with asyncio.timeout(SOUND_TIMEOUT_S):
+                async with (
+                    ClientSession(headers=headers) as session,
+                    session.get(url, allow_redirects=False) as answer,
+                ):
+                    if answer.status == 404:
+                        raise NotInProgress
+                    if answer.status != 200:
+                        raise Unavailable("The telephony provider does not give the recording now.")
+                    sound = bytearray()
+                    async for chunk in answer.content.iter_chunked(64 * 1024):
+                        sound += chunk
+                        if len(sound) > MAX_SOUND:
+                            raise RingdeskError("The recording is too large.")
+                    return bytes(sound)
+        except (TimeoutError, OSError, ClientError) as error:
+            raise Unavailable("The telephony provider does not give the recording now.") from error
 
     async def inbound_since(self, account_sid: str, since: datetime, *, limit: int = 1000) -> list[ProviderCall]:
         """Inbound calls that started after `since`, newest first."""

@@ -6,12 +6,16 @@ counts.
 """
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
-from twilio.twiml.voice_response import Dial, VoiceResponse
+from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
-from cti.texts import text_for
+from core.calendar import Calendar
+from core.texts import in_language
+from cti.menu import Menu
+from cti.texts import speakable, text_for
 
 EMPTY: Final = '<?xml version="1.0" encoding="UTF-8"?><Response />'
 CONFERENCE_EVENTS: Final = "start end join leave"
@@ -23,6 +27,18 @@ MAX_AGENT_RETRIES: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
+class Recorder:
+    """How a number takes messages. `key` is what a waiting caller presses; `is_offered` only where the organisation says so."""
+
+    is_offered: bool = False
+    key: str | None = None
+    max_s: int = 120
+    silence_s: int = 5
+    after_hours: bool = False
+    """Whether a closed number takes messages too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One of our numbers: where its calls go and how it speaks."""
 
@@ -31,13 +47,19 @@ class Line:
     queue: str
     language: str = "en"
     texts: dict[str, str] = field(default_factory=dict)
+    recorder: Recorder = Recorder()
+    calendar: Calendar | None = None
+    menu: Menu | None = None
+
+    def is_open(self, at: datetime) -> bool:
+        return self.calendar is None or self.calendar.is_open(at)
 
     @property
     def say_language(self) -> str:
         return {"en": "en-US", "de": "de-DE", "zh": "zh-CN"}.get(self.language, self.language)
 
 
-def _say(response: VoiceResponse, line: Line, kind: str, **values: object) -> None:
+def _say(response: VoiceResponse | Gather, line: Line, kind: str, **values: object) -> None:
     response.say(text_for(line.texts, kind, line.language, **values), language=line.say_language)
 
 
@@ -60,16 +82,112 @@ def _park(response: VoiceResponse, base: str, tries: int = 0) -> None:
     )
 
 
-def wait(line: Line, position: int | None, *, nobody: bool = False) -> str:
-    """One round of waiting. `position` counts from 1 in the caller's own queue; None when it is not known."""
+ROUND_S: Final = 10
+
+
+def wait(
+    line: Line,
+    position: int | None,
+    *,
+    nobody: bool = False,
+    base: str = "",
+    minutes: tuple[int, int] | None = None,
+) -> str:
+    """One round of waiting. `position` counts from 1 in the caller's own queue; None when it is not known. `minutes`: how long others waited.
+
+    Where the number offers it, a key pressed meanwhile asks for the recorder; it comes back to the same address."""
     response = VoiceResponse()
+    key = line.recorder.key
+    listening = response if key is None else Gather(action=f"{base}/twilio/queue/wait", num_digits=1, timeout=1)
     if nobody:
-        _say(response, line, "nobody")
+        _say(listening, line, "nobody")
     elif position == 1:
-        _say(response, line, "next")
+        _say(listening, line, "next")
     elif position is not None:
-        _say(response, line, "wait", position=position)
-    response.pause(length=10)
+        _say(listening, line, "wait", position=position)
+    if minutes is not None and not nobody:
+        least, most = minutes
+        if most == 1:
+            _say(listening, line, "wait_short")
+        elif least in (0, most):
+            _say(listening, line, "wait_up_to", most=most)
+        else:
+            _say(listening, line, "wait_range", least=least, most=most)
+    if key is not None:
+        if position is not None:
+            _say(listening, line, "voicemail_key", key=key)
+        listening.pause(length=ROUND_S - 2)
+        response.append(listening)
+        response.pause(length=1)
+    else:
+        response.pause(length=ROUND_S)
+    return str(response)
+
+
+def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = False) -> str:
+    """What may be chosen, by a key or by a word. Nothing chosen in time: the same way on, and `tries` says how often it was played."""
+    response = VoiceResponse()
+    way_on = f"{base}/twilio/ivr?n={tries}"
+    more = {"hints": ", ".join(found.words)} if found.words else {}
+    gather = Gather(
+        action=way_on,
+        method="POST",
+        input="dtmf speech" if found.words else "dtmf",
+        num_digits=1,
+        timeout=found.timeout_s,
+        language=line.say_language,
+        **more,
+    )
+    if greet:
+        _say(gather, line, "greeting")
+    elif tries:
+        _say(gather, line, "menu_again")
+    gather.say(speakable(in_language(dict(found.prompt), line.language)), language=line.say_language)
+    response.append(gather)
+    response.redirect(way_on, method="POST")
+    return str(response)
+
+
+def closed(line: Line, base: str) -> str:
+    """Nobody is there at this hour."""
+    if line.recorder.after_hours:
+        return record(line, base, first="closed")
+    return farewell(line, "closed")
+
+
+def reject() -> str:
+    """As the first verb, so that the call is neither answered nor paid for: the caller hears that we are busy."""
+    response = VoiceResponse()
+    response.reject(reason="busy")
+    return str(response)
+
+
+def record(line: Line, base: str, *, first: str | None = None) -> str:
+    """A word, a beep, and what the caller says. `first` is said before: why nobody answers. Nothing heard: the document goes on."""
+    response = VoiceResponse()
+    if first is not None:
+        _say(response, line, first)
+    _say(response, line, "voicemail")
+    response.record(
+        action=f"{base}/twilio/voicemail/done",
+        method="POST",
+        max_length=line.recorder.max_s,
+        timeout=line.recorder.silence_s,
+        finish_on_key="#",
+        play_beep=True,
+        recording_status_callback=f"{base}/twilio/recording",
+        recording_status_callback_method="POST",
+        recording_status_callback_event="completed absent",
+    )
+    response.redirect(f"{base}/twilio/voicemail/done", method="POST")
+    return str(response)
+
+
+def farewell(line: Line, text: str) -> str:
+    """A last word: `closed`, `voicemail_thanks`, `voicemail_empty`."""
+    response = VoiceResponse()
+    _say(response, line, text)
+    response.hangup()
     return str(response)
 
 

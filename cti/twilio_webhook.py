@@ -26,6 +26,7 @@ READ_TIMEOUT_S: Final = 5
 FORM: Final = "application/x-www-form-urlencoded"
 IDEMPOTENCY_HEADER: Final = "I-Twilio-Idempotency-Token"
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
+_RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
@@ -45,6 +46,12 @@ class Webhook:
     @property
     def call_sid(self) -> str:
         return self.get("CallSid")
+
+    @property
+    def recording_sid(self) -> str:
+        """Blank for what is none."""
+        sid = self.get("RecordingSid")
+        return sid if _RECORDING_SID.fullmatch(sid) else ""
 
     @property
     def retry(self) -> int:

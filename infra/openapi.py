@@ -147,6 +147,8 @@ class Operation:
     is_command: bool
     handler: Callable[..., Awaitable[Any]]
     is_bare: bool = False
+    media: str | None = None
+    """What a file is that is answered instead of JSON, whole or in parts."""
 
 
 class Routes:
@@ -183,9 +185,10 @@ class Routes:
         returns: Any = None,
         status: int = 200,
         errors: Sequence[str] = (),
+        media: str | None = None,
     ) -> Callable[[Callable[[Call[In]], Awaitable[Any]]], Callable[[Call[In]], Awaitable[Any]]]:
         def register(handler: Callable[[Call[In]], Awaitable[Any]]) -> Callable[[Call[In]], Awaitable[Any]]:
-            self._add(method, path, roles, body, returns, status, errors, True, handler, is_bare=True)
+            self._add(method, path, roles, body, returns, status, errors, True, handler, is_bare=True, media=media)
             return handler
 
         return register
@@ -220,6 +223,7 @@ class Routes:
         handler: Callable[..., Awaitable[Any]],
         *,
         is_bare: bool = False,
+        media: str | None = None,
     ) -> None:
         name: str = getattr(handler, "__name__")  # noqa: B009
         if not roles and roles is not PUBLIC:
@@ -240,6 +244,7 @@ class Routes:
                 is_command,
                 handler,
                 is_bare,
+                media,
             )
         )
 
@@ -436,6 +441,10 @@ def _describe(operation: Operation, schema: Callable[..., Any]) -> dict[str, Any
     if operation.returns is not None:
         answer["content"] = {"application/json": {"schema": schema("out", mode="serialization")}}
     responses: dict[str, Any] = {str(operation.status if operation.returns is not None else 204): answer}
+    if operation.media is not None:
+        file = {"description": "The file", "content": {operation.media: {}}}
+        responses = {"200": file, "206": {**file, "description": "The part of it that was asked for"}}
+        responses["416"] = {"description": "There is no such part"}
     failures = {"422": "Invalid", "503": "Unavailable"}
     if operation.roles:
         failures |= {"401": "Not logged in", "403": "Not allowed", "429": "Too many requests"}

@@ -25,6 +25,7 @@ from routing import service as routing
 from routing import wrap_up as own_wrap_up
 from ticketing import queries as tickets
 from ticketing import service as ticketing
+from ticketing.model import Message
 
 ROUTES = Routes("desk")
 PHONE_BACKEND: Final = web.AppKey("PHONE_BACKEND", dict)
@@ -217,7 +218,9 @@ async def _popped(tx: Tx, call: Call[Any], offer_id: int) -> ScreenPop:
     return found
 
 
-ShownState = Literal["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "wrap_up", "closed"]
+ShownState = Literal[
+    "received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "voicemail", "wrap_up", "closed"
+]
 """As the list shows them: a queued call that rings at somebody is `offering`."""
 
 
@@ -226,7 +229,7 @@ class CallFilter(ApiQuery):
 
     sid: str | None = Field(default=None, max_length=64)
     from_: str | None = Field(default=None, alias="from", max_length=64)
-    state: Annotated[list[ShownState], Field(default_factory=list, max_length=9)]
+    state: Annotated[list[ShownState], Field(default_factory=list, max_length=10)]
     limit: int = Field(default=50, ge=1, le=200)
     cursor: int | None = Field(default=None, ge=1, lt=2**63)
 
@@ -267,11 +270,13 @@ class CallOut(BaseModel):
     answered_at: datetime | None
     ended_at: datetime | None
     disposition: str | None
+    menu_choice: str | None
     ticket: TicketRef | None
     work_item_id: int | None
     conference: str
     legs: list[LegOut]
     offers: list[OfferOut]
+    voicemails: list[Message]
 
 
 class CallPage(BaseModel):
@@ -313,9 +318,11 @@ def _call_out(row: Any) -> CallOut:
         answered_at=row["answered_at"],
         ended_at=row["ended_at"],
         disposition=row["disposition"],
+        menu_choice=row["menu_choice"],
         ticket=None if row["ticket_id"] is None else TicketRef(id=row["ticket_id"], number=row["ticket_number"]),
         work_item_id=row["work_item_id"],
         conference=conference_name(row["id"]),
         legs=[LegOut(**leg) for leg in row["legs"]],
         offers=[OfferOut(**offer) for offer in row["offers"]],
+        voicemails=[Message(**message) for message in row["voicemails"]],
     )

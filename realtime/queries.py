@@ -94,12 +94,14 @@ USER: Final = "SELECT id, email, name, role, language FROM users WHERE id = $1"
 SHOWN_STATE: Final = "CASE WHEN c.state = 'queued' AND i.state = 'offering' THEN 'offering' ELSE c.state END"
 CALL_LIST: Final = f"""
 SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw, c.from_kind, c.from_value, c.to_number, c.direction,
-       c.created_at, c.queued_at, c.answered_at, c.ended_at, c.disposition, t.id AS ticket_id, t.number AS ticket_number,
+       c.created_at, c.queued_at, c.answered_at, c.ended_at, c.disposition, c.menu_choice, t.id AS ticket_id, t.number AS ticket_number,
        i.id AS work_item_id,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('sid', l.sid, 'kind', l.kind, 'state', l.state, 'agent_id', l.agent_id)
                                   ORDER BY l.id), '[]') FROM legs l WHERE l.call_id = c.id) AS legs,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'agent_id', o.agent_id, 'state', o.state) ORDER BY o.id), '[]')
-        FROM offers o WHERE o.call_id = c.id) AS offers
+        FROM offers o WHERE o.call_id = c.id) AS offers,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id, 'duration_s', v.duration_s, 'is_deleted', v.deleted_at IS NOT NULL) ORDER BY v.id), '[]')
+        FROM voicemails v WHERE v.call_id = c.id) AS voicemails
 FROM calls c
 LEFT JOIN ticket_calls tc ON tc.call_id = c.id LEFT JOIN tickets t ON t.id = tc.ticket_id
 LEFT JOIN work_items i ON i.call_id = c.id

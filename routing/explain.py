@@ -179,14 +179,22 @@ _OVERFLOWED: Final[dict[str, Sentence]] = {
     "full": {"en": "it was full", "zh-CN": "队列已满"},
     "too_long": {"en": "the caller had waited there for too long", "zh-CN": "等待时间过长"},
     "nobody": {"en": "nobody who serves it was signed in", "zh-CN": "没有坐席签入"},
+    "refused": {"en": "the telephony provider's waiting line took nobody", "zh-CN": "运营商的等待队列拒绝接入"},
+    "voicemail": {"en": "the caller asked for it by a key", "zh-CN": "来电者按键选择"},
 }
 
 
-def overflowed(queue: Sentence, reason: str, waited_s: float, to: Sentence | None) -> Sentence:
+def overflowed(
+    queue: Sentence, reason: str, waited_s: float, to: Sentence | None, *, to_recorder: bool = False
+) -> Sentence:
     """A queue let go of the item: why, and where it went."""
     why, after = _OVERFLOWED[reason], f"{waited_s:.0f}"
-    en_to = "the caller was told that we call back" if to is None else f"went on to {in_language(to, 'en')}"
-    zh_to = "已告知来电者将回电" if to is None else f"转入队列{in_language(to, 'zh-CN')}"
+    if to is not None:
+        en_to, zh_to = f"went on to {in_language(to, 'en')}", f"转入队列{in_language(to, 'zh-CN')}"
+    elif to_recorder:
+        en_to, zh_to = "the caller was asked for a message", "已请来电者留言"
+    else:
+        en_to, zh_to = "the caller was told that we call back", "已告知来电者将回电"
     return {
         "en": f"Left the queue {in_language(queue, 'en')} after {after} s, because {why['en']}; {en_to}.",
         "zh-CN": f"在队列{in_language(queue, 'zh-CN')}等待{after}秒后离开，因为{why['zh-CN']}；{zh_to}。",

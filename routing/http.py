@@ -320,7 +320,9 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
     elif decisions:
         sentences = [explain.decision_sentence(dict(decisions[-1]))]
     overflows = [
-        explain.overflowed(s["name"], s["reason"], s["waited_s"], s["next_name"])
+        explain.overflowed(
+            s["name"], s["reason"], s["waited_s"], s["next_name"], to_recorder=row["end_reason"] == service.AT_RECORDER
+        )
         for s in await conn.fetch(sql.OVERFLOWS_OF_ITEM, item.id)
         if s["reason"] is not None
     ]

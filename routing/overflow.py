@@ -2,8 +2,8 @@
 
 A queue may be full (`max_waiting`), a caller may have waited there for too long (`max_wait_s`), or nobody may be signed in who serves it
 (`if_nobody: overflow`). Then the item goes to the queue that `overflow_to` names, where the same is asked again, and keeps its entry, its head
-start and its requirements; where no queue is named, the caller hears that we call back, the ticket stays open, and the alert rule
-`RingdeskCallersDeflected` tells those who run it. A cap is asked when an item enters, the rest of all who wait with every sweep.
+start and its requirements; where no queue is named, the caller is asked for a message (`overflow_voicemail`), or hears that we call back: the ticket stays
+open, and the alert rule `RingdeskCallersDeflected` tells those who run it. A cap is asked when an item enters, the rest of all who wait with every sweep.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def may_overflow(queue: Any) -> bool:
 
 
 async def settle(tx: Tx, item: Waiting, queue: Any) -> str | None:
-    """Where the item waits now: the key of its queue, or None when the caller is let go with a ticket. `queue` as `LOCK_QUEUE` gives it."""
+    """Where the item waits now: the key of its queue, or None when the caller is let go, to the recorder or with a ticket. `queue` as `LOCK_QUEUE` gives it."""
     waited_s, seen = item.waited_s, {queue["key"]}
     while may_overflow(queue) and (reason := await _reason(tx, item, queue, waited_s)) is not None:
         target = queue["overflow_to"]
@@ -90,7 +90,14 @@ async def _move(tx: Tx, item: Waiting, source: str, target: str, reason: Reason)
 async def _deflect(tx: Tx, item: Waiting, queue: Any, reason: Reason) -> None:
     await tx.conn.execute(sql.END_STINT_BY_OVERFLOW, item.id, tx.now, reason.value)
     await publish(
-        tx, WorkDeflected(work_item_id=item.id, queue=queue["key"], reason=reason.value, call_id=item.call_id)
+        tx,
+        WorkDeflected(
+            work_item_id=item.id,
+            queue=queue["key"],
+            reason=reason.value,
+            call_id=item.call_id,
+            to_recorder=queue["overflow_voicemail"],
+        ),
     )
 
 

@@ -166,7 +166,7 @@ SELECT key, pool_id, within_s, target, short_abandon_s, offer_timeout_s, wrap_mo
 FROM queues WHERE key = $1
 """
 # Held until the item is in: a queue that `apply` takes away meanwhile is not found, or waits for this transaction.
-LOCKED_QUEUE: Final = "key, channel, max_waiting, max_wait_s, if_nobody, overflow_to"
+LOCKED_QUEUE: Final = "key, channel, max_waiting, max_wait_s, if_nobody, overflow_to, overflow_voicemail"
 LOCK_QUEUE: Final = (
     f"SELECT {LOCKED_QUEUE} FROM queues WHERE key = $1 AND is_active AND channel = 'voice' FOR KEY SHARE"
 )
@@ -608,9 +608,7 @@ OPEN_OFFER_OF_CALL: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers
 WHERE call_id = $1 AND agent_id = $2 AND state IN ('accepted', 'wrapping') ORDER BY id DESC LIMIT 1
 """
-ITEM_OF_CALL: Final = (
-    "SELECT id, call_id, state, queue, pool_id, ticket_id, version, is_external FROM work_items WHERE call_id = $1"
-)
+ITEM_OF_CALL: Final = "SELECT id, call_id, state, queue, pool_id, ticket_id, end_reason, version, is_external FROM work_items WHERE call_id = $1"
 FOLLOW_CALL: Final = (
     "UPDATE work_items SET ticket_id = $2, version = version + 1 WHERE call_id = $1 AND ticket_id <> $2"
 )
@@ -781,7 +779,10 @@ WAIT_STATE: Final = f"""
 SELECT (SELECT count(*) FROM work_items o
         WHERE o.queue = i.queue AND o.state IN ('queued', 'offering')
           AND (o.tier, i.virtual_start, i.entered_at, i.id) > (i.tier, o.virtual_start, o.entered_at, o.id)) + 1 AS position,
-       {_is_attended("i.queue")} AS somebody
+       {_is_attended("i.queue")} AS somebody,
+       ARRAY(SELECT extract(epoch FROM s.left_at - s.entered_at)::float8 FROM stints s
+             WHERE s.queue = i.queue AND s.entered_at > now() - interval '1 hour' AND s.outcome = 'answered'
+             ORDER BY s.entered_at DESC LIMIT 20) AS recent_waits_s
 FROM work_items i WHERE i.call_id = $1 AND i.state IN ('queued', 'offering')
 """
 # How many are before an item in its queue, as far as it matters: a backlog of tickets may be longer.

@@ -50,6 +50,7 @@ FIELDS: Final[dict[str, Kind]] = {
     "call.to": Kind.TEXT,
     "call.language": Kind.TEXT,
     "call.queue": Kind.TEXT,
+    "call.menu_choice": Kind.TEXT,
     "ticket.is_new": Kind.BOOL,
     "ticket.priority": Kind.TEXT,
     "ticket.state": Kind.TEXT,

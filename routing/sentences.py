@@ -17,6 +17,7 @@ FIELD_NAMES: Final[dict[str, Text]] = {
     "call.to": {"en": "the dialled number", "zh-CN": "被叫号码"},
     "call.language": {"en": "the language of the call", "zh-CN": "来电语言"},
     "call.queue": {"en": "the dialled queue", "zh-CN": "拨入的队列"},
+    "call.menu_choice": {"en": "the choice from the menu", "zh-CN": "菜单选择"},
     "ticket.is_new": {"en": "the ticket", "zh-CN": "工单"},
     "ticket.priority": {"en": "the ticket's priority", "zh-CN": "工单优先级"},
     "ticket.state": {"en": "the ticket's state", "zh-CN": "工单状态"},

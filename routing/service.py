@@ -64,6 +64,8 @@ STEP_TIMER: Final = "routing.step"
 WRAP_TIMER: Final = "routing.wrap_up"
 COOLDOWN_TIMER: Final = "routing.cool_down"
 
+AT_RECORDER: Final = "voicemail"
+"""Why the item of a caller at the recorder ended."""
 COMPILED_KEPT: Final = 8
 _compiled: dict[tuple[int, datetime], RuleSet] = {}
 
@@ -194,7 +196,7 @@ async def accept(tx: Tx, *, offer_id: int, who: Principal, at_phone: bool = Fals
     await cancel_timer(tx, OFFER_TIMER, offer.id)
     await cancel_timer(tx, STEP_TIMER, offer.work_item_id)
     pending = [o for o in rivals if o.state is OfferState.PENDING]
-    await _end_offers(tx, pending, OfferState.RESCINDED, "taken", by=offer.agent_id)
+    await end_offers(tx, pending, OfferState.RESCINDED, "taken", by=offer.agent_id)
     await publish(
         tx,
         OfferAccepted(
@@ -240,7 +242,7 @@ async def reject(tx: Tx, *, offer_id: int, who: Principal, reason: str | None = 
         _refuse_late(offer, item)
     settings = await _settings(tx, offer)
     await _exclude(tx, offer, settings["reject_s"], "rejected")
-    await _end_offers(tx, [offer], OfferState.REJECTED, reason or "rejected")
+    await end_offers(tx, [offer], OfferState.REJECTED, reason or "rejected")
     await _back_in_line(tx, offer)
     return (await sql.offer_by_id(tx.conn, offer_id=offer.id)) or offer
 
@@ -262,10 +264,10 @@ async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
         await _give_back(tx, [offer])
         return
     if offer.is_external:  # nobody told that the telephone has stopped; it is not for us to call that a miss
-        await _end_offers(tx, [offer], OfferState.RESCINDED, "no_answer")
+        await end_offers(tx, [offer], OfferState.RESCINDED, "no_answer")
         await _back_in_line(tx, offer)
         return
-    await _end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
+    await end_offers(tx, [offer], OfferState.TIMEOUT, "no_answer")
     settings = await _settings(tx, offer)
     misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
     is_benched = life.is_benched(misses, settings["misses_before_not_responding"])
@@ -297,7 +299,7 @@ async def _lock(tx: Tx, offers: Sequence[OfferRow]) -> None:
         await tx.conn.execute(sql.LOCK_ITEM, item_id)
 
 
-async def _end_offers(
+async def end_offers(
     tx: Tx, offers: Sequence[OfferRow], state: OfferState, reason: str, *, by: AgentId | None = None
 ) -> None:
     """End pending (or accepted, unconnected) offers: units back, intervals, events. The agents are locked."""
@@ -360,7 +362,7 @@ async def _give_back(tx: Tx, offers: Sequence[OfferRow]) -> None:
     pending = [offer for offer in offers if offer.state is OfferState.PENDING]
     for offer in pending:
         await _lock(tx, [offer])
-        await _end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
+        await end_offers(tx, [offer], OfferState.RESCINDED, "agent_left")
         await _back_in_line(tx, offer)
 
 
@@ -373,7 +375,7 @@ async def take_back(tx: Tx, *, offer_id: int, reason: str) -> bool:
     offer = await sql.offer_by_id(tx.conn, offer_id=offer_id)
     if offer is None or offer.state is not OfferState.PENDING:
         return False
-    await _end_offers(tx, [offer], OfferState.RESCINDED, reason)
+    await end_offers(tx, [offer], OfferState.RESCINDED, reason)
     await _back_in_line(tx, offer)
     return True
 
@@ -410,7 +412,7 @@ async def on_connect_failed(tx: Tx, event: CallConnectFailed) -> None:
     until = tx.now + timedelta(seconds=settings["busy_s"])
     await tx.conn.execute(sql.COOL_DOWN, offer.agent_id, until)
     await set_timer(tx, COOLDOWN_TIMER, offer.agent_id, version=0, due_at=until)
-    await _end_offers(tx, [offer], OfferState.CANCELED, "connect_failed")
+    await end_offers(tx, [offer], OfferState.CANCELED, "connect_failed")
     await _back_in_line(tx, offer)
 
 
@@ -437,14 +439,14 @@ async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
 async def on_call_ended(tx: Tx, event: CallEnded) -> None:
     """Inline: pending offers are withdrawn without a miss, a conversation goes into wrap-up, the stint gets its outcome."""
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
-    if item is None:
-        return
+    if item is None or item["end_reason"] == AT_RECORDER:
+        return  # who went to the recorder has left the line already
     offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
     await tx.conn.execute(sql.LOCK_AGENTS, [o.agent_id for o in offers])
     await tx.conn.execute(sql.LOCK_ITEM, item["id"])
     offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
     end = life.call_end(event.outcome, offers)
-    await _end_offers(tx, end.withdrawn, OfferState.CANCELED, "caller_left")
+    await end_offers(tx, end.withdrawn, OfferState.CANCELED, "caller_left")
     for offer in end.talking:
         await _start_wrap_up(tx, offer)
     await cancel_timer(tx, STEP_TIMER, item["id"])

@@ -2,7 +2,7 @@
 
 import random
 
-PREFIXES = {"call": "CA", "conference": "CF", "queue": "QU", "number": "PN", "request": "RQ"}
+PREFIXES = {"call": "CA", "conference": "CF", "queue": "QU", "number": "PN", "recording": "RE", "request": "RQ"}
 
 
 class Chance:

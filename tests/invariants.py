@@ -215,7 +215,20 @@ SAFETY: Final[dict[str, str]] = {
               + coalesce(not_responding_us, 0) + coalesce(reconnecting_us, 0) + coalesce(unreachable_us, 0) > 900 * 1000000::bigint""",
     "R8 who was let go was told so, and has a ticket": """
         SELECT i.id FROM work_items i WHERE i.state = 'diverted' AND NOT EXISTS (
-            SELECT 1 FROM calls c JOIN ticket_calls t ON t.call_id = c.id WHERE c.id = i.call_id AND c.outcome IN ('deflected', 'forwarded'))""",
+            SELECT 1 FROM calls c JOIN ticket_calls t ON t.call_id = c.id WHERE c.id = i.call_id
+              AND (c.outcome IN ('deflected', 'forwarded') OR i.end_reason = 'voicemail' AND c.recorder_at IS NOT NULL))""",
+    "who is at the recorder waits for nobody": """
+        SELECT c.id FROM calls c JOIN work_items i ON i.call_id = c.id
+        WHERE c.state = 'voicemail' AND i.state IN ('queued', 'external', 'offering', 'assigned', 'wrapping')""",
+    "a call that ended with a message has one": """
+        SELECT c.id FROM calls c WHERE c.outcome = 'voicemail' AND NOT EXISTS (SELECT 1 FROM voicemails v WHERE v.call_id = c.id)""",
+    "a message is in a ticket, and told there once": """
+        SELECT v.id FROM voicemails v LEFT JOIN ticket_history h ON h.kind = 'voicemail_left' AND (h.data ->> 'voicemail_id')::bigint = v.id
+        WHERE v.call_id IS NOT NULL GROUP BY v.id, v.call_id
+        HAVING count(h.id) <> 1 OR NOT EXISTS (SELECT 1 FROM ticket_calls t WHERE t.call_id = v.call_id)""",
+    "who is at the recorder is waited for": """
+        SELECT c.id FROM calls c WHERE c.state = 'voicemail'
+          AND NOT EXISTS (SELECT 1 FROM timers t WHERE t.kind = 'cti.voicemail' AND t.object_id = c.id)""",
     "an overflow says why, and is the end of a stay": """
         SELECT id FROM stints WHERE coalesce(outcome = 'overflowed', false) <> (overflow_reason IS NOT NULL)""",
     "a connected offer has its talk segment": """

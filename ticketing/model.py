@@ -223,6 +223,14 @@ class HistoryEntry(Shown):
     data: dict[str, Any]
 
 
+class Message(Shown):
+    """A message that a caller left; heard at /api/v1/voicemails/{id}/audio."""
+
+    id: int
+    duration_s: int
+    is_deleted: bool
+
+
 class TicketCall(Shown):
     """`from` is the caller's number, or what the provider sent instead of one (`from_kind` tells)."""
 
@@ -235,6 +243,7 @@ class TicketCall(Shown):
     created_at: datetime
     talk_s: float | None
     disposition: str | None
+    voicemails: list[Message]
 
 
 class Ticket(TicketSummary):

@@ -66,19 +66,7 @@ async def bind(tx: Tx, event: CallQueued) -> None:
     withheld number: a new one without a customer. Publishes TicketBound for the routing, TicketChanged for an attached ticket.
     """
     caller = event.caller or Number(NumberKind.WITHHELD, "")
-    found = await customers.identify(tx.conn, caller)
-    customer = found.customer
-    if customer is not None:
-        await writes.lock_customer(tx.conn, customer_id=customer.id)
-    bound = await writes.bind_call(
-        tx.conn,
-        call_id=event.call_id,
-        customer_id=None if customer is None else customer.id,
-        queue=event.queue,
-        now=tx.now,
-        subject=_subject(found, event.language),
-        match=found.match,
-    )
+    found, bound = await bind_call(tx, event.call_id, caller=caller, queue=event.queue, language=event.language)
     await publish(
         tx,
         TicketBound(
@@ -90,12 +78,32 @@ async def bind(tx: Tx, event: CallQueued) -> None:
             entered_at=event.entered_at,
             customer_id=bound.customer_id,
             match=found.match,
-            facts=_facts(event, caller, bound, customer),
+            facts=_facts(event, caller, bound, found.customer),
             is_external=event.is_external,
         ),
     )
     if not bound.is_new and not bound.was_bound:
         await publish(tx, TicketChanged(ticket_id=bound.ticket_id, version=bound.version, call_id=event.call_id))
+
+
+async def bind_call(
+    tx: Tx, call_id: CallId, *, caller: Number, queue: str, language: str
+) -> tuple[Identification, BoundCall]:
+    """Who calls, and the ticket of the call: the one it has, the customer's open one in this queue, or a new one."""
+    found = await customers.identify(tx.conn, caller)
+    customer = found.customer
+    if customer is not None:
+        await writes.lock_customer(tx.conn, customer_id=customer.id)
+    bound = await writes.bind_call(
+        tx.conn,
+        call_id=call_id,
+        customer_id=None if customer is None else customer.id,
+        queue=queue,
+        now=tx.now,
+        subject=_subject(found, language),
+        match=found.match,
+    )
+    return found, bound
 
 
 def _subject(found: Identification, language: str) -> str:
@@ -114,7 +122,8 @@ def _facts(event: CallQueued, caller: Number, bound: BoundCall, customer: Candid
             "from_kind": str(caller.kind),
             "to": event.to_number,
             "language": event.language,
-        },
+        }
+        | ({} if event.menu_choice is None else {"menu_choice": event.menu_choice}),
         "ticket": {
             "id": bound.ticket_id,
             "is_new": bound.is_new,
@@ -179,14 +188,14 @@ async def _move_call(
     changes = model.enter_state(target.state, TicketState.OPEN, now=tx.now, due_at=None) if opens else {}
     if target_id is not None or opens:
         told = None if target_id is None else _told("call_moved_here", call_id=call_id, from_ticket_id=source_id)
-        version = await _save(
+        version = await save(
             tx, target, changes, actor=SYSTEM if target_id is None else actor, told=told, call_id=call_id
         )
     else:
         version = target.version
     changes = _closing(source, CloseReason.MERGED_INTO, tx.now) if is_fresh else {}
     told = _told("call_moved_away", call_id=call_id, to_ticket_id=target.id)
-    await _save(tx, source, changes, actor=actor, told=told, call_id=call_id)
+    await save(tx, source, changes, actor=actor, told=told, call_id=call_id)
     await _audit(
         tx,
         actor,
@@ -246,7 +255,7 @@ async def _settle(tx: Tx, event: CallEnded, ticket: TicketRow, *, short_abandon_
     elif event.outcome == "answered" and ticket.state in HEARD_FROM:
         changes = model.enter_state(ticket.state, TicketState.OPEN, now=tx.now, due_at=None)
     told = _told("call_ended", call_id=event.call_id, outcome=event.outcome, wait_s=event.wait_s)
-    version = await _save(tx, ticket, changes, actor=SYSTEM, told=told, call_id=event.call_id)
+    version = await save(tx, ticket, changes, actor=SYSTEM, told=told, call_id=event.call_id)
     after = {
         "call_id": event.call_id,
         "outcome": event.outcome,
@@ -286,7 +295,7 @@ async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
     if not changes:
         return
     actor = Actor("user", event.agent_id, found["name"])
-    version = await _save(tx, ticket, changes, actor=actor, call_id=event.call_id)
+    version = await save(tx, ticket, changes, actor=actor, call_id=event.call_id)
     before = {"state": ticket.state, "assignee_id": ticket.assignee_id}
     after = {**before, **{name: changes[name] for name in before if name in changes}, "version": version}
     await audit(tx, actor, "ticket.after_call", "ticket", ticket.id, before=before, after=after)
@@ -347,7 +356,7 @@ async def change(tx: Tx, ticket_id: TicketId, wanted: Mapping[str, Any], *, vers
     if "state" in differing or due_at != ticket.due_at:
         new_state = differing.get("state", ticket.state)
         changes |= model.enter_state(ticket.state, new_state, now=tx.now, due_at=due_at)
-    await _save(tx, ticket, changes, actor=actor)
+    await save(tx, ticket, changes, actor=actor)
     before = {field: getattr(ticket, field) for field in changes}
     await _audit(tx, actor, "ticket.update", ticket_id, before=before, after=changes)
 
@@ -369,7 +378,7 @@ async def lock_unassigned(tx: Tx, ids: Sequence[TicketId]) -> Mapping[TicketId, 
 
 async def give(tx: Tx, ticket: TicketRow, agent_id: int) -> None:
     """Routing has found somebody for a ticket, which is locked."""
-    await _save(tx, ticket, {"assignee_id": agent_id}, actor=SYSTEM)
+    await save(tx, ticket, {"assignee_id": agent_id}, actor=SYSTEM)
 
 
 async def facts_of(conn: Connection, ticket: TicketRow) -> dict[str, Any]:
@@ -398,7 +407,7 @@ async def attach_customer(tx: Tx, ticket_id: TicketId, customer_id: CustomerId, 
     if ticket.customer_id == customer_id:
         return
     changes = {"customer_id": customer_id, **await _renamed(tx, ticket, customer_id)}
-    await _save(tx, ticket, changes, actor=actor)
+    await save(tx, ticket, changes, actor=actor)
     before = {"customer_id": ticket.customer_id}
     await _audit(tx, actor, "ticket.attach_customer", ticket_id, before=before, after={"customer_id": customer_id})
 
@@ -441,7 +450,7 @@ async def reopen_due(tx: Tx, ticket_id: int, version: int) -> None:
     if ticket.due_at is None or ticket.due_at > tx.now:
         return
     changes = model.enter_state(ticket.state, TicketState.OPEN, now=tx.now, due_at=None)
-    await _save(tx, ticket, changes, actor=SYSTEM)
+    await save(tx, ticket, changes, actor=SYSTEM)
     after = {"state": TicketState.OPEN, "timer_version": version}
     await audit(tx, SYSTEM, "ticket.due", "ticket", ticket_id, before={"state": ticket.state}, after=after)
 
@@ -502,7 +511,7 @@ def _invalid(field: str, message: str) -> Invalid:
     return Invalid(message, errors=[{"field": field, "message": message}])
 
 
-async def _save(
+async def save(
     tx: Tx,
     ticket: TicketRow,
     changes: Mapping[str, Any],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from simulator.config import Target
-from simulator.provider import dialing, fields, gathering, queueing, twiml
+from simulator.provider import dialing, fields, gathering, queueing, recording, twiml
 from simulator.provider.flow import DocumentRequest, Goto, HungUp, Inline, LeftQueue, Program, Redirected
 from simulator.provider.leg import Heard, Leg
 from simulator.provider.twiml import Document, DocumentFailed, Verb
@@ -207,6 +207,8 @@ class Engine:
                 await self.prompt(verb)
             case "Gather":
                 await gathering.gather(self, verb, document)
+            case "Record":
+                await recording.record(self, verb, document)
             case "Enqueue":
                 await queueing.enqueue(self, verb, document)
             case "Leave":

@@ -21,6 +21,7 @@ from simulator.provider.engine import Engine
 from simulator.provider.flow import DocumentRequest, HungUp, Program
 from simulator.provider.leg import Direction, Leg, StatusCallback
 from simulator.provider.queue import Queue
+from simulator.provider.recording import Recording
 from simulator.provider.twiml import DocumentFailed
 from simulator.provider.webhooks import Party, WebhookFailed, Webhooks
 from simulator.tasks import TaskOwner
@@ -45,6 +46,7 @@ class Exchange:
         self._running: dict[str, Conference] = {}
         """By name, until the event of their end."""
         self.queues: dict[str, Queue] = {}
+        self.recordings: dict[str, Recording] = {}
         self._next_slot_at = config.clock.now()
 
     @asynccontextmanager
@@ -152,6 +154,11 @@ class Exchange:
         if name not in self.queues:
             self.queues[name] = Queue(self.chance.sid("queue"), name, max_size or self.config.queue_size)
         return self.queues[name]
+
+    def keep_recording(self, made: Recording) -> None:
+        self.recordings[made.sid] = made
+        while len(self.recordings) > self.config.keep_ended:
+            del self.recordings[next(iter(self.recordings))]
 
     # Life of a leg
 

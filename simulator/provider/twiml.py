@@ -53,6 +53,10 @@ ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
     "Enqueue": _names("action method waitUrl waitUrlMethod maxQueueSize workflowSid"),
     "Leave": frozenset(),
     "Hangup": frozenset(),
+    "Record": _names(
+        "action method timeout finishOnKey maxLength playBeep trim recordingStatusCallback recordingStatusCallbackMethod "
+        "recordingStatusCallbackEvent transcribe transcribeCallback"
+    ),
     "Reject": frozenset({"reason"}),
     "Redirect": frozenset({"method"}),
     "Dial": _names(

@@ -1,4 +1,4 @@
-"""The provider's REST API: calls, conferences, participants.
+"""The provider's REST API: calls, conferences, participants, recordings.
 
 Basic auth with the auth token or an API key; form-encoded writes; `.json` paths; pages; errors as the provider words
 them. Unknown SIDs are 404, an ended call cannot be changed (21220).
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from simulator.keys import EXCHANGE
 from simulator.provider.exchange import Exchange
-from simulator.provider.rest import calls, conferences, forms, shapes
+from simulator.provider.rest import calls, conferences, forms, recordings, shapes
 from simulator.provider.rest.shapes import RestFailed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -23,6 +23,7 @@ def rest_app() -> web.Application:
     app = web.Application(middlewares=[_edge])
     account = f"{shapes.account_path('{account}')}"
     room = account + "/Conferences/{room}"
+    recording = account + "/Recordings/{recording}"
     member = room + "/Participants/{member}.json"
     app.add_routes(
         [
@@ -39,6 +40,11 @@ def rest_app() -> web.Application:
             web.get(member, conferences.get_participant),
             web.post(member, conferences.update_participant),
             web.delete(member, conferences.delete_participant),
+            web.get(account + "/Recordings.json", recordings.list_recordings),
+            web.get(account + "/Calls/{call}/Recordings.json", recordings.list_recordings),
+            web.get(recording + ".json", recordings.get_recording),
+            web.get(recording + ".wav", recordings.get_sound),
+            web.delete(recording + ".json", recordings.delete_recording),
             web.route("*", "/{unknown:.*}", _unknown),
         ]
     )

@@ -9,6 +9,7 @@ from simulator.provider import fields
 from simulator.provider.conference import Conference, Invitation, Seat
 from simulator.provider.fields import API_VERSION
 from simulator.provider.leg import Leg
+from simulator.provider.recording import Recording
 
 ERRORS: Final = "https://www.twilio.com/docs/errors/"
 
@@ -107,6 +108,32 @@ def participant(room: Conference, member: Seat | Invitation) -> dict[str, Any]:
         "date_created": at,
         "date_updated": at,
         "uri": f"{account_path(room.account_sid)}/Conferences/{room.sid}/Participants/{member.leg.sid}.json",
+    }
+
+
+def recording(made: Recording) -> dict[str, Any]:
+    path = f"{account_path(made.account_sid)}/Recordings/{made.sid}"
+    return {
+        "sid": made.sid,
+        "account_sid": made.account_sid,
+        "call_sid": made.call_sid,
+        "conference_sid": None,
+        "status": made.status,
+        "duration": str(made.seconds),
+        "channels": 1,
+        "source": made.source,
+        "track": "inbound",
+        "error_code": None,
+        "price": None,
+        "price_unit": "USD",
+        "start_time": _date(made.created_at),
+        "date_created": _date(made.created_at),
+        "date_updated": _date(made.created_at),
+        "encryption_details": None,
+        "api_version": API_VERSION,
+        "media_url": path,
+        "uri": f"{path}.json",
+        "subresource_uris": {},
     }
 
 

@@ -62,5 +62,6 @@ async def ask(
     if raw is not None:
         sent.setdefault("Content-Type", "application/json")
     async with client.request(method, path, json=body, data=raw, headers=sent) as response:
-        answer = await response.json(content_type=None) if await response.read() else {}
+        is_json = "json" in response.content_type and await response.read()
+        answer = await response.json(content_type=None) if is_json else {}
         return response.status, answer, response.headers

@@ -13,10 +13,12 @@ from aiohttp import ClientSession
 from app import cli
 from app.web import OPERATIONS
 from core.principal import Role
+from simulator.provider.recording import Recording
 from tests import builders
 from tests.command import run
 from tests.integration.app.people import People, ask
-from tests.stack import Agent, Stack
+from tests.integration.cti.test_voicemail import configure, recorded_fields, recording_caller
+from tests.stack import ACCOUNT, Agent, Stack
 
 Given = tuple[str, Any]
 ROOT = Path(__file__).resolve().parents[3]
@@ -153,6 +155,23 @@ async def _undo(w: World) -> Given:
     return f"/acts/{held['undo']['id']}/undo", {}
 
 
+async def _unblock(w: World) -> Given:
+    browser = await w.people.browser(Role.ADMIN)
+    _, added, _ = await ask(browser, "POST", "/api/v1/blocked-numbers", body={"number": "+14155550188", "reason": "x"})
+    return f"/blocked-numbers/{added['id']}", None
+
+
+async def _message(w: World, suffix: str) -> Given:
+    await configure(w.stack)
+    sid = await recording_caller(w.stack)
+    sound = w.stack.exchange
+    made = Recording(sound.chance.sid("recording"), sid, ACCOUNT, sound.clock.now(), 2)
+    sound.keep_recording(made)
+    await w.stack.hook("/twilio/recording", recorded_fields(sid, made.sid))
+    await w.stack.quiet()
+    return f"/voicemails/{await w.stack.value('SELECT id FROM voicemails')}{suffix}", None
+
+
 EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "log_in": _log_in,
     "log_out": lambda w: _fixed("/session", None),
@@ -184,6 +203,10 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "assign_ticket": lambda w: _with_ticket(w, "/assign", {"agent_id": w.ava.id}),
     "create_customer": lambda w: _fixed("/customers", {"name": "Maria Lopez"}),
     "change_customer": _change_customer,
+    "hear_voicemail": lambda w: _message(w, "/audio"),
+    "block_number": lambda w: _fixed("/blocked-numbers", {"number": "+14155550188", "reason": "x"}),
+    "unblock_number": _unblock,
+    "delete_voicemail": lambda w: _message(w, ""),
 }
 COMMANDS = {operation.name: operation for operation in OPERATIONS if operation.is_command}
 
@@ -247,15 +270,16 @@ CLI: dict[str, tuple[str, ...]] = {
     "ruleset.publish": ("rules", "publish", "1"),
     "ruleset.roll_back": ("rules", "roll-back", "1"),
     "ruleset.re_evaluate": ("rules", "re-evaluate", "1"),
+    "blocked_number.add": ("block", "add", "+14155550188", "--reason", "x"),
     "figures.recompute": ("figures", "recompute", "--from", f"{TODAY}", "--to", f"{TODAY + timedelta(days=1)}"),
 }
 WITHOUT = {
     "up", "web", "worker", "migrate", "demo-data", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",
-    "customers import", "user token", "user enable", "token", "rules list", "rules show", "rules dry-run", "rules check", "rules import-taskrouter",
+    "customers import", "user token", "user enable", "token", "rules list", "rules show", "block list", "rules dry-run", "rules check", "rules import-taskrouter",
 }  # fmt: skip
 """Serving, looking, and the schema itself; nobody's data."""
-ELSEWHERE = {"backup", "restore", "rules add"}
-"""Their rows are asked for in tests/e2e/test_restore_drill.py and tests/integration/routing/test_re_evaluate.py."""
+ELSEWHERE = {"backup", "restore", "rules add", "block remove"}
+"""Their rows are asked for in tests/e2e/test_restore_drill.py, tests/integration/routing/test_re_evaluate.py and below."""
 
 
 @pytest.mark.parametrize("action", CLI)
@@ -273,6 +297,19 @@ async def test_command_line_leaves_its_row(
     await stack.repeat()  # what the command caused is carried on by the service
 
 
+async def test_what_was_blocked_is_let_in_again_by_any_spelling(
+    stack: Stack, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RINGDESK_DATABASE_URL", database_url)
+    assert await run("block", "add", "+14155550188", "--reason", "rings all night", "--days", "30") == 0
+    assert await run("block", "list") == 0
+    assert "+14155550188" in capsys.readouterr().out
+    assert await run("block", "remove", "(415) 555-0188", "--region", "US") == 0
+    assert await run("block", "remove", "+14155550188") == 1
+    rows = await stack.rows("SELECT actor_kind FROM audit_log WHERE action = 'blocked_number.remove'")
+    assert rows == [("cli",)]
+
+
 async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGDESK_DATABASE_URL", database_url)
     monkeypatch.chdir(ROOT)
@@ -283,7 +320,7 @@ async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypa
 
 def test_every_command_of_the_command_line_is_accounted_for() -> None:
     known = {
-        " ".join(words[:2]) if words[0] in ("user", "deliveries", "rules", "figures") else words[0]
+        " ".join(words[:2]) if words[0] in ("user", "deliveries", "rules", "figures", "block") else words[0]
         for words in CLI.values()
     }
     assert set(cli_commands()) <= known | WITHOUT | ELSEWHERE

@@ -40,6 +40,8 @@ DO_NOT_GROW: Final = {
     "queues": "configuration",
     "skills": "configuration",
     "numbers": "configuration",
+    "calendars": "configuration",
+    "menus": "configuration",
     "dispositions": "configuration",
     "cti_connections": "configuration",
     "agent_extensions": "configuration",
@@ -91,6 +93,13 @@ async def a_past(stack: Stack) -> None:
     await stack.quiet()
     for row in await stack.rows("SELECT id, version FROM tickets WHERE closed_at IS NULL"):
         await ava.ask("PATCH", f"/tickets/{row['id']}", {"version": row["version"], "state": "resolved"})
+    await stack.rows(
+        "INSERT INTO voicemails (recording_sid, account_sid, call_sid, duration_s, created_at, deleted_at) "
+        "VALUES ('RE1', 'AC1', 'CA1', 5, now(), now()) RETURNING 1"
+    )
+    await stack.rows(
+        "INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
+    )
     await stack.rows("INSERT INTO cti_nonces (connection, nonce, signature) VALUES ('cloud', 'n', 's') RETURNING 1")
     await stack.rows("INSERT INTO painted (offer_id, agent_id, ms) SELECT id, agent_id, 1 FROM offers RETURNING 1")
     await stack.rows(

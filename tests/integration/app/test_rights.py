@@ -74,6 +74,9 @@ SIGNED: Final = {
         "/agent",
         "/status",
         "/conference",
+        "/ivr",
+        "/voicemail/done",
+        "/recording",
     )
 }
 

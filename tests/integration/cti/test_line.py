@@ -34,6 +34,29 @@ async def test_wait_document_says_that_nobody_is_there(stack: Stack) -> None:
     assert "目前没有空闲的客服" in answer.text
 
 
+async def test_wait_document_says_how_long_others_waited_where_there_is_something_to_say(stack: Stack) -> None:
+    await stack.agent("ava", is_available=True)
+    await stack.rows("UPDATE agents SET presence = 'break', presence_since = now() RETURNING 1")
+    await stack.rows("UPDATE agent_intervals SET state = 'break' RETURNING 1")
+    leg = await stack.dial()
+
+    async def said(queue_time: int) -> str:
+        return (await stack.hook("/twilio/queue/wait", of_leg(leg, QueueTime=str(queue_time)))).text
+
+    assert "Most callers" not in await said(0)
+    for wait_s in (60, 100, 130, 200, 230):
+        await stack.rows(
+            "INSERT INTO stints (work_item_id, call_id, queue, entered_at, left_at, connected_at, outcome, within_s, target, short_abandon_s, zone) "
+            "SELECT 1000000 + $1, 1000000 + $1, 'support', now() - interval '30 minutes', at, at, 'answered', 20, 0.8, 5, 'UTC' "
+            "FROM (SELECT now() - interval '30 minutes' + make_interval(secs => $1) AS at) x RETURNING 1",
+            wait_s,
+        )
+    assert "waited 1 to 4 minutes" in await said(0)
+    assert "Most callers" not in await said(20), "not with each round"
+    assert "waited 1 to 4 minutes" in await said(60)
+    assert "Most callers" not in await said(240), "nothing is promised to who has waited longer"
+
+
 async def test_wait_document_of_a_call_we_do_not_know_is_quiet(stack: Stack) -> None:
     answer = await stack.hook("/twilio/queue/wait", standard(new_sid()))
     assert (answer.status, "<Say" in answer.text, "<Pause" in answer.text) == (200, False, True)

@@ -52,6 +52,12 @@ PLANTED: Final[dict[str, str]] = {
         UPDATE work_items SET state = 'done', ended_at = now(), end_reason = 'x' WHERE state = 'assigned'""",
     "R8 who was let go was told so, and has a ticket": """
         UPDATE work_items SET state = 'diverted', ended_at = now(), end_reason = 'deflected' WHERE state = 'queued'""",
+    "who is at the recorder waits for nobody": "UPDATE calls SET state = 'voicemail' WHERE state = 'queued'",
+    "who is at the recorder is waited for": "UPDATE calls SET state = 'voicemail' WHERE state = 'queued'",
+    "a call that ended with a message has one": "UPDATE calls SET outcome = 'voicemail' WHERE outcome IS NOT NULL",
+    "a message is in a ticket, and told there once": """
+        INSERT INTO voicemails (recording_sid, account_sid, call_sid, call_id, duration_s, created_at)
+        SELECT 'RE' || id, account_sid, sid, id, 5, now() FROM calls LIMIT 1""",
     "an overflow says why, and is the end of a stay": "UPDATE stints SET overflow_reason = 'full' WHERE left_at IS NULL",
     "no agent was offered more calls than the limit allows in any stretch of its time": "UPDATE agents SET max_calls = 1, max_calls_s = 600",
     "R12 an item has its queue's pool": "UPDATE work_items SET pool_id = 'elsewhere' WHERE state = 'queued'",

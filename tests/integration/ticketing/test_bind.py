@@ -251,7 +251,7 @@ async def test_an_open_ticket_that_closes_at_this_moment_is_not_attached(outbox:
         changes = enter_state(
             ticket.state, TicketState.CLOSED, now=closing.now, due_at=None, reason=CloseReason.BY_HAND
         )
-        await service._save(closing, ticket, changes, actor=SYSTEM)
+        await service.save(closing, ticket, changes, actor=SYSTEM)
     second = await waiting
     assert second.is_new
     assert second.ticket_id != first.ticket_id

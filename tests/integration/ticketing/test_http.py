@@ -72,6 +72,7 @@ async def test_a_ticket_from_call_to_close(api: Api) -> None:
             "created_at": ticket["calls"][0]["created_at"],
             "talk_s": 0.0,
             "disposition": None,
+            "voicemails": [],
         }
     ]
     note = await got(await agent.post(f"{path}/notes", json={"body": "  Will call back  "}), 201)

@@ -380,3 +380,60 @@ def test_pools_are_the_connected_components_in_any_order(served: list[list[str]]
     assert pools_of(organisation(KEYS, served)) == expected
     shuffled = [random.sample(own, len(own)) for own in random.sample(served, len(served))]
     assert pools_of(organisation(random.sample(KEYS, len(KEYS)), shuffled)) == expected
+
+
+# --- before an agent: hours, messages --------------------------------------------------------------------------------------
+
+BEFORE = """
+queues: [{key: support, name: {en: Support}}]
+calendars: [{key: office, weekly: {%s}, %s}]
+numbers: [{number: "+14155550199", region: US, queue: support, calendar: %s, voicemail: {%s}}]
+"""
+
+
+def test_a_calendar_is_kept_as_seven_days_and_those_that_differ() -> None:
+    text = BEFORE % (
+        "mon-thu: ['09:00-17:00'], fri: ['09:00-12:00', '13:00-15:00']",
+        "holidays: [2026-12-25], other_hours: {2026-12-24: ['09:00-12:00']}",
+        "office",
+        "key: '9', max_s: 60",
+    )
+    org = parse_org(text)
+    settings = org.calendars[0].settings("Europe/Berlin")
+    assert settings["zone"] == "Europe/Berlin"
+    assert settings["weekly"] == [["09:00-17:00"]] * 4 + [["09:00-12:00", "13:00-15:00"], [], []]
+    assert settings["other"] == {"2026-12-24": ["09:00-12:00"], "2026-12-25": []}
+    voicemail = org.numbers[0].voicemail
+    assert voicemail is not None
+    assert (voicemail.key, voicemail.max_s, voicemail.after_hours) == ("9", 60, True)
+
+
+@pytest.mark.parametrize(
+    ("week", "other", "calendar", "voicemail", "place"),
+    [
+        ("mon: ['9-17']", "", "office", "", "calendars[0].weekly.mon"),
+        ("monday: []", "", "office", "", "calendars[0].weekly"),
+        ("mon-fri: [], fri: []", "", "office", "", "calendars[0].weekly"),
+        ("", "holidays: [soon]", "office", "", "calendars[0].holidays[0]"),
+        ("", "time_zone: Nowhere", "office", "", "calendars[0].time_zone"),
+        ("", "", "none", "", "numbers[0].calendar"),
+        ("", "", "office", "key: '#'", "numbers[0].voicemail.key"),
+        ("", "", "office", "max_s: 1", "numbers[0].voicemail.max_s"),
+    ],
+)
+def test_what_is_wrong_with_hours_and_messages_is_said_with_its_place(
+    week: str, other: str, calendar: str, voicemail: str, place: str
+) -> None:
+    with pytest.raises(OrgFileInvalid) as caught:
+        parse_org(BEFORE % (week, other, calendar, voicemail))
+    assert place in [fault.place for fault in caught.value.faults]
+    assert all(fault.line for fault in caught.value.faults)
+
+
+def test_a_queue_lets_go_to_the_recorder_or_to_another_queue_and_only_when_it_lets_go() -> None:
+    text = "queues: [{key: a, name: {en: A}, overflow: {%s}}, {key: b, name: {en: B}}]"
+    assert parse_org(text % "max_waiting: 2, voicemail: true").queues[0].overflow.voicemail
+    for overflow, place in (("voicemail: true", "voicemail"), ("max_waiting: 2, voicemail: true, to: b", "to")):
+        with pytest.raises(OrgFileInvalid) as caught:
+            parse_org(text % overflow)
+        assert [fault.place for fault in caught.value.faults] == [f"queues[0].overflow.{place}"]

@@ -16,7 +16,13 @@ from cti.model import (
     CallState,
     ConnectFailed,
     Connecting,
+    MenuPlayed,
+    MessageLeft,
+    NothingLeft,
+    Outcome,
     Queued,
+    SentToRecorder,
+    TurnedAway,
     WrapUpDone,
 )
 
@@ -62,6 +68,11 @@ AGENT_LEFT: Final = AgentLeft(ANN, at(20))
 AGENT_LOST: Final = AgentLost(FIRST)
 CONNECT_FAILED: Final = ConnectFailed(FIRST)
 GONE: Final = CallerGone(at(30))
+MENU: Final = MenuPlayed()
+TURNED_AWAY: Final = TurnedAway(Outcome.AFTER_HOURS, at(2))
+SENT: Final = SentToRecorder("support", "asked", at(12))
+MESSAGE: Final = MessageLeft(at(25))
+NOTHING: Final = NothingLeft(at(26))
 WRAPPED: Final = WrapUpDone(at(60))
 LIFE: Final[tuple[CallEvent, ...]] = (QUEUED, CONNECTING, CALLER_JOINED, AGENT_JOINED, AGENT_LEFT, GONE, WRAPPED)
 """One call, answered, from beginning to end."""

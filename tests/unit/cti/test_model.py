@@ -21,6 +21,7 @@ from cti.model import (
     Deflected,
     Happened,
     Outcome,
+    SentToRecorder,
     advance,
 )
 from tests.unit.cti.calls import (
@@ -35,8 +36,13 @@ from tests.unit.cti.calls import (
     FIRST,
     GONE,
     LIFE,
+    MENU,
+    MESSAGE,
+    NOTHING,
     QUEUED,
     SECOND,
+    SENT,
+    TURNED_AWAY,
     WRAPPED,
     a_call,
     at,
@@ -89,6 +95,28 @@ TABLE: Final[list[tuple[Sequence[CallEvent], CallEvent, CallState, Happened | No
     (ALONE, AGENT_LOST, CallState.QUEUED, Happened.AGENT_LOST),
     (ALONE, AgentLost(SECOND), CallState.IN_CALL, None),
     (ALONE, GONE, CallState.WRAP_UP, Happened.ENDED),
+    ((), MENU, CallState.IVR, None),
+    ((MENU,), MENU, CallState.IVR, None),
+    ((MENU,), QUEUED, CallState.QUEUED, Happened.QUEUED),
+    ((MENU,), SENT, CallState.VOICEMAIL, Happened.SENT_TO_RECORDER),
+    ((MENU,), GONE, CallState.CLOSED, Happened.ENDED),
+    (WAITING, MENU, CallState.QUEUED, None),
+    ((), TURNED_AWAY, CallState.CLOSED, Happened.ENDED),
+    (WAITING, TURNED_AWAY, CallState.QUEUED, None),
+    (TALKING, TURNED_AWAY, CallState.IN_CALL, None),
+    ((), SENT, CallState.VOICEMAIL, Happened.SENT_TO_RECORDER),
+    (WAITING, SENT, CallState.VOICEMAIL, Happened.SENT_TO_RECORDER),
+    (RINGING, SENT, CallState.CONNECTING, None),
+    (TALKING, SENT, CallState.IN_CALL, None),
+    ((*WAITING, SENT), SENT, CallState.VOICEMAIL, None),
+    ((*WAITING, SENT), QUEUED, CallState.VOICEMAIL, None),
+    ((*WAITING, SENT), CONNECTING, CallState.VOICEMAIL, None),
+    ((*WAITING, SENT), GONE, CallState.VOICEMAIL, Happened.LEFT_RECORDER),
+    ((*WAITING, SENT, GONE), GONE, CallState.VOICEMAIL, None),
+    ((*WAITING, SENT), MESSAGE, CallState.CLOSED, Happened.ENDED),
+    ((*WAITING, SENT, GONE), NOTHING, CallState.CLOSED, Happened.ENDED),
+    (WAITING, MESSAGE, CallState.QUEUED, None),
+    (TALKING, NOTHING, CallState.IN_CALL, None),
     (OVER, WRAPPED, CallState.CLOSED, Happened.CLOSED),
     (OVER, AGENT_LEFT, CallState.WRAP_UP, None),
     (OVER, GONE, CallState.WRAP_UP, None),
@@ -108,6 +136,7 @@ def test_one_step(before: Sequence[CallEvent], event: CallEvent, state: CallStat
     ("before", "outcome"),
     [
         ((), Outcome.ABANDONED_IVR),
+        ((MENU,), Outcome.ABANDONED_IVR),
         (WAITING, Outcome.ABANDONED_QUEUE),
         (RINGING, Outcome.ABANDONED_RINGING),
         ((*RINGING, CALLER_JOINED), Outcome.ABANDONED_RINGING),
@@ -166,6 +195,27 @@ def test_only_who_waits_is_let_go_and_what_comes_later_changes_nothing() -> None
         assert advance(after(events), Deflected(at(10))) == (after(events), None)
 
 
+# --- at the recorder -------------------------------------------------------------------------------------------------
+
+
+def test_only_the_recording_tells_what_became_of_who_hung_up_at_the_recorder() -> None:
+    for order in set(permutations((MESSAGE, GONE, GONE))):
+        call = after((*WAITING, SENT, *order))
+        assert (call.state, call.outcome, call.ended_by) == (CallState.CLOSED, Outcome.VOICEMAIL, "customer"), order
+    closed = SentToRecorder("support", "closed", at(1))
+    for events, outcome in (
+        ((SENT,), Outcome.ABANDONED_IVR),
+        ((*WAITING, SENT), Outcome.ABANDONED_QUEUE),
+        ((closed,), Outcome.AFTER_HOURS),
+    ):
+        waits = after((*events, GONE))
+        assert (waits.outcome, waits.left_at, waits.queue) == (None, at(30), "support")
+        gone = after([NOTHING], waits)
+        assert (gone.outcome, gone.ended_at) == (outcome, at(30))
+        assert after([MESSAGE], gone) == gone, "the first word counts"
+    assert after((*WAITING, SENT, MESSAGE)).ended_at == at(25)
+
+
 # --- laws ------------------------------------------------------------------------------------------------------------
 
 EVERYTHING: Final[tuple[CallEvent, ...]] = (
@@ -179,6 +229,11 @@ EVERYTHING: Final[tuple[CallEvent, ...]] = (
     ConnectFailed(SECOND),
     AgentLost(SECOND),
     Deflected(at(10)),
+    SENT,
+    MESSAGE,
+    NOTHING,
+    TURNED_AWAY,
+    MENU,
 )
 
 
@@ -202,7 +257,7 @@ def reachable() -> list[Call]:
 
 def test_laws_of_every_step_from_every_reachable_state() -> None:
     calls = reachable()
-    assert {call.state for call in calls} == set(CallState) - {CallState.IVR, CallState.ON_HOLD}
+    assert {call.state for call in calls} == set(CallState) - {CallState.ON_HOLD}
     for call in calls:
         assert (call.state in (CallState.WRAP_UP, CallState.CLOSED)) == call.is_over
         assert call.is_over == (call.ended_at is not None) == (call.ended_by is not None)

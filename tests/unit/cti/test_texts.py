@@ -15,7 +15,12 @@ def test_every_text_is_there_in_every_language() -> None:
         assert set(texts) == {"en", "de", "zh-CN"}, kind
         assert len(set(texts.values())) == 3, kind
         placeholders = {name for text in texts.values() for _, name, _, _ in string.Formatter().parse(text) if name}
-        assert placeholders == ({"position"} if kind == "wait" else set()), kind
+        assert placeholders == {
+            "wait": {"position"},
+            "voicemail_key": {"key"},
+            "wait_up_to": {"most"},
+            "wait_range": {"least", "most"},
+        }.get(kind, set()), kind
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ A wanted change: RINGDESK_WRITE_GOLDEN=1 pytest tests/unit/cti/test_twilio_voice
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cti import twilio_voice as twiml
-from cti.twilio_voice import Line
+from cti.menu import Menu, Option
+from cti.twilio_voice import Line, Recorder
 from simulator.provider import twiml as provider
 from tests.unit.cti.laws import LAWS
 
@@ -25,6 +27,12 @@ LINES: Final = {
     "de": Line("+4930901820", "DE", "de", "de"),
     "zh-CN": Line("+862155550123", "CN", "sales", "zh-CN"),
 }
+MENU: Final = Menu(
+    "main",
+    {"en": "For billing press 1.", "de": "Für Rechnungen drücken Sie die 1.", "zh-CN": "账单请按1。"},
+    (Option("billing", "1", "support", ("billing", "账单")),),
+)
+RECORDER: Final = Recorder(is_offered=True, key="2", after_hours=True)
 DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "enqueue": lambda line: twiml.enqueue(line, BASE),
     "enqueue_again": lambda line: twiml.enqueue(line, BASE, greet=False),
@@ -48,6 +56,17 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "emergency_of_agent": lambda line: twiml.emergency_of_agent(line, BASE, 0, "7"),
     "emergency_of_agent_quiet": lambda line: twiml.emergency_of_agent(line, BASE, 4, "7"),
     "emergency_of_agent_last": lambda line: twiml.emergency_of_agent(line, BASE, twiml.MAX_AGENT_RETRIES, "7"),
+    "wait_with_key": lambda line: twiml.wait(replace(line, recorder=RECORDER), 3, base=BASE),
+    "wait_short": lambda line: twiml.wait(line, 2, minutes=(0, 1)),
+    "wait_up_to": lambda line: twiml.wait(line, 2, minutes=(0, 4)),
+    "wait_range": lambda line: twiml.wait(line, 2, minutes=(2, 4)),
+    "record": lambda line: twiml.record(replace(line, recorder=RECORDER), BASE),
+    "closed": lambda line: twiml.closed(line, BASE),
+    "closed_record": lambda line: twiml.closed(replace(line, recorder=RECORDER), BASE),
+    "thanks": lambda line: twiml.farewell(line, "voicemail_thanks"),
+    "reject": lambda _: twiml.reject(),
+    "menu": lambda line: twiml.menu(line, BASE, MENU, greet=True),
+    "menu_again": lambda line: twiml.menu(line, BASE, MENU, tries=1),
     "empty": lambda _: twiml.EMPTY,
 }
 SENT_OVER_REST: Final = ("conference_customer", "back_to_queue")
@@ -95,7 +114,7 @@ def test_texts_differ_between_languages() -> None:
 
 
 def test_wait_documents_hold_only_what_the_provider_allows_there() -> None:
-    for name in ("wait_position", "wait_next", "wait_nobody", "wait_unknown"):
+    for name in ("wait_position", "wait_next", "wait_nobody", "wait_unknown", "wait_with_key", "wait_range"):
         document = play(DOCUMENTS[name](LINES["en"]))
         provider.require(document, provider.WAITING_VERBS, "a wait document")
         assert document.verbs[-1].name == "Pause", "a document without length would be asked for without end"

@@ -52,6 +52,8 @@ export const calls = (query: { state?: CallState[]; from?: string; limit?: numbe
   const cursor = query.cursor === undefined ? undefined : Number(query.cursor);
   return answer(client.GET(`${ROOT}/calls`, { params: { query: { ...query, cursor } } }));
 };
+/** Where the sound of a message is, for a player. */
+export const soundOf = (message: number): string => `${ROOT}/voicemails/${message}/audio`;
 export const hangUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/hangup`, at(call)));
 export const saveNote = (call: number, body: string, version: number, keepalive = false) =>
   answer(client.PUT(`${ROOT}/calls/{id}/note`, { ...at(call), body: { body, version }, keepalive }));

@@ -32,6 +32,7 @@ export type Ticket = Schemas["Ticket"];
 export type TicketNote = Schemas["Note"];
 export type TicketHistoryEntry = Schemas["HistoryEntry"];
 export type TicketCall = Schemas["TicketCall"];
+export type Message = Schemas["Message"];
 export type TicketChange = Schemas["TicketChange"];
 
 export type Tier = Schemas["Tier"];

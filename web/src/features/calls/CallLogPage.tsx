@@ -15,10 +15,11 @@ import { formatPhone } from "@/format/phone";
 import { clock, dateTime, secondsSince } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { callerText } from "@/parts/callerText";
+import { Messages } from "@/parts/Messages";
 import { useOutcomeText } from "@/parts/useOutcomeText";
 import { useQueueNames } from "@/parts/useQueueNames";
 
-const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "wrap_up", "closed"] as const satisfies readonly CallState[];
+const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "voicemail", "wrap_up", "closed"] as const satisfies readonly CallState[];
 
 /** The calls as they came in, the newest first. */
 export function CallLogPage() {
@@ -107,6 +108,7 @@ function CallTable({ items }: { items: CallLogEntry[] }) {
               </td>
               <td>
                 <Chip tone={TONE[call.state] ?? "grey"}>{stateText(call)}</Chip>
+                <Messages messages={call.voicemails} from={callerText(t, call.from)} />
               </td>
               <td className={table.number}>{between(call.queued_at, call.answered_at ?? call.ended_at)}</td>
               <td className={table.number}>{between(call.answered_at, call.ended_at)}</td>

@@ -13,6 +13,7 @@ import { formatPhone } from "@/format/phone";
 
 import { demoCall, endCall, startCall } from "./demoApi";
 import classes from "./DemoPhone.module.css";
+import { Keypad } from "./Keypad";
 import { CALLERS, LINES } from "./presets";
 import { Transcript } from "./Transcript";
 
@@ -110,6 +111,7 @@ export function DemoPhone() {
           ) : null}
         </div>
         <Transcript said={call.data?.said ?? []} isUp={isUp} />
+        {isUp && sid !== null ? <Keypad sid={sid} /> : null}
       </Panel>
     </div>
   );

@@ -37,5 +37,8 @@ async function request<Result>(method: "GET" | "POST", path: string, body?: obje
 export const startCall = (from: string, to: string) => request<{ sid: string }>("POST", "/calls", { from, to });
 export const demoCall = (sid: string) => request<DemoCall>("GET", `/calls/${encodeURIComponent(sid)}`);
 export const endCall = (sid: string) => request<{ sid: string; status: string }>("POST", `/calls/${encodeURIComponent(sid)}/hangup`, {});
+export const press = (sid: string, digits: string) =>
+  request<DemoCall>("POST", `/calls/${encodeURIComponent(sid)}/digits`, { digits });
+export const speak = (sid: string, text: string) => request<DemoCall>("POST", `/calls/${encodeURIComponent(sid)}/say`, { text });
 export const traffic = () => request<{ on: boolean }>("GET", "/traffic");
 export const setTraffic = (on: boolean) => request<{ on: boolean }>("POST", "/traffic", { on });

@@ -3,6 +3,7 @@ export const LINES = [
   { number: "+14155550199", key: "support" },
   { number: "+4930901820", key: "de" },
   { number: "+862155550123", key: "sales" },
+  { number: "+14155550200", key: "menu" },
 ] as const;
 
 export const CALLERS = [

@@ -11,6 +11,7 @@ import { useProblemText } from "@/design/useProblemText";
 import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { callerText } from "@/parts/callerText";
+import { Messages } from "@/parts/Messages";
 import { useDispositionName } from "@/parts/useDispositionName";
 import { useOutcomeText } from "@/parts/useOutcomeText";
 
@@ -24,7 +25,7 @@ type Entry =
   | { kind: "history"; at: string; entry: TicketHistoryEntry };
 
 /** Changes that a note or a call in the stream tells already. */
-const SPEAK_FOR_THEMSELVES = new Set(["note_added", "bound", "call_ended"]);
+const SPEAK_FOR_THEMSELVES = new Set(["note_added", "bound", "call_ended", "voicemail_left"]);
 
 function entriesOf(ticket: Ticket): Entry[] {
   const entries: Entry[] = [
@@ -107,6 +108,7 @@ function ActivityEntry({ entry }: { entry: Entry }) {
     return (
       <Line kind="call" icon={<PhoneCall />} at={entry.at} who={t("ticket.callFrom", { number: callerText(t, call.from) })}>
         <p className={classes.soft}>{facts.filter(Boolean).join(" · ")}</p>
+        <Messages messages={call.voicemails} from={callerText(t, call.from)} />
       </Line>
     );
   }

@@ -1,0 +1,45 @@
+"""`/twilio/ivr`: what a caller in the menu chose, or did not. A caller who hangs up there is heard of by the end of the call only."""
+
+from cti import queries as sql
+from cti import service
+from cti import twilio_voice as twiml
+from cti.menu import REPEATS, Menu
+from cti.model import Call, CallState, Queued, SentToRecorder
+from cti.twilio_voice import Line
+from cti.twilio_webhook import Webhook, number_of
+from infra.outbox import Tx
+
+CHOSEN = "chosen"
+"""Why a caller is at the recorder: the menu offers it."""
+
+
+async def choose(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
+    """Two repeats for what is not understood, then the default queue: nobody is turned away by a menu."""
+    if not await service.claim(tx, hook, None):
+        return await service.stored(tx, hook, twiml.EMPTY)
+    call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
+    if call is None or call.is_over:
+        answer = service.last_word(line, call)
+    elif call.state is CallState.IVR and line.menu is not None:
+        answer = await _choose(tx, hook, call, line, line.menu, base)
+    elif call.state is CallState.VOICEMAIL:
+        answer = twiml.record(line, base)
+    else:
+        if call.state is CallState.IVR:  # the number has no menu any more
+            await service.apply(tx, call, Queued(line.queue, tx.now))
+        answer = twiml.enqueue(line, base, greet=False)
+    await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
+    return answer
+
+
+async def _choose(tx: Tx, hook: Webhook, call: Call, line: Line, menu: Menu, base: str) -> str:
+    option = menu.chosen(hook.get("Digits"), hook.get("SpeechResult"))
+    tries = number_of(hook.query.get("n", "")) or 0
+    if option is None and tries < REPEATS:
+        return twiml.menu(line, base, menu, tries=tries + 1)
+    if option is not None and option.queue is None:
+        await service.apply(tx, call, SentToRecorder(line.queue, CHOSEN, tx.now, choice=option.key))
+        return twiml.record(line, base)
+    queue = (menu.default if option is None else option.queue) or line.queue
+    await service.apply(tx, call, Queued(queue, tx.now, choice=None if option is None else option.key))
+    return twiml.enqueue(line, base, greet=False)
