@@ -433,7 +433,10 @@ async def test_transfers_back_and_forth_among_wrapping_agents_meet_no_deadlock(s
             told("answer", call, answeringNumber=second),
             told("hangup", call, cause="normalClearing"),
         ):
-            assert (await pbx.post(event)).status == 200
+            tries = 1
+            while (answer := await pbx.post(event)).status == 503 and tries < 5:  # a busy machine says: post it again
+                tries += 1
+            assert answer.status == 200
 
     await asyncio.gather(*(live(call, *("201", "202")[:: 1 if n % 2 else -1]) for n, call in enumerate(calls)))
     await stack.quiet()
