@@ -17,7 +17,14 @@ from tests.stack import CHINESE, GERMAN, SUPPORT, Answer, Stack, running_stack
 
 WITHIN_S: Final = 2.0
 SAID: Final = {SUPPORT: "technical problem", GERMAN: "technische Störung", CHINESE: "系统暂时出现故障"}
-VOICE: Final = ("/twilio/voice", "/twilio/voice/fallback", "/twilio/queue/done", "/twilio/dial/done")
+VOICE: Final = (
+    "/twilio/voice",
+    "/twilio/voice/fallback",
+    "/twilio/queue/done",
+    "/twilio/dial/done",
+    "/twilio/ivr",
+    "/twilio/voicemail/done",
+)
 
 
 @dataclass

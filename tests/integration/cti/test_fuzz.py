@@ -36,8 +36,10 @@ VOICE: Final = (
     "/twilio/dial/done",
     "/twilio/agent",
     "/twilio/queue/wait",
+    "/twilio/ivr",
+    "/twilio/voicemail/done",
 )
-CALLBACKS: Final = ("/twilio/status", "/twilio/conference")
+CALLBACKS: Final = ("/twilio/status", "/twilio/conference", "/twilio/recording")
 REFUSALS: Final = {400, 403, 405, 408, 413}
 NASTY: Final = (
     "", " ", "\x00", "a\x00b", "\u202e", "🙂" * 30, "9" * 500, "-1", "1e999", "٣", "0", str(2**63), "null", "' OR 1=1--", "<Say>x</Say>",
@@ -48,6 +50,7 @@ NASTY: Final = (
 NAMES: Final = (
     "CallSid", "CallStatus", "From", "To", "Direction", "Timestamp", "SequenceNumber", "QueueResult", "QueueTime", "DialCallStatus",
     "FriendlyName", "ParticipantLabel", "StatusCallbackEvent", "CallId", "ErrorCode", "AccountSid", "ParentCallSid", "ConferenceSid",
+    "Digits", "SpeechResult", "RecordingSid", "RecordingDuration", "RecordingStatus", "RecordingSource",
 )  # fmt: skip
 QUERIES: Final = (
     "",
@@ -59,6 +62,8 @@ QUERIES: Final = (
     "?o=-1",
     "?o=1&o=2",
     "?r=%00",
+    "?n=2",
+    "?n=99999999999999999999",
     "?x=" + "y" * 2000,
     "?c=call_1",
 )
