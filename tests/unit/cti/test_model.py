@@ -199,15 +199,17 @@ def test_only_who_waits_is_let_go_and_what_comes_later_changes_nothing() -> None
 
 
 def test_only_the_recording_tells_what_became_of_who_hung_up_at_the_recorder() -> None:
-    for order in set(permutations((MESSAGE, GONE, GONE))):
+    told: tuple[CallEvent, ...] = (MESSAGE, GONE, GONE)
+    for order in set(permutations(told)):
         call = after((*WAITING, SENT, *order))
         assert (call.state, call.outcome, call.ended_by) == (CallState.CLOSED, Outcome.VOICEMAIL, "customer"), order
     closed = SentToRecorder("support", "closed", at(1))
-    for events, outcome in (
+    cases: list[tuple[tuple[CallEvent, ...], Outcome]] = [
         ((SENT,), Outcome.ABANDONED_IVR),
         ((*WAITING, SENT), Outcome.ABANDONED_QUEUE),
         ((closed,), Outcome.AFTER_HOURS),
-    ):
+    ]
+    for events, outcome in cases:
         waits = after((*events, GONE))
         assert (waits.outcome, waits.left_at, waits.queue) == (None, at(30), "support")
         gone = after([NOTHING], waits)
