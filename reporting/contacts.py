@@ -73,3 +73,21 @@ async def contacts(
         if len(rows) < READ_AT_ONCE:
             return found, None
     return found, place
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whose names and which tickets (id and number, by call) stand beside the contacts of a page."""
+
+    agents: Mapping[int, str]
+    tickets: Mapping[int | None, tuple[int, str]]
+
+
+async def known_of(conn: Connection, found: Sequence[Contact]) -> Known:
+    agents = {contact.record.agent_id for contact in found if not isinstance(contact.record, Stint)}
+    calls = {contact.record.call_id for contact in found}
+    names = await conn.fetch(sql.NAMES_OF_AGENTS, sorted(agents)) if agents else []
+    tickets = await conn.fetch(sql.TICKETS_OF_CALLS, [call for call in calls if call is not None])
+    return Known(
+        {row["id"]: row["name"] for row in names}, {row["call_id"]: (row["id"], row["number"]) for row in tickets}
+    )

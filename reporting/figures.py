@@ -107,10 +107,12 @@ async def _read_all(conn: Connection, question: Question, metrics: Sequence[Metr
         stretches = _stretches(question, queues, now)
         progress = await sql.progress(conn)
         rows: dict[Place, Sums] = {}
-        needs_agents = question.group is Group.AGENT or any({*m.numerator} <= {*OF_STATES} for m in metrics)
+        of_agents = [{*metric.numerator} <= {*OF_STATES} for metric in metrics]
+        needs_agents = question.group is Group.AGENT or any(of_agents)
+        needs_queues = question.group is not Group.AGENT and not all(of_agents)
         for stretch in stretches:
             _check(stretch, question, progress)
-            if question.group is not Group.AGENT:
+            if needs_queues:
                 await _add_queues(conn, rows, question, stretch, progress, now)
         if needs_agents:
             await _add_agents(conn, rows, question, stretches[0], progress, now)

@@ -16,6 +16,7 @@ from reporting import figures
 from reporting.catalogue import CATALOGUE, Group, Metric, Unit, value_of
 from reporting.figures import Answer, Key, Question, refused
 from reporting.model import Offer, Segment, Size, Stint, Sums, period_bounds
+from reporting.shared import SharedReadings, readings_of
 from ticketing.lists import read_cursor, write_cursor
 
 ROUTES = Routes("reporting")
@@ -124,7 +125,12 @@ async def read_figures(conn: Connection, call: Call[FiguresParams]) -> FiguresOu
     """Figures of a time: of everything, by queue or by agent, whole or cut into periods. What is still going on is in them.
 
     Days are those of the queue's zone. Where queues of several zones are added up by days, say whose with `zone`."""
-    data, now = call.data, call.resources.clock.now()
+    # Who may ask sees all queues, so the answer is everybody's.
+    readings: SharedReadings[FiguresOut] = readings_of(call.resources.outbox)
+    return await readings.get(call.data.model_dump_json(), lambda: _read(conn, call.data, call.resources.clock.now()))
+
+
+async def _read(conn: Connection, data: FiguresParams, now: datetime) -> FiguresOut:
     group, size = Group(data.group), Size(data.bucket)
     if data.agent_id is not None and group is not Group.AGENT:
         raise refused("agent_id", "goes with group=agent")
@@ -222,6 +228,11 @@ class ContactsParams(ApiQuery):
     cursor: str | None = Field(default=None, max_length=60)
 
 
+class TicketRef(BaseModel):
+    id: int
+    number: str
+
+
 class ContactOut(BaseModel):
     """One stay in a queue, offer or conversation. `at` is when it counts; what does not apply to its kind is null."""
 
@@ -231,6 +242,8 @@ class ContactOut(BaseModel):
     work_item_id: int
     offer_id: int | None
     agent_id: int | None
+    agent_name: str | None
+    ticket: TicketRef | None
     outcome: str | None
     wait_s: float | None
     talk_s: float | None
@@ -263,15 +276,19 @@ async def list_contacts_behind(conn: Connection, call: Call[ContactsParams]) -> 
         conn, metric, part, queue=data.queue, agent_id=data.agent_id, start=stretch.start, end=stretch.end,
         after=after, limit=data.limit,
     )  # fmt: skip
+    known = await behind.known_of(conn, found)
     return ContactPage(
-        items=[_contact(contact) for contact in found], next_cursor=None if place is None else write_cursor(*place)
+        items=[_contact(contact, known) for contact in found],
+        next_cursor=None if place is None else write_cursor(*place),
     )
 
 
-def _contact(contact: behind.Contact) -> ContactOut:
+def _contact(contact: behind.Contact, known: behind.Known) -> ContactOut:
     record = contact.record
+    ticket = known.tickets.get(record.call_id)
     out = ContactOut(
         kind="stay", at=contact.at, call_id=record.call_id, work_item_id=record.work_item_id, offer_id=None, agent_id=None,
+        agent_name=None, ticket=None if ticket is None else TicketRef(id=ticket[0], number=ticket[1]),
         outcome=None, wait_s=None, talk_s=None, wrap_s=None,
     )  # fmt: skip
     match record:
@@ -283,4 +300,5 @@ def _contact(contact: behind.Contact) -> ContactOut:
         case Segment():
             talk_s, wrap_s = round(record.talk_us / 1_000_000, 3), round(record.wrap_us / 1_000_000, 3)
             fields = {"kind": "conversation", "talk_s": talk_s, "wrap_s": wrap_s}
-    return out.model_copy(update={**fields, "offer_id": record.id, "agent_id": record.agent_id})
+    name = known.agents.get(record.agent_id)
+    return out.model_copy(update={**fields, "offer_id": record.id, "agent_id": record.agent_id, "agent_name": name})

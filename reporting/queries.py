@@ -92,6 +92,9 @@ SELECT least(
     (SELECT min(i.at) FROM agents a CROSS JOIN LATERAL (SELECT min(started_at) AS at FROM agent_intervals WHERE agent_id = a.id) i))
 """
 QUEUES: Final = "SELECT key, name, zone, is_active FROM queues ORDER BY position, key"
+TICKETS_OF_CALLS: Final = """
+SELECT c.call_id, t.id, t.number FROM ticket_calls c JOIN tickets t ON t.id = c.ticket_id WHERE c.call_id = ANY($1)
+"""
 NAMES_OF_AGENTS: Final = "SELECT id, name FROM agents WHERE id = ANY($1)"
 
 # --- stored sums --------------------------------------------------------------------------------------------------------

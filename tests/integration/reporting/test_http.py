@@ -1,5 +1,7 @@
 """The API of reporting: shapes, rights, refusals that name the field, and the contacts behind every number."""
 
+import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -133,6 +135,29 @@ async def test_this_moment_is_shown_where_it_is_asked_for(api: Api, floor: Floor
     assert {figure["value"] for figure in then["total"].values()} == {None}
 
 
+async def test_what_agents_did_is_the_same_alone_and_beside_queues(api: Api, floor: Floor, books: Books) -> None:
+    await two_queues(floor)
+    await books.a_past_of("ava", ("available", 100), ("talking", 300))
+    browser = await lead(api)
+    alone = await got(browser, "/figures", metrics="talking_time,occupancy", **around(books))
+    beside = await got(browser, "/figures", metrics="talking_time,occupancy,offered", **around(books))
+    assert alone["total"]["talking_time"] == beside["total"]["talking_time"]
+    assert alone["total"]["occupancy"]["value"] == pytest.approx(beside["total"]["occupancy"]["value"], abs=1)
+
+
+async def test_many_who_ask_at_once_all_get_the_answer_and_it_is_no_older_than_the_question(
+    api: Api, floor: Floor, books: Books
+) -> None:
+    await two_queues(floor)
+    browser, asked_at = await lead(api), books.now
+    asked = {"group": "queue", "metrics": "offered", **around(books)}
+    answers = await asyncio.gather(*(got(browser, "/figures", **asked) for _ in range(12)))
+    assert {answer["total"]["offered"]["value"] for answer in answers} == {4}
+    assert min(datetime.fromisoformat(answer["as_of"]) for answer in answers) >= asked_at
+    await floor.ring()
+    assert (await got(browser, "/figures", **asked))["total"]["offered"]["value"] == 5
+
+
 @pytest.mark.parametrize(
     ("field", "params"),
     [
@@ -215,6 +240,12 @@ async def test_contacts_page_by_page(api: Api, floor: Floor, books: Books) -> No
     assert page["next_cursor"] is None
     assert {(item["kind"], item["outcome"]) for item in found} == {("stay", "abandoned")}
     assert 59 <= found[0]["wait_s"] <= 70
+    assert [item["ticket"]["number"] for item in found] == [
+        await floor.value(
+            "SELECT number FROM tickets JOIN ticket_calls ON ticket_id = id WHERE call_id = $1", call.call_id
+        )
+        for call in calls
+    ]
 
 
 async def test_contacts_of_one_agent(api: Api, floor: Floor, books: Books) -> None:
@@ -222,7 +253,7 @@ async def test_contacts_of_one_agent(api: Api, floor: Floor, books: Books) -> No
     browser, ava, ben = await lead(api), floor.agent("ava").user_id, floor.agent("ben").user_id
     asked = {"metric": "aht", "part": "denominator", "queue": "support", **around(books)}
     (item,) = (await got(browser, "/figures/contacts", agent_id=str(ava), **asked))["items"]
-    assert (item["kind"], item["agent_id"], item["wait_s"]) == ("conversation", ava, None)
+    assert (item["kind"], item["agent_id"], item["agent_name"], item["wait_s"]) == ("conversation", ava, "Ava", None)
     assert item["talk_s"] >= 0
     assert item["wrap_s"] >= 0
     assert (await got(browser, "/figures/contacts", agent_id=str(ben), **asked))["items"] == []

@@ -1192,6 +1192,8 @@ export interface components {
         ContactOut: {
             /** Agent Id */
             agent_id: number | null;
+            /** Agent Name */
+            agent_name: string | null;
             /**
              * At
              * Format: date-time
@@ -1210,6 +1212,7 @@ export interface components {
             outcome: string | null;
             /** Talk S */
             talk_s: number | null;
+            ticket: components["schemas"]["TicketRef"] | null;
             /** Wait S */
             wait_s: number | null;
             /** Work Item Id */
