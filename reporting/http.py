@@ -228,7 +228,7 @@ class ContactsParams(ApiQuery):
     cursor: str | None = Field(default=None, max_length=60)
 
 
-class TicketRef(BaseModel):
+class ContactTicket(BaseModel):
     id: int
     number: str
 
@@ -243,7 +243,7 @@ class ContactOut(BaseModel):
     offer_id: int | None
     agent_id: int | None
     agent_name: str | None
-    ticket: TicketRef | None
+    ticket: ContactTicket | None
     outcome: str | None
     wait_s: float | None
     talk_s: float | None
@@ -288,7 +288,7 @@ def _contact(contact: behind.Contact, known: behind.Known) -> ContactOut:
     ticket = known.tickets.get(record.call_id)
     out = ContactOut(
         kind="stay", at=contact.at, call_id=record.call_id, work_item_id=record.work_item_id, offer_id=None, agent_id=None,
-        agent_name=None, ticket=None if ticket is None else TicketRef(id=ticket[0], number=ticket[1]),
+        agent_name=None, ticket=None if ticket is None else ContactTicket(id=ticket[0], number=ticket[1]),
         outcome=None, wait_s=None, talk_s=None, wrap_s=None,
     )  # fmt: skip
     match record:

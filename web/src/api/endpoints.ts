@@ -119,3 +119,23 @@ export const pickItem = (workItem: number, version: number) =>
 export const holdQueue = (queue: string, is_held: boolean, reason?: string) =>
   answer(client.PUT(`${ROOT}/queues/{key}/hold`, { ...ofQueue(queue), body: { is_held, reason } }));
 export const undoAct = (act: number) => answer(client.POST(`${ROOT}/acts/{id}/undo`, at(act)));
+
+export const metrics = () => answer(client.GET(`${ROOT}/metrics`));
+export interface FiguresQuestion {
+  metrics: string;
+  group: "none" | "queue" | "agent";
+  from?: string;
+  to?: string;
+}
+export const figures = (query: FiguresQuestion) => answer(client.GET(`${ROOT}/figures`, { params: { query } }));
+export interface ContactsQuestion {
+  metric: string;
+  part: "numerator" | "denominator";
+  queue: string;
+  from?: string;
+  to?: string;
+  limit?: number;
+  cursor?: string;
+}
+export const figureContacts = (query: ContactsQuestion) =>
+  answer(client.GET(`${ROOT}/figures/contacts`, { params: { query } }));

@@ -1212,7 +1212,7 @@ export interface components {
             outcome: string | null;
             /** Talk S */
             talk_s: number | null;
-            ticket: components["schemas"]["TicketRef"] | null;
+            ticket: components["schemas"]["ContactTicket"] | null;
             /** Wait S */
             wait_s: number | null;
             /** Work Item Id */
@@ -1226,6 +1226,13 @@ export interface components {
             items: components["schemas"]["ContactOut"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /** ContactTicket */
+        ContactTicket: {
+            /** Id */
+            id: number;
+            /** Number */
+            number: string;
         };
         /** ContactsParams */
         ContactsParams: {

@@ -84,3 +84,9 @@ export type PushCandidate = Schemas["CandidateOut"];
 export type UndoHandle = Schemas["Undo"];
 
 export type VoiceToken = With<Schemas["VoiceTokenOut"], { backend: "twilio" | "simulated" }>;
+
+export type Metric = Schemas["MetricOut"];
+export type Figure = Schemas["FigureOut"];
+export type FigureRow = Schemas["FigureRow"];
+export type Figures = Schemas["FiguresOut"];
+export type CountedContact = Schemas["ContactOut"];

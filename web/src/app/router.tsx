@@ -13,6 +13,7 @@ import { NotFound, RouteError } from "@/app/RouteError";
 import { Shell } from "@/app/shell/Shell";
 import { homeOf } from "@/app/shell/navigation";
 import { sessionOf } from "@/features/session/session";
+import { type FiguresSearch, parseFiguresSearch } from "@/features/figures/search";
 import type { TicketSearch } from "@/features/tickets/search";
 import { parseTicketSearch } from "@/features/tickets/search";
 import { adoptLanguage } from "@/i18n";
@@ -114,6 +115,13 @@ const supervisor = createRoute({
   component: lazyRouteComponent(() => import("@/app/SupervisorPage"), "SupervisorPage"),
 });
 
+const figures = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/figures",
+  validateSearch: (search: Record<string, unknown>): FiguresSearch => parseFiguresSearch(search),
+  component: lazyRouteComponent(() => import("@/app/FiguresRoute"), "FiguresRoute"),
+});
+
 const demo = createRoute({
   getParentRoute: () => rootRoute,
   path: "/demo",
@@ -125,7 +133,7 @@ export function createAppRouter(queries: QueryClient) {
     routeTree: rootRoute.addChildren([
       loginRoute,
       demo,
-      signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, supervisor]),
+      signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, supervisor, figures]),
     ]),
     context: { queries },
     defaultPreload: "intent",

@@ -6,6 +6,8 @@ import type { DeskEvent } from "@/live/protocol";
 import { mergeQueues } from "@/live/reduce";
 
 export const QUEUES_LIVE_KEY = ["queues", "live"] as const;
+/** Figures that are on the screen. */
+export const FIGURES_LIVE_KEY = ["figures", "live"] as const;
 export const TICKETS_KEY = ["tickets"] as const;
 export const ticketKey = (id: number | string) => ["ticket", String(id)] as const;
 
@@ -18,6 +20,8 @@ export function updateCaches(queries: QueryClient, event: DeskEvent): void {
     queries.setQueryData<QueuesLive>(QUEUES_LIVE_KEY, (known) =>
       known ? { queues: mergeQueues(known.queues, event.data.queues), as_of: event.at } : known,
     );
+    // At most once a second. A reading under way goes on: cut off each second, a slow one would never end.
+    void queries.invalidateQueries({ queryKey: FIGURES_LIVE_KEY }, { cancelRefetch: false });
   }
   if (event.type === "ticket_changed") {
     const ticket = event.data;

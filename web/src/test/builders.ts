@@ -4,6 +4,8 @@ import type {
   Candidate,
   Desk,
   Evidence,
+  Figures,
+  Metric,
   Presence,
   Profile,
   QueueStats,
@@ -181,4 +183,25 @@ export function aWaiting(change: Partial<Waiting> = {}): Waiting {
     version: 3,
     ...change,
   };
+}
+
+export function aMetric(change: Partial<Metric> = {}): Metric {
+  return {
+    key: "service_level",
+    unit: "percent",
+    version: 1,
+    name: { en: "Service level", "zh-CN": "服务水平" },
+    formula: { en: "answered within T ÷ (answered + abandoned not short)" },
+    edges: { en: "Exactly T is within." },
+    numerator: ["within"],
+    denominator: ["answered", "abandoned"],
+    groups: ["none", "queue"],
+    is_of_now: false,
+    has_contacts: true,
+    ...change,
+  };
+}
+
+export function aFigures(change: Partial<Figures> = {}): Figures {
+  return { from: AT, to: AT, as_of: AT, versions: {}, total: {}, rows: [], ...change };
 }

@@ -1,10 +1,10 @@
-import { BookUser, Headset, type LucideIcon, MonitorDot, PhoneCall, Tickets } from "lucide-react";
+import { BookUser, ChartNoAxesColumn, Headset, type LucideIcon, MonitorDot, PhoneCall, Tickets } from "lucide-react";
 
 import type { Role } from "@/api/types";
 
 interface Place {
-  to: "/desk" | "/tickets" | "/customers" | "/calls" | "/supervisor";
-  key: "desk" | "tickets" | "customers" | "calls" | "supervisor";
+  to: "/desk" | "/tickets" | "/customers" | "/calls" | "/supervisor" | "/figures";
+  key: "desk" | "tickets" | "customers" | "calls" | "supervisor" | "figures";
   icon: LucideIcon;
   roles: readonly Role[];
 }
@@ -17,6 +17,7 @@ export const PLACES: readonly Place[] = [
   { to: "/customers", key: "customers", icon: BookUser, roles: EVERYBODY },
   { to: "/calls", key: "calls", icon: PhoneCall, roles: EVERYBODY },
   { to: "/supervisor", key: "supervisor", icon: MonitorDot, roles: ["supervisor", "admin"] },
+  { to: "/figures", key: "figures", icon: ChartNoAxesColumn, roles: ["supervisor", "admin"] },
 ];
 
 export function homeOf(role: Role): Place["to"] {
