@@ -161,6 +161,23 @@ async def test_the_floor_and_the_demo(arrive: Arrive, see: Look, ringdesk: Ringd
     await see(page, "demo")
 
 
+async def test_the_figures(arrive: Arrive, see: Look, ringdesk: Ringdesk) -> None:
+    page = await arrive("/figures", SUPERVISOR)
+    await page.get_by_test_id("tile-occupancy").wait_for()
+    await ringdesk.call(MARIA, GERMAN)
+    await expect(page.get_by_test_id("tile-waiting_now").locator("strong")).to_have_text("1")
+    await see(page, "figures")
+    await page.get_by_test_id("tile-service_level").click()
+    await page.get_by_test_id("readings").wait_for()
+    await see(page, "figure-of-all")
+    await page.goto("/figures?metric=offered&queue=de")
+    await page.get_by_test_id("figure-contacts").wait_for()
+    await see(page, "figure-contacts")
+    await page.goto("/figures?metric=occupancy")
+    await page.get_by_test_id("figure-agents").wait_for()
+    await see(page, "figure-agents")
+
+
 async def _some_calls(ringdesk: Ringdesk, page: Page) -> None:
     """One is talked to, three wait."""
     desk = await _is_available(ringdesk, page, AGENTS[0])

@@ -63,9 +63,11 @@ export function FigureDrawer(props: Props) {
 /** Where one number has led to another, what had the focus is gone: the new number takes it. */
 function Content({ children }: { children: ReactNode }) {
   const content = useRef<HTMLDivElement>(null);
-  useEffect(() => content.current?.focus(), []);
+  useEffect(() => {
+    if (document.activeElement === document.body) content.current?.focus({ preventScroll: true });
+  }, []);
   return (
-    <div ref={content} tabIndex={-1} className={classes.drawer} data-autofocus data-testid="figure-drawer">
+    <div ref={content} tabIndex={-1} className={classes.drawer} data-testid="figure-drawer">
       {children}
     </div>
   );

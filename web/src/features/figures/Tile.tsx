@@ -29,15 +29,15 @@ export function Tile({ name, value, under, asOf, onOpen, testId }: Props) {
       data-stale={isStale || undefined}
       data-testid={testId}
       aria-haspopup="dialog"
-      aria-label={t(isStale ? "figures.openStale" : "figures.open", { name, value })}
       onClick={onOpen}
     >
       <span className={classes.tileHead}>
         <span className={classes.tileName}>{name}</span>
-        {age === null ? null : <span className={classes.age}>{t("figures.age", { seconds: age })}</span>}
+        {age === null ? null : <span className={classes.age} aria-hidden="true">{t("figures.age", { seconds: age })}</span>}
       </span>
-      <span className={classes.value}>{value}</span>
+      <strong className={classes.value}>{value}</strong>
       <span className={classes.under}>{under ?? "\u00a0"}</span>
+      <span className="visually-hidden">{t(isStale ? "figures.openStale" : "figures.open")}</span>
     </UnstyledButton>
   );
 }

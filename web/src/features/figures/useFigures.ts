@@ -70,5 +70,6 @@ export function useContacts(question: Omit<api.ContactsQuestion, "limit" | "curs
     queryFn: ({ pageParam }) => api.figureContacts({ ...question, limit: 50, cursor: pageParam }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next_cursor ?? undefined,
+    refetchInterval: 5000,
   });
 }
