@@ -27,13 +27,14 @@ from realtime import http as desk
 from realtime import http_voicemail as voicemails
 from realtime.messages import SOCKET_MODELS
 from reporting import http as figures
+from reporting import wall_http as wallboards
 from routing import http as routing
 from routing import http_rules as rules
 from ticketing import http as tickets
 
 BUNDLE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 PAGES: Final = (
-    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/supervisor", "/figures",
+    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/supervisor", "/figures", "/wall",
 )  # fmt: skip
 OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
 """Health checks and scrapers come to a replica itself, past the proxy."""
@@ -47,6 +48,7 @@ OPERATIONS: Final[list[Operation]] = [
     *tickets.ROUTES.operations,
     *customers.ROUTES.operations,
     *figures.ROUTES.operations,
+    *wallboards.ROUTES.operations,
 ]
 
 

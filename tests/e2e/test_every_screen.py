@@ -174,7 +174,7 @@ async def test_the_figures(arrive: Arrive, see: Look, ringdesk: Ringdesk) -> Non
     await page.get_by_test_id("figure-contacts").wait_for()
     await see(page, "figure-contacts")
     await page.goto("/figures?metric=occupancy")
-    await page.get_by_test_id("figure-agents").wait_for()
+    await page.get_by_test_id("figure-agents").wait_for(state="attached")
     await see(page, "figure-agents")
 
 

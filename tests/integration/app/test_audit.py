@@ -172,6 +172,12 @@ async def _message(w: World, suffix: str) -> Given:
     return f"/voicemails/{await w.stack.value('SELECT id FROM voicemails')}{suffix}", None
 
 
+async def _revoke_wallboard(w: World) -> Given:
+    w.lead = await w.people.browser(Role.ADMIN)
+    _, made, _ = await ask(w.lead, "POST", "/api/v1/wallboards", body={"label": "Hall"})
+    return f"/wallboards/{made['id']}", None
+
+
 EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "log_in": _log_in,
     "log_out": lambda w: _fixed("/session", None),
@@ -207,6 +213,8 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "block_number": lambda w: _fixed("/blocked-numbers", {"number": "+14155550188", "reason": "x"}),
     "unblock_number": _unblock,
     "delete_voicemail": lambda w: _message(w, ""),
+    "create_wallboard": lambda w: _fixed("/wallboards", {"label": "Hall"}),
+    "revoke_wallboard": _revoke_wallboard,
 }
 COMMANDS = {operation.name: operation for operation in OPERATIONS if operation.is_command}
 

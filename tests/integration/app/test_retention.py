@@ -33,6 +33,7 @@ GO_WITH_ANOTHER: Final = {
 DO_NOT_GROW: Final = {
     "users": "people are switched off, not removed: rows of theirs outlive them",
     "api_tokens": "made by hand, few",
+    "wallboards": "made by hand, few",
     "agents": "one per user",
     "pool_turns": "one per pool",
     "desk_heads": "one per agent",

@@ -23,8 +23,8 @@ def path_of(operation: Operation) -> str:
     return path
 
 
-def test_only_logging_in_is_public() -> None:
-    assert [operation.name for operation in OPERATIONS if operation.roles is PUBLIC] == ["log_in"]
+def test_only_logging_in_and_what_a_wallboards_link_shows_are_public() -> None:
+    assert [operation.name for operation in OPERATIONS if operation.roles is PUBLIC] == ["log_in", "show_wall"]
 
 
 def test_operation_without_anybody_is_refused() -> None:

@@ -1,6 +1,7 @@
 /** Values for tests: complete, plausible, and open to be changed in one place. */
 import type {
   ActiveCall,
+  AgentRow,
   Candidate,
   Desk,
   Evidence,
@@ -204,4 +205,28 @@ export function aMetric(change: Partial<Metric> = {}): Metric {
 
 export function aFigures(change: Partial<Figures> = {}): Figures {
   return { from: AT, to: AT, as_of: AT, versions: {}, total: {}, rows: [], ...change };
+}
+
+export function anAgent(change: Partial<AgentRow> = {}): AgentRow {
+  return {
+    id: 1,
+    name: "Ava Chen",
+    email: "agent1@demo.example",
+    role: "agent",
+    state: "available",
+    reason: null,
+    next: null,
+    since: AT,
+    connected: true,
+    queues: ["support"],
+    skills: {},
+    used_units: 0,
+    tickets: 0,
+    ticket_capacity: 5,
+    total_units: 1,
+    call: null,
+    misses: 0,
+    version: 1,
+    ...change,
+  };
 }

@@ -1,36 +1,19 @@
 import { expect, test } from "vitest";
 
 import type { AgentRow, AgentState } from "@/api/types";
+import { anAgent } from "@/test/builders";
 
 import { visibleAgents } from "./useAgents";
 
-function anAgent(id: number, name: string, state: AgentState, minutes: number, queues = ["support"]): AgentRow {
-  return {
-    id,
-    name,
-    email: `agent${id}@demo.example`,
-    role: "agent",
-    state,
-    reason: null,
-    next: null,
-    since: new Date(Date.UTC(2026, 10, 22, 10, 0) - minutes * 60_000).toISOString(),
-    connected: true,
-    queues,
-    skills: {},
-    used_units: 0,
-    tickets: 0,
-    ticket_capacity: 5,
-    total_units: 1,
-    call: null,
-    misses: 0,
-    version: 1,
-  };
+function agent(id: number, name: string, state: AgentState, minutes: number, queues = ["support"]): AgentRow {
+  const since = new Date(Date.UTC(2026, 10, 22, 10, 0) - minutes * 60_000).toISOString();
+  return anAgent({ id, name, state, email: `agent${id}@demo.example`, since, queues });
 }
 
 const agents = [
-  anAgent(1, "Ava Chen", "available", 3),
-  anAgent(2, "Ben Fischer", "talking", 12, ["support", "de"]),
-  anAgent(3, "Chen Wei", "not_responding", 1),
+  agent(1, "Ava Chen", "available", 3),
+  agent(2, "Ben Fischer", "talking", 12, ["support", "de"]),
+  agent(3, "Chen Wei", "not_responding", 1),
 ];
 const everybody = { words: "", state: null, queue: null, sort: "since" } as const;
 const names = (rows: AgentRow[]) => rows.map(({ name }) => name);

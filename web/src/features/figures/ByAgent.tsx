@@ -19,7 +19,8 @@ export function ByAgent({ metric, from, to }: { metric: Metric; from: string; to
   return (
     <section aria-label={t("figures.madeOfAgents")}>
       <h3 className={classes.title}>{t("figures.madeOfAgents")}</h3>
-      <div className={classes.frame}>
+      {data.rows.length === 0 ? <p className={classes.soft}>{t("figures.noAgents")}</p> : null}
+      <div className={classes.frame} hidden={data.rows.length === 0}>
         <table className={`${table.table} ${classes.table}`} data-testid="figure-agents">
           <thead>
             <tr>

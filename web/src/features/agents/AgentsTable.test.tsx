@@ -1,0 +1,43 @@
+import { screen, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { expect, test } from "vitest";
+
+import { aDesk, anAgent } from "@/test/builders";
+import { draw, expectAccessible } from "@/test/render";
+import { Service } from "@/test/service";
+
+import { AgentsTable } from "./AgentsTable";
+
+const NAMES = new Map([["support", "Support"]]);
+const many = Array.from({ length: 2000 }, (_, n) => {
+  const since = new Date(Date.UTC(2026, 10, 22, 10) - n * 1000).toISOString();
+  return anAgent({ id: n + 1, name: `Agent ${String(n + 1).padStart(4, "0")}`, since, state: n % 2 === 0 ? "available" : "talking" });
+});
+const firstRow = () => screen.getAllByRole("rowheader")[0]?.textContent;
+
+test("of 2,000 agents only those in sight are drawn, and assistive technology knows how many there are", async () => {
+  new Service();
+  const { container } = await draw(<AgentsTable agents={many} queueNames={NAMES} />, aDesk());
+  expect(screen.getAllByRole("rowheader").length).toBeLessThan(60);
+  expect(screen.getByRole("table").getAttribute("aria-rowcount")).toBe("2001");
+  await expectAccessible(container);
+});
+
+test("the longest in their state come first; another column is chosen by keyboard", async () => {
+  new Service();
+  await draw(<AgentsTable agents={many} queueNames={NAMES} />, aDesk());
+  expect(firstRow()).toBe("Agent 2000");
+  const head = screen.getByRole("columnheader", { name: "Name" });
+  within(head).getByRole("button").focus();
+  await userEvent.keyboard("{Enter}");
+  expect(firstRow()).toBe("Agent 0001");
+  expect(head.getAttribute("aria-sort")).toBe("ascending");
+});
+
+test("words find an agent among all, also far from sight", async () => {
+  new Service();
+  await draw(<AgentsTable agents={many} queueNames={NAMES} />, aDesk());
+  await userEvent.type(screen.getByRole("textbox", { name: "Find an agent" }), "agent 0777");
+  expect(screen.getAllByRole("rowheader").map((row) => row.textContent)).toEqual(["Agent 0777"]);
+  expect(screen.getByText("1 of 2000")).toBeTruthy();
+});
