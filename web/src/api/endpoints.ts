@@ -9,6 +9,7 @@ import type {
   Desk,
   Me,
   NewCustomer,
+  NewWallboard,
   Page,
   Presence,
   Priority,
@@ -139,3 +140,11 @@ export interface ContactsQuestion {
 }
 export const figureContacts = (query: ContactsQuestion) =>
   answer(client.GET(`${ROOT}/figures/contacts`, { params: { query } }));
+
+export const wallboards = () => answer(client.GET(`${ROOT}/wallboards`));
+export const createWallboard = (label: string) =>
+  answer(client.POST(`${ROOT}/wallboards`, { body: { label } })) as Promise<NewWallboard>;
+export const revokeWallboard = (id: number) => answer(client.DELETE(`${ROOT}/wallboards/{id}`, at(id)));
+/** Asked by a screen that nobody has logged in to: the secret of its link is all it has. */
+export const wall = (token: string) =>
+  answer(client.GET(`${ROOT}/wall`, { headers: { "X-Wallboard-Token": token }, credentials: "omit" }));

@@ -90,3 +90,8 @@ export type Figure = Schemas["FigureOut"];
 export type FigureRow = Schemas["FigureRow"];
 export type Figures = Schemas["FiguresOut"];
 export type CountedContact = Schemas["ContactOut"];
+
+export type Wallboard = Schemas["WallboardOut"];
+export type NewWallboard = Schemas["NewWallboardOut"];
+export type Wall = Schemas["Wall"];
+export type WallQueue = Schemas["WallQueue"];

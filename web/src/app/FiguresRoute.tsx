@@ -4,6 +4,7 @@ import { useState } from "react";
 import { QueueLine } from "@/features/acts/QueueLine";
 import { ExplainDrawer } from "@/features/explain/ExplainDrawer";
 import { FiguresPage } from "@/features/figures/FiguresPage";
+import { WallboardsPanel } from "@/features/wall/WallboardsPanel";
 import { ActBar } from "@/parts/ActBar";
 
 const page = getRouteApi("/signed-in/figures");
@@ -19,6 +20,7 @@ export function FiguresRoute() {
         onSearch={(next) => void navigate({ to: "/figures", search: next, replace: true })}
         line={(queue) => <QueueLine queue={queue} onExplain={setExplained} />}
         onExplain={setExplained}
+        below={<WallboardsPanel />}
       />
       <ExplainDrawer workItem={explained} onClose={() => setExplained(null)} />
       <ActBar />

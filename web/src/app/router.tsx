@@ -16,6 +16,7 @@ import { sessionOf } from "@/features/session/session";
 import { type FiguresSearch, parseFiguresSearch } from "@/features/figures/search";
 import type { TicketSearch } from "@/features/tickets/search";
 import { parseTicketSearch } from "@/features/tickets/search";
+import { parseWallSearch, type WallSearch } from "@/features/wall/search";
 import { adoptLanguage } from "@/i18n";
 
 interface Context {
@@ -122,6 +123,13 @@ const figures = createRoute({
   component: lazyRouteComponent(() => import("@/app/FiguresRoute"), "FiguresRoute"),
 });
 
+const wall = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/wall",
+  validateSearch: (search: Record<string, unknown>): WallSearch => parseWallSearch(search),
+  component: lazyRouteComponent(() => import("@/app/WallRoute"), "WallRoute"),
+});
+
 const demo = createRoute({
   getParentRoute: () => rootRoute,
   path: "/demo",
@@ -133,6 +141,7 @@ export function createAppRouter(queries: QueryClient) {
     routeTree: rootRoute.addChildren([
       loginRoute,
       demo,
+      wall,
       signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, supervisor, figures]),
     ]),
     context: { queries },

@@ -51,6 +51,12 @@ export async function switchLanguage(language: Language): Promise<void> {
   await i18next.changeLanguage(language);
 }
 
+/** For this page alone: what the browser has chosen stays. */
+export async function showLanguage(language: Language): Promise<void> {
+  await load(language);
+  await i18next.changeLanguage(language);
+}
+
 /** The language of the account, unless this browser has chosen one. */
 export async function adoptLanguage(language: string | null): Promise<void> {
   if ((language === "en" || language === "zh-CN") && localStorage.getItem(STORED) === null && language !== i18next.language) {

@@ -1,6 +1,6 @@
 import { screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 
 import { aDesk, anAgent } from "@/test/builders";
 import { draw, expectAccessible } from "@/test/render";
@@ -13,11 +13,15 @@ const many = Array.from({ length: 2000 }, (_, n) => {
   const since = new Date(Date.UTC(2026, 10, 22, 10) - n * 1000).toISOString();
   return anAgent({ id: n + 1, name: `Agent ${String(n + 1).padStart(4, "0")}`, since, state: n % 2 === 0 ? "available" : "talking" });
 });
+// jsdom lays nothing out.
+beforeEach(() => void vi.spyOn(Element.prototype, "clientHeight", "get").mockReturnValue(520));
+
 const firstRow = () => screen.getAllByRole("rowheader")[0]?.textContent;
 
 test("of 2,000 agents only those in sight are drawn, and assistive technology knows how many there are", async () => {
   new Service();
   const { container } = await draw(<AgentsTable agents={many} queueNames={NAMES} />, aDesk());
+  await screen.findAllByRole("rowheader");
   expect(screen.getAllByRole("rowheader").length).toBeLessThan(60);
   expect(screen.getByRole("table").getAttribute("aria-rowcount")).toBe("2001");
   await expectAccessible(container);

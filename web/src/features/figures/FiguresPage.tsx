@@ -24,10 +24,12 @@ interface Props {
   /** Who waits in a queue. */
   line: (queue: string) => ReactNode;
   onExplain: (workItem: number) => void;
+  /** At the end of the page. */
+  below?: ReactNode;
 }
 
 /** What happened in a time, of all queues together and of each. Every number opens its formula and the contacts that it counts. */
-export function FiguresPage({ search, onSearch, line, onExplain }: Props) {
+export function FiguresPage({ search, onSearch, line, onExplain, below }: Props) {
   const { t } = useTranslation();
   const text = useText();
   const language = useLanguage();
@@ -96,6 +98,7 @@ export function FiguresPage({ search, onSearch, line, onExplain }: Props) {
           {t("figures.since", { from: dateTime(queues.data.from, language), to: dateTime(queues.data.as_of, language) })}
         </p>
       ) : null}
+      {below}
     </Page>
   );
 }
