@@ -32,17 +32,18 @@ async def look(page: Page, name: str, *, has_popup: bool = False) -> Sequence[st
 
     An open menu lies at the end of the document, outside of every landmark: it is reached by its button, not by walking there.
     """
-    if not await page.evaluate("'axe' in window"):
-        await page.evaluate(f"() => {{ {AXE.read_text()} }}")
-    faults = await _look(page, f"{name}-light", {"rules": {"region": {"enabled": not has_popup}}})
+    faults = await look_once(page, f"{name}-light", {"rules": {"region": {"enabled": not has_popup}}})
     await page.emulate_media(color_scheme="dark")
     await expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
-    faults += await _look(page, f"{name}-dark", {"runOnly": ["color-contrast"]})  # only the colours are others now
+    faults += await look_once(page, f"{name}-dark", {"runOnly": ["color-contrast"]})  # only the colours are others now
     await page.emulate_media(color_scheme="light")
     return faults
 
 
-async def _look(page: Page, name: str, options: Mapping[str, Any]) -> list[str]:
+async def look_once(page: Page, name: str, options: Mapping[str, Any]) -> list[str]:
+    """As the screen is: for one that does not follow the theme of its browser."""
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(f"() => {{ {AXE.read_text()} }}")
     await page.evaluate(STANDS_STILL)
     if PICTURES:
         Path(PICTURES).mkdir(parents=True, exist_ok=True)

@@ -20,5 +20,9 @@ export function WallRoute() {
       if (before !== null) root.setAttribute("data-mantine-color-scheme", before);
     };
   }, [theme]);
-  return <WallView token={location.hash.slice(1)} theme={theme} every={every} />;
+  return (
+    <main>
+      <WallView token={location.hash.slice(1)} theme={theme} every={every} />
+    </main>
+  );
 }

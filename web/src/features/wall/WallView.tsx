@@ -43,7 +43,7 @@ export function WallView({ token, theme, every = EVERY_S }: Props) {
   });
   const isOver = token === "" || isRefused(found.error);
   return (
-    <main className={classes.wall} data-theme={theme} data-testid="wall">
+    <div className={classes.wall} data-theme={theme} data-testid="wall">
       <h1 className="visually-hidden">{t("wall.title")}</h1>
       {isOver ? (
         <p className={classes.notice} role="alert">
@@ -56,7 +56,7 @@ export function WallView({ token, theme, every = EVERY_S }: Props) {
           {t("wall.loading")}
         </p>
       )}
-    </main>
+    </div>
   );
 }
 
@@ -153,15 +153,11 @@ function Tile({ queue, age }: { queue: WallQueue; age: number }) {
       <span className={classes.rest}>
         <span className={classes.level}>
           {level(queue.service_level)}
-          <small>{isMet === null ? t("wall.level") : t(isMet ? "wall.met" : "wall.missed", { target: Math.round(queue.service_level.target * 100) })}</small>
+          <small>{isMet === null ? t("queue.serviceLevel") : t(isMet ? "wall.met" : "wall.missed", { target: Math.round(queue.service_level.target * 100) })}</small>
         </span>
         <span>
           {`${queue.agents_available}/${queue.agents_signed_in}`}
           <small>{t("wall.free")}</small>
-        </span>
-        <span>
-          {queue.answered_today}
-          <small>{t("queue.answered")}</small>
         </span>
         <span>
           {queue.abandoned_today}
