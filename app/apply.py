@@ -125,6 +125,11 @@ LOCK_QUEUES: Final = "SELECT key FROM queues WHERE key = ANY($1) ORDER BY key FO
 LOCK_ALL_AGENTS: Final = "SELECT id FROM agents ORDER BY id FOR UPDATE"
 NEWEST_OF_FILE: Final = "SELECT max(version) FROM rule_sets WHERE origin = $1"
 ORIGIN: Final = "org.yaml"
+OUTSIDE_PREFIXES: Final = "SELECT prefix FROM outside_prefixes"
+SET_OUTSIDE: Final = """
+WITH gone AS (DELETE FROM outside_prefixes WHERE NOT prefix = ANY($1))
+INSERT INTO outside_prefixes (prefix) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+"""
 TIME_ZONE: Final = "SELECT coalesce((SELECT time_zone FROM ticket_settings), 'UTC')"
 
 
@@ -242,6 +247,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     }
     connections = {c.key: {"dialect": c.dialect, "settings": settings_of(c)} for c in org.cti_connections}
     old_connections = {r["key"]: _rest(r, "key") for r in await conn.fetch(CTI_CONNECTIONS)}
+    outside: dict[str, dict[str, Any]] = {prefix: {} for prefix in org.transfer.outside}
+    old_outside: dict[str, dict[str, Any]] = {row["prefix"]: {} for row in await conn.fetch(OUTSIDE_PREFIXES)}
     extensions = _extensions(org)
     old_extensions = {r["name"]: {"agent": r["email"].lower()} for r in await conn.fetch(EXTENSIONS)}
     published = await conn.fetchrow(routing_sql.PUBLISHED_RULES)
@@ -257,6 +264,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         *_diff("disposition", old_dispositions, dispositions),
         *_diff("telephone system", old_connections, connections),
         *_diff("extension", old_extensions, extensions),
+        *_diff("numbers outside", old_outside, outside),
     ]
     rules_change = published is None or published["rules"] != org.rules
     if rules_change:
@@ -292,6 +300,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     await conn.execute(SET_EXTENSIONS, list(extensions), [value["agent"] for value in extensions.values()])
     await conn.execute("DELETE FROM cti_connections WHERE NOT key = ANY($1)", list(connections))
     await conn.executemany(UPSERT_CONNECTION, [(key, *value.values()) for key, value in connections.items()])
+    await conn.execute(SET_OUTSIDE, list(outside))
     if rules_change:
         version = await rule_sets.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
         await rule_sets.publish_rule_set(tx, version)

@@ -58,6 +58,13 @@ class ServiceLevelIn(Part):
     target: float = Field(default=0.8, gt=0, le=1)
 
 
+class TransferIn(Part):
+    """`outside`: what numbers outside may begin with to which agents may transfer calls, in the form +49; none by default. Each such call is paid
+    for by the organisation."""
+
+    outside: list[Annotated[str, Field(pattern=r"^\+[1-9][0-9]{0,14}$")]] = Field(default=[], max_length=200)
+
+
 class WrapUpIn(Part):
     mode: WrapMode = "timed"
     seconds: int = Field(default=30, ge=0, le=3600)
@@ -189,7 +196,7 @@ class AgentIn(Part):
 
 
 SpokenText = Literal[
-    "greeting", "wait", "next", "nobody", "emergency", "sorry", "deflected", "goodbye", "wait_short", "wait_up_to", "wait_range", "menu_again", "unreachable", "closed", "voicemail", "voicemail_key",
+    "greeting", "wait", "next", "nobody", "emergency", "hold", "transfer", "not_reached", "sorry", "deflected", "goodbye", "wait_short", "wait_up_to", "wait_range", "menu_again", "unreachable", "closed", "voicemail", "voicemail_key",
     "voicemail_thanks", "voicemail_empty",
 ]  # fmt: skip
 
@@ -197,6 +204,8 @@ SpokenText = Literal[
 class VoiceIn(Part):
     language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
     texts: dict[SpokenText, str] = {}
+    music: str | None = Field(default=None, max_length=500, pattern=r"^https://\S+$")
+    """What a caller hears on hold."""
 
 
 def _hours(texts: list[str]) -> list[str]:
@@ -310,6 +319,7 @@ class FileFault:
 class OrgFile(Part):
     organisation: Organisation = Organisation()
     channels: ChannelsIn = ChannelsIn()
+    transfer: TransferIn = TransferIn()
     queues: list[QueueIn] = Field(min_length=1)
     skills: list[SkillIn] = []
     groups: list[GroupIn] = []

@@ -30,6 +30,7 @@ from reporting import http as figures
 from reporting import wall_http as wallboards
 from routing import http as routing
 from routing import http_rules as rules
+from routing import http_transfer as transfers
 from ticketing import http as tickets
 
 BUNDLE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
@@ -45,6 +46,7 @@ OPERATIONS: Final[list[Operation]] = [
     *voicemails.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,
+    *transfers.ROUTES.operations,
     *tickets.ROUTES.operations,
     *customers.ROUTES.operations,
     *figures.ROUTES.operations,

@@ -132,6 +132,38 @@ class CallAgentLeft(Event):
     at: datetime
 
 
+class CallHoldChanged(Event):
+    """The customer is on hold, or back; or it could not be done, and `is_held` says how it is."""
+
+    name = "call.hold_changed"
+    call_id: CallId
+    version: int
+    agent_id: AgentId
+    is_held: bool
+    at: datetime
+
+
+class CallTransferred(Event):
+    """An agent has given the call away: `to` a queue, an agent or a number. What it is comes as another event."""
+
+    name = "call.transferred"
+    call_id: CallId
+    version: int
+    agent_id: AgentId
+    transfer_id: int
+    to: Key
+    at: datetime
+
+
+class CallCameBack(Event):
+    """Nobody at the number outside took the call; the caller waits again, with the old place in line."""
+
+    name = "call.came_back"
+    call_id: CallId
+    version: int
+    at: datetime
+
+
 class CallRequeued(Event):
     """The agent did not come back into a living conversation; the caller waits again, with the old place in line."""
 
@@ -389,6 +421,9 @@ CATALOGUE: tuple[type[Event], ...] = (
     CallAnswered,
     CallConnectFailed,
     CallAgentLeft,
+    CallHoldChanged,
+    CallTransferred,
+    CallCameBack,
     CallRequeued,
     CallEnded,
     CallSentToRecorder,

@@ -13,12 +13,12 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
 from core.ids import OfferId, conference_name
+from cti import hold, outside, service, voicemail
 from cti import queries as sql
-from cti import service, voicemail
 from cti import twilio_voice as twiml
 from cti.lines import Lines
 from cti.model import Call, CallState
-from cti.twilio_api import Found, NotInProgress, TwilioApi
+from cti.twilio_api import LIVING, Found, NotInProgress, TwilioApi
 from infra.crashpoints import crashpoint
 from infra.outbox import Outbox
 from infra.postgres import CONNECTION_ERRORS
@@ -73,6 +73,19 @@ class Commands:
             await self._twilio.end(call.account_sid, payload["sid"])
         elif call.is_over:
             return
+        elif kind == "hold":
+            await hold.carry_out(
+                self._outbox, self._twilio, call, music_url=f"{self._base}/twilio/hold", is_repeat=attempts > 1
+            )
+        elif kind == "put_through":
+            await outside.carry_out(
+                self._outbox,
+                self._twilio,
+                call,
+                line=self._lines.of(call.to_number),
+                base=self._base,
+                is_repeat=attempts > 1,
+            )
         elif kind == "look":
             await self._look(call, OfferId(payload["offer_id"]), attempts)
         elif kind == "recordings":
@@ -88,7 +101,7 @@ class Commands:
 
     async def _check_leg(self, call: Call) -> None:
         found = await self._twilio.fetch(call.account_sid, call.sid)
-        if found.status not in ("queued", "ringing", "in-progress"):
+        if found.status not in LIVING:
             raise NotInProgress
 
     async def _move(self, kind: str, object_: str, call: Call, *, is_repeat: bool) -> None:
@@ -103,7 +116,10 @@ class Commands:
         elif kind == "requeue":
             if call.state is CallState.QUEUED:
                 line = self._lines.of(call.to_number)
-                await self._twilio.redirect(call.account_sid, call.sid, twiml.back_to_queue(line, self._base))
+                says = "sorry" if call.transfer_id is None else "transfer"
+                await self._twilio.redirect(
+                    call.account_sid, call.sid, twiml.back_to_queue(line, self._base, says=says)
+                )
         elif kind == "end":
             await self._twilio.end(call.account_sid, call.sid)
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
-from cti import ivr, service, voicemail
+from cti import ivr, outside, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.connections import Connections
@@ -168,6 +168,10 @@ async def _dial_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await service.dial_done(tx, hook, t.lines.of(hook.get("To")), t.base)
 
 
+async def _transfer_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
+    return await outside.done(tx, hook, t.lines.of(hook.get("To")), t.base)
+
+
 async def _ivr(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await ivr.choose(tx, hook, t.lines.of(hook.get("To")), t.base)
 
@@ -202,6 +206,14 @@ async def _wait(request: web.Request) -> web.StreamResponse:
         log.exception("wait document without position")
     metrics.webhooks.labels(hook.endpoint, "ok").inc()
     return xml(document)
+
+
+async def _hold(request: web.Request) -> web.StreamResponse:
+    """What a caller on hold hears. From memory: it must go on whatever else does not."""
+    t = request.config_dict[TELEPHONY]
+    hook = await verified(request, accounts=t.accounts, public_url=t.base, needs_call=False)
+    metrics.webhooks.labels(hook.endpoint, "ok").inc()
+    return xml(twiml.hold(t.lines.of(hook.get("To"))))
 
 
 async def _key_pressed(t: Telephony, hook: Webhook, line: Line, request_id: str) -> bool:
@@ -239,8 +251,10 @@ def webhooks() -> web.Application:
         ("/voice/fallback", _voice(_incoming)),
         ("/ivr", _voice(_ivr)),
         ("/queue/wait", _wait),
+        ("/hold", _hold),
         ("/queue/done", _voice(_queue_done)),
         ("/dial/done", _voice(_dial_done)),
+        ("/transfer/done", _voice(_transfer_done)),
         ("/agent", _voice(_agent)),
         ("/voicemail/done", _voice(_voicemail_done)),
         ("/recording", _callback(voicemail.recorded)),

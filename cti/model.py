@@ -1,13 +1,15 @@
 """The life of one call: states, events and `advance(call, event)`, a pure function.
 
-    received → (ivr →) queued → connecting → in_call → wrap_up → closed
+    received → (ivr →) queued → connecting → in_call ⇄ on_hold → wrap_up → closed
+                         ↖───── handed on ─────┴──→ outside ──↗
     received | ivr | queued → voicemail → closed
 
 What decides. A terminal outcome is set once and never left; facts that arrive later only fill blanks. `queued → connecting`
 is our own doing (an accepted offer); `connecting → in_call` needs *both* parties in the conference, in either order; a connect
 that fails, and an agent who is lost in mid-call, put the call back to `queued`. Agent legs are never missed calls: only the
 customer's leg ends the call. A telephone system connects its calls itself: `PickedUp` and `HandedOver` say so when it is nobody of ours.
-A caller at the recorder (`voicemail`) is no longer ours to connect; who hangs up there has left a message or has given up, which only the recording
+`on_hold` is what the provider says of the customer's seat, and only believed while it is what the agent wants (`hold_wanted`): a late word of an
+earlier hold moves nothing. A caller at the recorder (`voicemail`) is no longer ours to connect; who hangs up there has left a message or has given up, which only the recording
 tells: until then the call stays open. Callbacks may be doubled, late or reordered, so every event is harmless when it comes again or too late.
 """
 
@@ -32,6 +34,8 @@ class CallState(StrEnum):
     CONNECTING = "connecting"
     IN_CALL = "in_call"
     ON_HOLD = "on_hold"
+    OUTSIDE = "outside"
+    """The caller is being put through to, or talks with, somebody at a number that is not ours."""
     VOICEMAIL = "voicemail"
     WRAP_UP = "wrap_up"
     CLOSED = "closed"
@@ -83,6 +87,10 @@ class Call:
     ended_at: datetime | None
     provider: str = TWILIO
     direction: str = INBOUND
+    hold_wanted: bool = False
+    held_at: datetime | None = None
+    transfer_id: int | None = None
+    """The transfer under way: given away by one, not yet taken by anybody."""
     recorder_at: datetime | None = None
     recorder_reason: str | None = None
     menu_choice: str | None = None
@@ -101,6 +109,10 @@ class Call:
     @property
     def is_talking(self) -> bool:
         return self.state in (CallState.IN_CALL, CallState.ON_HOLD)
+
+    @property
+    def is_held(self) -> bool:
+        return self.state is CallState.ON_HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +171,42 @@ class AgentLost:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldWanted:
+    """The agent wants the customer on hold, or back."""
+
+    is_held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChanged:
+    """The provider says that the customer is on hold, or hears the conversation again."""
+
+    is_held: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRefused:
+    """The provider does not do it: what is stays, and nothing else is wanted any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOn:
+    """The agent of this offer has given the call away: back to the line with it, or to a number outside."""
+
+    offer_id: OfferId
+    transfer_id: int
+    is_outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """Nobody outside took the call; the caller still holds the line."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerGone:
-    """The customer's leg is over, by whatever callback or look-up said so. `by`: customer, agent, system, pbx. `unanswered`: what became
+    """The customer's leg is over, by whatever callback or look-up said so. `by`: customer, agent, system, pbx, outside. `unanswered`: what became
     of a call that nobody had answered, where that is known better than from its state."""
 
     at: datetime
@@ -234,6 +280,11 @@ CallEvent = (
     | AgentJoined
     | AgentLeft
     | AgentLost
+    | HoldWanted
+    | HoldChanged
+    | HoldRefused
+    | HandedOn
+    | CameBack
     | CallerGone
     | Deflected
     | PickedUp
@@ -257,6 +308,11 @@ class Happened(StrEnum):
     AGENT_LEFT = "agent_left"
     AGENT_BACK = "agent_back"
     AGENT_LOST = "agent_lost"
+    HELD = "held"
+    RESUMED = "resumed"
+    HOLD_REFUSED = "hold_refused"
+    HANDED_ON = "handed_on"
+    CAME_BACK = "came_back"
     PICKED_UP = "picked_up"
     HANDED_OVER = "handed_over"
     SENT_TO_RECORDER = "sent_to_recorder"
@@ -291,6 +347,7 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
                 call,
                 state=CallState.VOICEMAIL,
                 queue=queue,
+                transfer_id=None,
                 recorder_at=at,
                 recorder_reason=event.reason,
                 menu_choice=call.menu_choice or event.choice,
@@ -298,7 +355,14 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return moved, Happened.SENT_TO_RECORDER
         case Deflected() if call.state is CallState.QUEUED:
             at = max(event.at, call.queued_at or call.created_at)
-            moved = _next(call, state=CallState.CLOSED, outcome=Outcome.DEFLECTED, ended_at=at, ended_by="system")
+            moved = _next(
+                call,
+                state=CallState.CLOSED,
+                outcome=Outcome.DEFLECTED,
+                transfer_id=None,
+                ended_at=at,
+                ended_by="system",
+            )
             return moved, Happened.ENDED
         case Queued() if call.state in (CallState.RECEIVED, CallState.IVR):
             moved = _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at, menu_choice=event.choice)
@@ -319,9 +383,22 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return _back_in_line(call), Happened.CONNECT_FAILED
         case AgentLost() if call.is_talking and not call.agent_joined and call.offer_id == event.offer_id:
             return _back_in_line(call), Happened.AGENT_LOST
+        case HoldWanted() if call.is_talking and call.hold_wanted is not event.is_held:
+            return _next(call, hold_wanted=event.is_held), None
+        case HoldRefused() if call.is_talking and call.hold_wanted is not call.is_held:
+            return _next(call, hold_wanted=call.is_held), Happened.HOLD_REFUSED
+        case HoldChanged() if call.is_talking and event.is_held is call.hold_wanted is not call.is_held:
+            if event.is_held:
+                return _next(call, state=CallState.ON_HOLD, held_at=event.at), Happened.HELD
+            return _next(call, state=CallState.IN_CALL, held_at=None), Happened.RESUMED
+        case HandedOn() if call.is_talking and call.offer_id == event.offer_id:
+            moved = replace(_back_in_line(call), transfer_id=event.transfer_id)
+            return replace(moved, state=CallState.OUTSIDE) if event.is_outside else moved, Happened.HANDED_ON
+        case CameBack() if call.state is CallState.OUTSIDE:
+            return _next(call, state=CallState.QUEUED, transfer_id=None), Happened.CAME_BACK
         case PickedUp() if call.state in (CallState.RECEIVED, CallState.QUEUED):
             agent_id = event.agent_id if event.agent_id is not None else call.agent_id
-            moved = _next(call, state=CallState.IN_CALL, agent_id=agent_id)
+            moved = _next(call, state=CallState.IN_CALL, agent_id=agent_id, transfer_id=None)
             return replace(moved, answered_at=call.answered_at or event.at), Happened.PICKED_UP
         case HandedOver() if call.is_talking:
             return _back_in_line(call), Happened.HANDED_OVER
@@ -346,12 +423,22 @@ def _next(call: Call, **changes: object) -> Call:
 
 
 def _back_in_line(call: Call) -> Call:
-    return _next(call, state=CallState.QUEUED, agent_id=None, offer_id=None, agent_joined=False, caller_joined=False)
+    return _next(
+        call,
+        state=CallState.QUEUED,
+        agent_id=None,
+        offer_id=None,
+        agent_joined=False,
+        caller_joined=False,
+        hold_wanted=False,
+        held_at=None,
+    )
 
 
 def _joined(call: Call, at: datetime) -> tuple[Call, Happened | None]:
     if call.caller_joined and call.agent_joined:
-        return replace(call, state=CallState.IN_CALL, answered_at=call.answered_at or at), Happened.ANSWERED
+        met = replace(call, state=CallState.IN_CALL, answered_at=call.answered_at or at, transfer_id=None)
+        return met, Happened.ANSWERED
     return call, None
 
 
@@ -383,5 +470,12 @@ def _gone(call: Call, event: CallerGone) -> tuple[Call, Happened]:
     state = CallState.WRAP_UP if wraps_up else CallState.CLOSED
     ended_at = max(event.at, call.answered_at or call.queued_at or call.created_at)
     return _next(
-        call, state=state, outcome=outcome, ended_at=ended_at, ended_by=call.ended_by or event.by
+        call,
+        state=state,
+        outcome=outcome,
+        ended_at=ended_at,
+        ended_by=call.ended_by or event.by,
+        hold_wanted=False,
+        held_at=None,
+        transfer_id=None,
     ), Happened.ENDED

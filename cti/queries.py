@@ -14,6 +14,7 @@ from infra.postgres import Connection
 CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
     "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction, "
+    "hold_wanted, held_at, transfer_id, "
     "recorder_at, recorder_reason, left_at, menu_choice"
 )
 
@@ -41,6 +42,9 @@ def call_of(row: Any) -> Call:
         ended_at=row["ended_at"],
         provider=row["provider"],
         direction=row["direction"],
+        hold_wanted=row["hold_wanted"],
+        held_at=row["held_at"],
+        transfer_id=row["transfer_id"],
         recorder_at=row["recorder_at"],
         recorder_reason=row["recorder_reason"],
         left_at=row["left_at"],
@@ -109,6 +113,7 @@ LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR 
 SAVE_CALL: Final = """
 UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
        ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13, recorder_at = $15, recorder_reason = $16, left_at = $17, menu_choice = $18,
+       hold_wanted = $19, held_at = $20, transfer_id = $21,
        closed_at = CASE WHEN $2 = 'closed' THEN coalesce(closed_at, $14) END
 WHERE id = $1
 """
@@ -124,6 +129,12 @@ UPDATE legs SET sequence = CASE WHEN conference_sid = $3 THEN coalesce($4::integ
 WHERE sid = $1 AND call_id = $2
   AND CASE WHEN conference_sid IS NULL OR conference_sid = $3 THEN $4::integer IS NULL OR coalesce(sequence, -1) < $4 ELSE $5 END
 RETURNING id, agent_id
+"""
+# What is told of a seat in the conference it is in, forward only.
+SEAT_CHANGED: Final = """
+UPDATE legs SET sequence = coalesce($4::integer, sequence)
+WHERE sid = $1 AND call_id = $2 AND (conference_sid IS NULL OR conference_sid = $3) AND ($4::integer IS NULL OR coalesce(sequence, -1) < $4)
+RETURNING id
 """
 IS_AGENT_IN_CONFERENCE: Final = """
 SELECT EXISTS (SELECT 1 FROM legs WHERE call_id = $1 AND agent_id = $2 AND in_conference AND ended_at IS NULL)
@@ -180,6 +191,13 @@ WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval
   AND (lease_until IS NULL OR lease_until < now())
 ORDER BY created_at LIMIT 100
 """
+ADD_TRANSFER: Final = """
+INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, to_agent_id, to_number, note, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
+"""
+END_TRANSFER: Final = "UPDATE transfers SET outcome = $2, ended_at = greatest($3, at) WHERE id = $1 AND outcome IS NULL"
+NUMBER_OUTSIDE: Final = "SELECT to_number FROM transfers WHERE id = $1"
+OUTSIDE_PREFIXES: Final = "SELECT prefix FROM outside_prefixes ORDER BY prefix"
 KEEP_VOICEMAIL: Final = """
 INSERT INTO voicemails (recording_sid, account_sid, call_sid, call_id, duration_s, is_ready, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (recording_sid) DO UPDATE SET is_ready = voicemails.is_ready OR excluded.is_ready, call_id = coalesce(voicemails.call_id, excluded.call_id)
@@ -261,7 +279,8 @@ async def save_call(conn: Connection, call: Call, *, now: datetime) -> None:
     await conn.execute(
         SAVE_CALL, call.id, call.state.value, None if call.outcome is None else call.outcome.value, call.queue, call.agent_id,
         call.offer_id, call.agent_joined, call.caller_joined, call.ended_by, call.version, call.queued_at, call.answered_at,
-        call.ended_at, now, call.recorder_at, call.recorder_reason, call.left_at, call.menu_choice,
+        call.ended_at, now, call.recorder_at, call.recorder_reason, call.left_at, call.menu_choice, call.hold_wanted, call.held_at,
+        call.transfer_id,
     )  # fmt: skip
 
 
@@ -280,6 +299,7 @@ def line_of(row: Any) -> Line:
         row["queue"],
         voice.get("language", "en"),
         voice.get("texts", {}),
+        music=voice.get("music"),
         recorder=Recorder(is_offered=True, **row["voicemail"]) if row["voicemail"] is not None else Recorder(),
         calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
         menu=None if row["menu"] is None else read_menu(row["menu_key"], row["menu"]),

@@ -15,8 +15,10 @@ from core.errors import Forbidden, NotFound
 from core.events import (
     CallAgentLeft,
     CallAnswered,
+    CallCameBack,
     CallConnectFailed,
     CallEnded,
+    CallHoldChanged,
     CallQueued,
     CallRequeued,
     CallSentToRecorder,
@@ -42,10 +44,12 @@ from cti.model import (
     CallerLeft,
     CallEvent,
     CallState,
+    CameBack,
     ConnectFailed,
     Connecting,
     Deflected,
     Happened,
+    HoldChanged,
     MenuPlayed,
     Outcome,
     Queued,
@@ -72,6 +76,9 @@ QUEUE_HELD_S: Final = 60
 """A caller whom the parking queue held this long was not refused by it."""
 TERMINAL: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 FAILED_STATUSES: Final = frozenset({"failed"})
+HOLDS: Final = {"participant-hold": True, "participant-unhold": False}
+TOLD_OF_SEATS: Final = frozenset({"participant-join", "participant-leave", *HOLDS})
+TRANSFER_ENDS: Final = {Happened.ANSWERED: "taken", Happened.CAME_BACK: "returned"}
 CONNECT_TIMER: Final = "cti.connect"
 AGENT_GONE_TIMER: Final = "cti.agent_gone"
 RECORDER_TIMER: Final = "cti.voicemail"
@@ -146,6 +153,9 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
     if call is None or call.is_over:
         answer = last_word(line, call)
+    elif call.state is CallState.OUTSIDE:  # the way back from there has failed: the conversation outside is over
+        await apply(tx, call, CameBack())
+        answer = twiml.back_to_queue(line, base, says="not_reached")
     elif call.state is CallState.VOICEMAIL:
         answer = twiml.record(line, base)
     elif call.state is CallState.IVR and line.menu is not None:
@@ -328,13 +338,18 @@ async def conference_event(tx: Tx, hook: Webhook) -> None:
         return
     call_id = call_of_conference(hook.get("FriendlyName"))
     event, sid = hook.get("StatusCallbackEvent"), hook.call_sid
-    if call_id is None or event not in ("participant-join", "participant-leave"):
+    if call_id is None or event not in TOLD_OF_SEATS:
         return
     call = await sql.lock_call(tx.conn, call_id=call_id)
     if call is None:
         return
     has_joined, is_customer = event == "participant-join", sid == call.sid
     at = happened_at(hook.get("Timestamp"), tx.now)
+    if event in HOLDS:
+        number = number_of(hook.get("SequenceNumber")[:9])
+        if is_customer and await tx.conn.fetchval(sql.SEAT_CHANGED, sid, call.id, hook.get("ConferenceSid"), number):
+            await apply(tx, call, HoldChanged(HOLDS[event], at))
+        return
     leg = await tx.conn.fetchrow(
         sql.MOVE_LEG, sid, call.id, hook.get("ConferenceSid"), number_of(hook.get("SequenceNumber")[:9]), has_joined
     )
@@ -433,7 +448,7 @@ async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
         raise NotFound("There is no such call of yours.")
     if call.is_over:
         return call
-    if call.state not in (CallState.CONNECTING, CallState.IN_CALL, CallState.ON_HOLD):
+    if call.state not in (CallState.CONNECTING, CallState.IN_CALL, CallState.ON_HOLD, CallState.OUTSIDE):
         raise Forbidden("Only a connected call can be hung up.")
     if call.is_external:  # nothing can be asked of its system: this says that the end was not told
         return await apply(tx, call, CallerGone(tx.now, by="agent"))
@@ -500,6 +515,8 @@ async def apply(tx: Tx, call: Call, event: CallEvent) -> Call:
     if moved is call:
         return call
     await sql.save_call(tx.conn, moved, now=tx.now)
+    if call.transfer_id is not None and moved.transfer_id is None and happened is not None:
+        await tx.conn.execute(sql.END_TRANSFER, call.transfer_id, TRANSFER_ENDS.get(happened, "ended"), tx.now)
     if happened is not None:
         await _tell(tx, call, moved, happened, event)
     return moved
@@ -545,11 +562,20 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
             await publish(tx, CallAgentLeft(call_id=call.id, version=call.version, agent_id=call.agent_id, at=tx.now))
         case Happened.AGENT_BACK:
             await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
+        case Happened.HELD | Happened.RESUMED | Happened.HOLD_REFUSED if call.agent_id is not None:
+            await _hold_told(tx, call, happened, event)
         case Happened.AGENT_LOST if before.agent_id is not None:
             await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], tx.now)
             await tx.conn.execute(sql.SUM_TALK, call.id)
             await _end_agent_legs(tx, call)
             await publish(tx, CallRequeued(call_id=call.id, version=call.version, agent_id=before.agent_id, at=tx.now))
+        case Happened.HANDED_ON if before.agent_id is not None:
+            await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
+            await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], tx.now)
+            await tx.conn.execute(sql.SUM_TALK, call.id)
+            await _end_agent_legs(tx, call)
+        case Happened.CAME_BACK:
+            await publish(tx, CallCameBack(call_id=call.id, version=call.version, at=tx.now))
         case Happened.PICKED_UP if call.agent_id is not None and call.answered_at is not None:
             await tx.conn.execute(sql.OPEN_SEGMENT, call.id, None, call.agent_id, "talk", call.answered_at)
         case Happened.HANDED_OVER:
@@ -572,6 +598,21 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
             await _ended(tx, call)
         case _:
             pass
+
+
+async def _hold_told(tx: Tx, call: Call, happened: Happened, event: CallEvent) -> None:
+    """A hold is a stretch inside the talk."""
+    at = min(event.at, tx.now) if isinstance(event, HoldChanged) else tx.now
+    if call.agent_id is None:
+        return
+    if happened is Happened.HELD:
+        await tx.conn.execute(sql.OPEN_SEGMENT, call.id, call.offer_id, call.agent_id, "hold", at)
+    elif happened is Happened.RESUMED:
+        await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["hold"], at)
+    await publish(
+        tx,
+        CallHoldChanged(call_id=call.id, version=call.version, agent_id=call.agent_id, is_held=call.is_held, at=at),
+    )
 
 
 async def _ended(tx: Tx, call: Call) -> None:

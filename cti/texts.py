@@ -46,6 +46,21 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Wir haben gerade eine technische Störung. Bitte bleiben Sie am Apparat, wir verbinden Sie gleich.",
         "zh-CN": "系统暂时出现故障，请不要挂机，我们马上为您接通。",
     },
+    "hold": {
+        "en": "Please hold the line. We will be back with you in a moment.",
+        "de": "Bitte bleiben Sie am Apparat. Wir sind gleich wieder für Sie da.",
+        "zh-CN": "请稍候，不要挂机，我们马上回来。",
+    },
+    "transfer": {
+        "en": "We are connecting you with a colleague. Please hold the line.",
+        "de": "Wir verbinden Sie mit einer Kollegin oder einem Kollegen. Bitte bleiben Sie am Apparat.",
+        "zh-CN": "正在为您转接，请不要挂机。",
+    },
+    "not_reached": {
+        "en": "We could not reach them. We will connect you with somebody else in a moment.",
+        "de": "Wir haben dort niemanden erreicht. Wir verbinden Sie gleich mit jemand anderem.",
+        "zh-CN": "对方暂时无法接通，马上为您转接其他客服。",
+    },
     "sorry": {
         "en": "We are sorry, something went wrong. We will connect you again.",
         "de": "Es tut uns leid, etwas ist schiefgegangen. Wir verbinden Sie erneut.",

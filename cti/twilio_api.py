@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from twilio.rest import Client
 
 TIMEOUT_S: Final = 5.0
+LIVING: Final = frozenset({"queued", "ringing", "in-progress"})
+"""States of a leg at the provider that is not over."""
 SOUND_TIMEOUT_S: Final = 10.0
 MAX_SOUND: Final = 32 * 1024 * 1024
 NOT_IN_PROGRESS: Final = frozenset({20404, 21220})
@@ -137,6 +139,26 @@ class TwilioApi:
                     found = await client.conferences(room.sid).participants.list_async(limit=50)
                     sids.update(participant.call_sid for participant in found)
         return frozenset(sids)
+
+    async def is_held(self, account_sid: str, name: str, sid: str) -> bool:
+        """Whether this leg is on hold in the living conference of that name. Raises NotInProgress when it does not sit there."""
+        async with self._asking():
+            found = await (await self._seat(account_sid, name, sid)).fetch_async()
+        return bool(found.hold)
+
+    async def set_held(self, account_sid: str, name: str, sid: str, *, is_held: bool, music_url: str) -> bool:
+        """Put it on hold, or take it off. Returns what the provider says it is now. Asking for what is changes nothing."""
+        more = {"hold_url": music_url, "hold_method": "POST"} if is_held else {}
+        async with self._asking():
+            found = await (await self._seat(account_sid, name, sid)).update_async(hold=is_held, **more)
+        return bool(found.hold)
+
+    async def _seat(self, account_sid: str, name: str, sid: str) -> Any:
+        client = self._client(account_sid)
+        for room in await client.conferences.list_async(friendly_name=name, limit=20):
+            if str(getattr(room.status, "value", room.status)) != "completed":
+                return client.conferences(room.sid).participants(sid)
+        raise NotInProgress
 
     async def recordings(self, account_sid: str, sid: str) -> list[Found]:
         """What was recorded of this call."""

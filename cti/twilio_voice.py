@@ -18,9 +18,12 @@ from cti.menu import Menu
 from cti.texts import speakable, text_for
 
 EMPTY: Final = '<?xml version="1.0" encoding="UTF-8"?><Response />'
-CONFERENCE_EVENTS: Final = "start end join leave"
+CONFERENCE_EVENTS: Final = "start end join leave hold"
 INLINE_LIMIT: Final = 4000
 EMERGENCY_PAUSE_S: Final = 8
+HOLD_PAUSE_S: Final = 20
+OUTSIDE_RING_S: Final = 30
+OUTSIDE_LIMIT_S: Final = 4 * 3600
 MAX_RETRIES: Final = 60
 AGENT_PAUSE_S: Final = 2
 MAX_AGENT_RETRIES: Final = 15
@@ -47,6 +50,8 @@ class Line:
     queue: str
     language: str = "en"
     texts: dict[str, str] = field(default_factory=dict)
+    music: str | None = None
+    """The address of what is played on hold; else there is a word and silence."""
     recorder: Recorder = Recorder()
     calendar: Calendar | None = None
     menu: Menu | None = None
@@ -211,13 +216,45 @@ def conference(base: str, name: str, *, offer_id: int, label: str, ends_with_cal
     return str(response)
 
 
-def back_to_queue(line: Line, base: str, *, tries: int = 0) -> str:
-    """The connection failed or the agent is gone: say so, keep the place. Short enough to be sent over REST."""
+def hold(line: Line) -> str:
+    """One round on hold; it is asked for again each time it ends."""
     response = VoiceResponse()
-    _say(response, line, "sorry")
+    _say(response, line, "hold")
+    if line.music:
+        response.play(line.music)
+    else:
+        response.pause(length=HOLD_PAUSE_S)
+    return str(response)
+
+
+def back_to_queue(line: Line, base: str, *, tries: int = 0, says: str = "sorry") -> str:
+    """The connection failed, the agent is gone, or has given the call away: say so, keep the place. Short enough to be sent over REST."""
+    response = VoiceResponse()
+    _say(response, line, says)
     _park(response, base, tries)
     document = str(response)
-    return document if len(document) <= INLINE_LIMIT else back_to_queue(replace(line, texts={}), base, tries=tries)
+    if len(document) <= INLINE_LIMIT:
+        return document
+    return back_to_queue(replace(line, texts={}), base, tries=tries, says=says)
+
+
+def put_through(line: Line, base: str, number: str, *, transfer_id: int) -> str:
+    """Ring a number outside, with our own number as the caller's; the result names the transfer. Short enough to be sent over REST."""
+    response = VoiceResponse()
+    _say(response, line, "transfer")
+    dial = Dial(
+        action=f"{base}/twilio/transfer/done?t={transfer_id}",
+        method="POST",
+        caller_id=line.number,
+        timeout=OUTSIDE_RING_S,
+        time_limit=OUTSIDE_LIMIT_S,
+    )
+    dial.number(number)
+    response.append(dial)
+    document = str(response)
+    if len(document) <= INLINE_LIMIT:
+        return document
+    return put_through(replace(line, texts={}), base, number, transfer_id=transfer_id)
 
 
 def not_yours(line: Line) -> str:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 import phonenumbers
-from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, ValidationResult
+from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 from core.phone import Number, NumberKind
 
@@ -94,6 +94,13 @@ def normalise(user_input: str, region: str) -> str | None:
     """The E.164 form of a typed number; None when it is no number, a hidden one, or written so that we may misread it."""
     number = parse_typed(user_input, region)
     return None if number.is_suspect else number.e164
+
+
+def is_premium(e164: str) -> bool:
+    """Does whoever calls there pay more than for a call?"""
+    parsed = _parse(e164, "")
+    kinds = (PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST)
+    return parsed is not None and phonenumbers.number_type(parsed) in kinds
 
 
 def same_line(e164: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from accounts.audit import audit
 from core.errors import Invalid, NotFound, VersionConflict
 from core.ids import CallId, CustomerId, TicketId, conference_name
 from core.principal import READERS, STAFF, Role, actor_of
+from cti import hold
 from cti import queries as calls
 from cti import service as telephony
 from cti.http import TELEPHONY
@@ -86,6 +87,30 @@ async def hang_up(tx: Tx, call: Call[Nothing]) -> CallChanged:
     ended = await telephony.hang_up(tx, call_id=CallId(call.id()), who=call.who)
     await audit(tx, actor_of(call.who), "call.hang_up", "call", ended.id, after={"state": ended.state.value})
     return CallChanged(call=CallState(id=ended.id, state=ended.state.value))
+
+
+class HoldSet(CallChanged):
+    hold_wanted: bool
+    """What was asked for; `state` follows when the provider has done it."""
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/hold", roles=STAFF, returns=HoldSet)
+async def hold_call(tx: Tx, call: Call[Nothing]) -> HoldSet:
+    """Put one's customer on hold, with music. 409 not_in_call when nobody talks, at_the_phone when a telephone system connects the call."""
+    return await _set_hold(tx, call, is_held=True)
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/resume", roles=STAFF, returns=HoldSet)
+async def resume_call(tx: Tx, call: Call[Nothing]) -> HoldSet:
+    """Take one's customer off hold. Refusals as of `hold`."""
+    return await _set_hold(tx, call, is_held=False)
+
+
+async def _set_hold(tx: Tx, call: Call[Nothing], *, is_held: bool) -> HoldSet:
+    held = await hold.set_hold(tx, call_id=CallId(call.id()), who=call.who, is_held=is_held)
+    action = "call.hold" if is_held else "call.resume"
+    await audit(tx, actor_of(call.who), action, "call", held.id, after={"state": held.state.value})
+    return HoldSet(call=CallState(id=held.id, state=held.state.value), hold_wanted=held.hold_wanted)
 
 
 class NoteIn(ApiModel):
@@ -219,7 +244,17 @@ async def _popped(tx: Tx, call: Call[Any], offer_id: int) -> ScreenPop:
 
 
 ShownState = Literal[
-    "received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "voicemail", "wrap_up", "closed"
+    "received",
+    "ivr",
+    "queued",
+    "offering",
+    "connecting",
+    "in_call",
+    "on_hold",
+    "voicemail",
+    "outside",
+    "wrap_up",
+    "closed",
 ]
 """As the list shows them: a queued call that rings at somebody is `offering`."""
 
@@ -229,7 +264,7 @@ class CallFilter(ApiQuery):
 
     sid: str | None = Field(default=None, max_length=64)
     from_: str | None = Field(default=None, alias="from", max_length=64)
-    state: Annotated[list[ShownState], Field(default_factory=list, max_length=10)]
+    state: Annotated[list[ShownState], Field(default_factory=list, max_length=11)]
     limit: int = Field(default=50, ge=1, le=200)
     cursor: int | None = Field(default=None, ge=1, lt=2**63)
 

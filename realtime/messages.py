@@ -50,6 +50,14 @@ class PopReason(Message):
     why: Text
 
 
+class PopTransfer(Message):
+    """Who gave the call to whoever has it now, and with what words."""
+
+    by: str
+    note: str | None
+    at: datetime
+
+
 class ScreenPop(Message):
     """Who, why, evidence, suggested ticket: what an agent sees when offered a call. Built for that agent's rights."""
 
@@ -65,6 +73,7 @@ class ScreenPop(Message):
     restricted_tickets: int
     customer: PopCustomer
     reason: PopReason
+    transfer: PopTransfer | None = None
 
 
 class NoteDraft(Message):
@@ -86,6 +95,9 @@ class ActiveCall(Message):
     state: Literal["connecting", "in_call", "on_hold", "wrapping"]
     conference: str
     connected_at: datetime | None
+    held_since: datetime | None = None
+    hold_wanted: bool = False
+    """What the agent asked for; `state` follows when the provider has done it."""
     ended_at: datetime | None
     wrap_up: WrapUp
     wrap_up_ends_at: datetime | None

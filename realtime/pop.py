@@ -22,6 +22,7 @@ from realtime.messages import (
     PopCall,
     PopCustomer,
     PopReason,
+    PopTransfer,
     PresenceChangedData,
     ScreenPop,
     WrapUp,
@@ -62,6 +63,8 @@ async def active_call(conn: Connection, *, offer_id: int) -> ActiveCall | Closed
         state=state,
         conference=conference_name(row["call_id"]),
         connected_at=row["connected_at"],
+        held_since=row["held_at"] if is_current else None,
+        hold_wanted=bool(is_current and row["hold_wanted"]),
         ended_at=row["ended_at"] if state == "wrapping" else None,
         wrap_up=WrapUp(
             mode=row["wrap_mode"],
@@ -107,6 +110,9 @@ async def _pop(conn: Connection, row: Any) -> ScreenPop:
         restricted_tickets=restricted,
         customer=customer,
         reason=PopReason(rule=row["rule"], step=row["step"], why=why_agent(row["rule"], row["step"], by, counts)),
+        transfer=None
+        if row["transferred_by"] is None
+        else PopTransfer(by=row["transferred_by"], note=row["transfer_note"], at=row["transferred_at"]),
     )
 
 

@@ -32,9 +32,10 @@ POP: Final = """
 SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.deadline, o.version, o.queue, o.step, o.wrap_ends_at,
        o.wrap_requested, o.wrap_extended_s, o.disposition, o.connected_at,
        c.id AS call_id, c.from_raw, c.from_kind, c.from_value, c.to_number, c.language, c.state AS call_state, c.offer_id AS call_offer_id,
-       c.answered_at, c.ended_at, c.version AS call_version, c.provider <> 'twilio' AS is_external,
+       c.answered_at, c.ended_at, c.held_at, c.hold_wanted, c.version AS call_version, c.provider <> 'twilio' AS is_external,
        q.name AS queue_name, q.wrap_mode, q.wrap_extension_s, i.entered_at, i.rule, d.counts, d.chosen_by, u.role, u.email, u.name AS agent_name,
        n.body AS note_body, n.version AS note_version, n.saved_at AS note_saved_at,
+       t.transferred_by, t.transfer_note, t.transferred_at,
        (SELECT count(*) FROM calls x WHERE x.from_value = c.from_value AND x.created_at > c.created_at - interval '24 hours') AS calls_24h
 FROM offers o
 JOIN calls c ON c.id = o.call_id
@@ -42,6 +43,10 @@ JOIN work_items i ON i.id = o.work_item_id
 JOIN queues q ON q.key = o.queue
 JOIN users u ON u.id = o.agent_id
 LEFT JOIN LATERAL (SELECT counts, chosen_by FROM decisions d WHERE d.work_item_id = i.id AND d.offer_id = o.id LIMIT 1) d ON true
+LEFT JOIN LATERAL (
+    SELECT f.name AS transferred_by, t.note AS transfer_note, t.at AS transferred_at FROM transfers t JOIN users f ON f.id = t.from_agent_id
+    WHERE t.call_id = c.id AND t.at <= o.created_at AND t.offer_id <> o.id ORDER BY t.id DESC LIMIT 1
+) t ON true
 LEFT JOIN call_notes n ON n.call_id = c.id AND n.agent_id = o.agent_id
 WHERE o.id = $1
 """

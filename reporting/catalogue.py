@@ -306,6 +306,7 @@ ANSWERS: Final = (
     ),
     _count("handled", ("segments",), _text("Handled", "处理量"), _text("conversations whose wrap-up has ended", "话后处理已结束的通话"), AT_COMPLETION),
     _time("talk_time", ("talk_us",), _text("Talk", "通话时长"), _text("Σ conversation", "通话时长之和"), AT_COMPLETION),
+    _time("hold_time", ("hold_us",), _text("Hold", "保持时长"), _text("Σ customer on hold", "客户处于保持状态的时长之和"), AT_COMPLETION),
     _time("wrap_time", ("wrap_us",), _text("Wrap-up", "话后时长"), _text("Σ end of conversation to end of wrap-up", "通话结束到话后处理结束的时长之和"), AT_COMPLETION),
     _mean(
         "aht", ("talk_us", "wrap_us"), ("segments",), _text("Average handle time", "平均处理时长"),

@@ -247,6 +247,8 @@ class ContactOut(BaseModel):
     outcome: str | None
     wait_s: float | None
     talk_s: float | None
+    hold_s: float | None
+    """Of the talk."""
     wrap_s: float | None
 
 
@@ -289,7 +291,7 @@ def _contact(contact: behind.Contact, known: behind.Known) -> ContactOut:
     out = ContactOut(
         kind="stay", at=contact.at, call_id=record.call_id, work_item_id=record.work_item_id, offer_id=None, agent_id=None,
         agent_name=None, ticket=None if ticket is None else ContactTicket(id=ticket[0], number=ticket[1]),
-        outcome=None, wait_s=None, talk_s=None, wrap_s=None,
+        outcome=None, wait_s=None, talk_s=None, hold_s=None, wrap_s=None,
     )  # fmt: skip
     match record:
         case Stint():
@@ -299,6 +301,7 @@ def _contact(contact: behind.Contact, known: behind.Known) -> ContactOut:
             fields: dict[str, Any] = {"kind": "offer", "outcome": "accepted" if record.is_accepted else record.state}
         case Segment():
             talk_s, wrap_s = round(record.talk_us / 1_000_000, 3), round(record.wrap_us / 1_000_000, 3)
-            fields = {"kind": "conversation", "talk_s": talk_s, "wrap_s": wrap_s}
+            hold_s = round(record.hold_us / 1_000_000, 3)
+            fields = {"kind": "conversation", "talk_s": talk_s, "hold_s": hold_s, "wrap_s": wrap_s}
     name = known.agents.get(record.agent_id)
     return out.model_copy(update={**fields, "offer_id": record.id, "agent_id": record.agent_id, "agent_name": name})

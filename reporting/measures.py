@@ -95,6 +95,7 @@ OF_SEGMENTS: Final[Measures[AnySegment]] = {
     "contacts": lambda segment: segment.contacts,
     "talk_us": lambda segment: segment.talk_us,
     "wrap_us": lambda segment: segment.wrap_us,
+    "hold_us": lambda segment: segment.hold_us,
 }
 STATES: Final = (
     "available", "reserved", "talking", "wrapping", "break", "not_responding", "reconnecting", "unreachable",

@@ -111,6 +111,8 @@ class Segment:
     wrap_started_at: datetime
     ended_at: datetime
     is_first: bool
+    hold_us: int = 0
+    """Of the talk."""
 
     @property
     def count(self) -> int:
@@ -141,6 +143,7 @@ class Segments:
     contacts: int
     talk_us: int
     wrap_us: int
+    hold_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

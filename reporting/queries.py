@@ -18,7 +18,10 @@ OFFER_COLUMNS: Final = (
 SEGMENT_COLUMNS: Final = """o.id, o.work_item_id, o.call_id, o.queue, o.agent_id, o.connected_at,
        coalesce(o.wrap_started_at, o.ended_at) AS wrap_started_at, o.ended_at, coalesce((
            SELECT false FROM offers e WHERE e.work_item_id = o.work_item_id AND e.id < o.id AND e.connected_at IS NOT NULL LIMIT 1
-       ), true) AS is_first"""
+       ), true) AS is_first, coalesce((
+           SELECT sum(round(date_part('epoch', h.ended_at - h.started_at) * 1000000)) FROM segments h
+           WHERE h.call_id = o.call_id AND h.offer_id = o.id AND h.kind = 'hold' AND h.ended_at IS NOT NULL
+       ), 0)::bigint AS hold_us"""
 IS_COMPLETE: Final = "o.state = 'completed' AND o.connected_at IS NOT NULL"
 QUARTER: Final = "date_bin('15 minutes', {}, 'epoch'::timestamptz)"
 # Of calls: tickets that wait in a queue of their own are no contacts. Those that count alike as one row; waits of more than a whole second and of less than the next are alike.
@@ -45,7 +48,8 @@ def _segments_by(key: str) -> str:
     return f"""
 SELECT s.{key}, {QUARTER.format("s.ended_at")} AS bucket, count(*) AS count, count(*) FILTER (WHERE s.is_first) AS contacts,
        sum(greatest(0, round(date_part('epoch', s.wrap_started_at - s.connected_at) * 1000000)))::bigint AS talk_us,
-       sum(greatest(0, round(date_part('epoch', s.ended_at - s.wrap_started_at) * 1000000)))::bigint AS wrap_us
+       sum(greatest(0, round(date_part('epoch', s.ended_at - s.wrap_started_at) * 1000000)))::bigint AS wrap_us,
+       sum(s.hold_us)::bigint AS hold_us
 FROM (SELECT {SEGMENT_COLUMNS} FROM offers o WHERE {IS_COMPLETE} AND o.ended_at >= $1 AND o.ended_at < $2) s
 GROUP BY 1, 2
 """

@@ -79,11 +79,11 @@ def hindrance(item: WaitingItem, agent: AgentView, now: datetime, phone: Verdict
 async def candidates(conn: Connection, *, item: WaitingItem, pool: str, now: datetime, limit: int) -> list[Candidate]:
     """The agents of the pool, who would be asked first first, then who can be asked anyway, then who cannot."""
     agents = {agent.id: agent for agent in await sql.pool_agents(conn, pool=pool)}
-    phones = await _phones(conn, [agent.id for agent in agents.values() if agent.work == "wrapping"])
+    at_phone = await phones(conn, [agent.id for agent in agents.values() if agent.work == "wrapping"])
     found = []
     for verdict in explain(item, agents.values(), now):
         agent = agents[verdict.agent_id]
-        why, push = hindrance(item, agent, now, phones.get(agent.id))
+        why, push = hindrance(item, agent, now, at_phone.get(agent.id))
         found.append(Candidate(agent.id, agent.name, why, push))
     return sorted(found, key=lambda candidate: ("yes", "anyway", "no").index(candidate.push))[:limit]
 
@@ -93,10 +93,10 @@ async def push(
 ) -> tuple[OfferRow, acts.Act]:
     """Offer this waiting item to this agent. Raises NotFound, IsATicket, NotWaiting, VersionConflict, CallerLeft, CannotTake."""
     item, agent, row = await _locked(tx, item_id, agent_id, version)
-    found, can = hindrance(item, agent, tx.now, (await _phones(tx.conn, [agent.id])).get(agent.id))
+    found, can = hindrance(item, agent, tx.now, (await phones(tx.conn, [agent.id])).get(agent.id))
     if can == "no" or (can == "anyway" and not anyway):
-        raise _refusal(agent.name, found, anyway=can == "anyway")
-    offer = await _offer(tx, item, agent, row["pool_id"], found, f"{ByHand.PUSH}:{who.name}")
+        raise refusal(agent.name, found, anyway=can == "anyway")
+    offer = await offer_to(tx, item, agent, row["pool_id"], found, f"{ByHand.PUSH}:{who.name}")
     act = await acts.kept(
         tx, who, acts.PUSH, "work_item", item.id,
         before={"version": version}, after={"offer_id": offer.id, "agent_id": agent.id, **_overruled(found)}, purpose=reason,
@@ -112,16 +112,16 @@ async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> OfferRo
     item, agent, row = await _locked(tx, item_id, who.user_id, version)
     if is_agent and item.queue not in agent.queues:
         raise NotFound("There is no such work item.")
-    found, can = hindrance(item, agent, tx.now, (await _phones(tx.conn, [agent.id])).get(agent.id))
+    found, can = hindrance(item, agent, tx.now, (await phones(tx.conn, [agent.id])).get(agent.id))
     if can == "no" or (is_agent and found not in OWN_CHOICE):
-        raise _refusal(agent.name, found, anyway=False)
+        raise refusal(agent.name, found, anyway=False)
     if is_agent and item.only not in (None, agent.id):
-        raise _refusal(agent.name, Verdict.KEPT, anyway=False)
+        raise refusal(agent.name, Verdict.KEPT, anyway=False)
     if is_agent and agent.has_had_enough:
-        raise _refusal(agent.name, Verdict.LIMITED, anyway=False)
+        raise refusal(agent.name, Verdict.LIMITED, anyway=False)
     if is_agent and row["held_since"] is not None:
-        raise _refusal(agent.name, HELD, anyway=False)
-    offer = await _offer(tx, item, agent, row["pool_id"], found, f"{ByHand.PICK}:{who.name}")
+        raise refusal(agent.name, HELD, anyway=False)
+    offer = await offer_to(tx, item, agent, row["pool_id"], found, f"{ByHand.PICK}:{who.name}")
     accepted = await service.accept(tx, offer_id=offer.id, who=who)
     await audit(
         tx, actor_of(who), PICK, "work_item", item.id,
@@ -157,13 +157,13 @@ async def _locked(tx: Tx, item_id: int, agent_id: int, version: int) -> tuple[Wa
     return sql.item_of(row), sql.agent_of(agent), row
 
 
-async def _phones(conn: Connection, agent_ids: Sequence[AgentId]) -> Mapping[int, Verdict]:
+async def phones(conn: Connection, agent_ids: Sequence[AgentId]) -> Mapping[int, Verdict]:
     """Who has a call at the ear already: one that rings, or one they talk in."""
     rows = await conn.fetch(sql.AT_THE_PHONE, list(agent_ids))
     return {row["agent_id"]: Verdict.IN_CALL if row["talks"] else Verdict.OFFERED for row in rows}
 
 
-def _refusal(name: str, verdict: str, *, anyway: bool) -> CannotTake:
+def refusal(name: str, verdict: str, *, anyway: bool) -> CannotTake:
     sentence = cannot_take(name, verdict)
     return CannotTake(sentence["en"], verdict=str(verdict), reason=sentence, anyway=anyway)
 
@@ -172,7 +172,7 @@ def _overruled(found: Verdict) -> Mapping[str, str]:
     return {} if found is Verdict.ELIGIBLE else {"overruled": found.value}
 
 
-async def _offer(tx: Tx, item: WaitingItem, agent: AgentView, pool: str, found: Verdict, by: str) -> OfferRow:
+async def offer_to(tx: Tx, item: WaitingItem, agent: AgentView, pool: str, found: Verdict, by: str) -> OfferRow:
     """Over capacity by this unit, if need be; the automatic offers stop until it is given back."""
     looked_at = {each.id: each for each in await sql.pool_agents(tx.conn, pool=pool, limit=LOOKED_AT)} | {
         agent.id: agent

@@ -31,7 +31,7 @@ REASONS: Final[dict[str, Sentence]] = {
     Verdict.COOLING_DOWN: {"en": "in a short pause after the last call", "zh-CN": "短暂缓冲中"},
     Verdict.LIMITED: {"en": "has had as many calls as the agent's limit allows", "zh-CN": "已达到该坐席的接听上限"},
     Verdict.DELAYED: {"en": "leaves it to others for a while", "zh-CN": "暂时让给其他坐席"},
-    Verdict.EXCLUDED: {"en": "declined this call a moment ago", "zh-CN": "刚刚拒接了此来电"},
+    Verdict.EXCLUDED: {"en": "declined this call, or gave it away, a moment ago", "zh-CN": "刚刚拒接或转出了此来电"},
     Verdict.KEPT: {"en": "it is kept for another agent for a while", "zh-CN": "暂时为其他坐席保留"},
     Verdict.ELSEWHERE: {"en": "comes to another queue first", "zh-CN": "优先处理其他队列"},
     Verdict.TAKEN: {"en": "got another call in the same moment", "zh-CN": "同时被分配了其他来电"},
@@ -60,9 +60,11 @@ def _chosen_by(by: str) -> Sentence:
 def _by_hand(by: str, to: str | None = None) -> tuple[str, Sentence] | None:
     """Which act it was, and the sentence for whom it was offered to, or about them; None when a criterion decided."""
     act, _, name = by.partition(":")
+    aim_en, aim_zh = ("", "") if to is None else (f" to {to}", f"给{to}")
     if act == ByHand.PUSH:
-        aim_en, aim_zh = ("", "") if to is None else (f" to {to}", f"给{to}")
         return act, {"en": f"Pushed by {name}{aim_en}.", "zh-CN": f"由{name}指派{aim_zh}。"}
+    if act == ByHand.TRANSFER:
+        return act, {"en": f"Transferred by {name}{aim_en}.", "zh-CN": f"由{name}转接{aim_zh}。"}
     if act == ByHand.PBX:
         return act, {
             "en": f"The telephone system {name} rings {to or 'you'}.",

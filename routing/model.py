@@ -145,6 +145,8 @@ class ByHand(StrEnum):
 
     PUSH = "push"
     PICK = "pick"
+    TRANSFER = "transfer"
+    """The agent who had the call before."""
     PBX = "pbx"
     """No person, but a telephone system, named by its connection."""
 

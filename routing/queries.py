@@ -612,6 +612,15 @@ ITEM_OF_CALL: Final = "SELECT id, call_id, state, queue, pool_id, ticket_id, end
 FOLLOW_CALL: Final = (
     "UPDATE work_items SET ticket_id = $2, version = version + 1 WHERE call_id = $1 AND ticket_id <> $2"
 )
+# What rules said of an item, and what they had seen.
+FACTS_OF_ITEM: Final = "SELECT facts, tier, entered_at, rule FROM work_items WHERE id = $1"
+# To whom a call may be given: by name, who is here first.
+AGENTS_BY_NAME: Final = f"""
+SELECT {AGENT_VIEW} FROM (
+    SELECT * FROM agents a WHERE a.is_active AND a.id <> $1 AND position(lower($2) IN lower(a.name)) > 0
+    ORDER BY a.presence <> 'available', a.name, a.id LIMIT $3
+) a ORDER BY a.presence <> 'available', a.name, a.id
+"""
 LOCK_ITEM: Final = "SELECT id, call_id, state, queue, pool_id, end_reason, version, is_external FROM work_items WHERE id = $1 FOR UPDATE"
 SET_ITEM: Final = """
 UPDATE work_items SET state = $2, version = version + 1, end_reason = $3, ended_at = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::timestamptz END

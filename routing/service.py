@@ -19,6 +19,7 @@ from core.events import (
     AgentPresenceChanged,
     CallAnswered,
     CallAttached,
+    CallCameBack,
     CallConnectFailed,
     CallEnded,
     CallRequeued,
@@ -241,7 +242,7 @@ async def reject(tx: Tx, *, offer_id: int, who: Principal, reason: str | None = 
         item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
         _refuse_late(offer, item)
     settings = await _settings(tx, offer)
-    await _exclude(tx, offer, settings["reject_s"], "rejected")
+    await exclude(tx, offer, settings["reject_s"], "rejected")
     await end_offers(tx, [offer], OfferState.REJECTED, reason or "rejected")
     await _back_in_line(tx, offer)
     return (await sql.offer_by_id(tx.conn, offer_id=offer.id)) or offer
@@ -272,7 +273,7 @@ async def offer_timed_out(tx: Tx, offer_id: int, _: int) -> None:
     misses = await tx.conn.fetchval(sql.ADD_MISS, offer.agent_id)
     is_benched = life.is_benched(misses, settings["misses_before_not_responding"])
     seconds = settings["no_answer_s"]
-    await _exclude(tx, offer, seconds if seconds is not None or is_benched else SECOND_THOUGHT_S, "no_answer")
+    await exclude(tx, offer, seconds if seconds is not None or is_benched else SECOND_THOUGHT_S, "no_answer")
     is_away = agent is not None and agent["presence"] != PresenceState.AVAILABLE  # it was pushed to somebody on a break
     if is_benched and not is_away:
         await _change_presence(tx, offer.agent_id, PresenceState.NOT_RESPONDING, "missed_offer", by="system")
@@ -286,7 +287,7 @@ async def _settings(tx: Tx, offer: OfferRow) -> Any:
     return settings
 
 
-async def _exclude(tx: Tx, offer: OfferRow, seconds: int | None, reason: str) -> None:
+async def exclude(tx: Tx, offer: OfferRow, seconds: int | None, reason: str) -> None:
     """This agent is not asked for this item for so long."""
     if seconds:
         until = tx.now + timedelta(seconds=seconds)
@@ -339,10 +340,10 @@ async def _back_in_line(tx: Tx, offer: OfferRow) -> None:
     item = await tx.conn.fetchrow(sql.LOCK_ITEM, offer.work_item_id)
     if item is None or not life.waits_again(item["state"], states):
         return
-    await _wait_again(tx, item)
+    await wait_again(tx, item)
 
 
-async def _wait_again(tx: Tx, item: Any) -> None:
+async def wait_again(tx: Tx, item: Any) -> None:
     """Queued in its old place, or where it was sent meanwhile by other rules; back with its telephone system, if that places it."""
     if item["is_external"]:
         await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.EXTERNAL, None, None)
@@ -408,7 +409,7 @@ async def on_connect_failed(tx: Tx, event: CallConnectFailed) -> None:
         return
     await _lock(tx, [offer])
     settings = await _settings(tx, offer)
-    await _exclude(tx, offer, settings["busy_s"], "connect_failed")
+    await exclude(tx, offer, settings["busy_s"], "connect_failed")
     until = tx.now + timedelta(seconds=settings["busy_s"])
     await tx.conn.execute(sql.COOL_DOWN, offer.agent_id, until)
     await set_timer(tx, COOLDOWN_TIMER, offer.agent_id, version=0, due_at=until)
@@ -431,9 +432,16 @@ async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
     for offer in await sql.open_offers_of_item(tx.conn, work_item_id=item["id"]):
         if offer.state is OfferState.ACCEPTED:
             await _lock(tx, [offer])
-            await _start_wrap_up(tx, offer)
-            await _complete_if_no_wrap_up(tx, offer)
-    await _wait_again(tx, item)
+            await wrap_up(tx, offer)
+    await wait_again(tx, item)
+
+
+async def on_call_came_back(tx: Tx, event: CallCameBack) -> None:
+    """Inline: nobody outside took the call that an agent had sent there; the caller waits again with the old virtual start."""
+    item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
+    if item is not None:
+        await tx.conn.execute(sql.LOCK_ITEM, item["id"])
+        await wait_again(tx, item)
 
 
 async def on_call_ended(tx: Tx, event: CallEnded) -> None:
@@ -489,6 +497,12 @@ async def _start_wrap_up(tx: Tx, offer: OfferRow) -> None:
             offer_id=offer.id, agent_id=offer.agent_id, version=version, ends_at=ends_at, call_id=offer.call_id
         ),
     )
+
+
+async def wrap_up(tx: Tx, offer: OfferRow) -> None:
+    """The conversation of this accepted offer is over, the call may go on with somebody else. Agent and item are locked."""
+    await _start_wrap_up(tx, offer)
+    await _complete_if_no_wrap_up(tx, offer)
 
 
 async def _complete_if_no_wrap_up(tx: Tx, offer: OfferRow) -> None:

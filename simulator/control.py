@@ -71,6 +71,7 @@ def control_routes() -> list[web.RouteDef]:
         web.post("/phone/connect", connect_phone),
         web.get("/phone/{sid}", get_call),
         web.post("/phone/{sid}/hangup", hang_up_call),
+        web.post("/phone/{sid}/digits", press_digits),
         web.put("/callees/{address}", describe_callee),
         web.get("/journal", read_journal),
     ]

@@ -29,7 +29,7 @@ def sees(item: str, served: str, at: str) -> str:
 def by_hand(offer: str) -> str:
     """SQL: a named person made this offer, who may overrule much of what the dispatcher is bound to."""
     return f"""EXISTS (SELECT 1 FROM decisions h WHERE h.work_item_id = {offer}.work_item_id AND h.offer_id = {offer}.id
-                      AND split_part(h.chosen_by, ':', 1) IN ('push', 'pick', 'pbx'))"""
+                      AND split_part(h.chosen_by, ':', 1) IN ('push', 'pick', 'pbx', 'transfer'))"""
 
 
 SAFETY: Final[dict[str, str]] = {
@@ -107,7 +107,7 @@ SAFETY: Final[dict[str, str]] = {
     "R16 nobody was given an item while one before it, that they may serve, was in line": f"""
         WITH told AS (SELECT (body ->> 'work_item_id')::bigint AS item_id, min(created_at) AS at FROM events
                       WHERE name = 'work.queued' GROUP BY 1)
-        SELECT d.id, x.id FROM (SELECT * FROM decisions WHERE split_part(chosen_by, ':', 1) NOT IN ('push', 'pick', 'pbx') ORDER BY id DESC LIMIT 500) d
+        SELECT d.id, x.id FROM (SELECT * FROM decisions WHERE split_part(chosen_by, ':', 1) NOT IN ('push', 'pick', 'pbx', 'transfer') ORDER BY id DESC LIMIT 500) d
         JOIN work_items y ON y.id = d.work_item_id JOIN agents a ON a.id = d.chosen_agent_id
         JOIN agent_queues q ON q.agent_id = a.id
         LEFT JOIN agent_queues own ON own.agent_id = a.id AND own.queue_key = y.queue
@@ -122,6 +122,7 @@ SAFETY: Final[dict[str, str]] = {
           AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.work_item_id = x.id AND e.agent_id = a.id AND e.until > d.at)
           AND NOT coalesce(x.sticky_agent_id <> a.id AND x.sticky_until > d.at, false)
           AND NOT EXISTS (SELECT 1 FROM stints s WHERE s.work_item_id IN (x.id, y.id) AND s.outcome = 'overflowed')
+          AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.call_id IN (x.call_id, y.call_id))
           AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE (u.action, u.object_id) IN
                           (('work_item.prioritise', x.id::text), ('work_item.prioritise', y.id::text), ('queue.hold', x.queue)))
           AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE u.action = 'ruleset.re_evaluate' AND (
@@ -234,6 +235,27 @@ SAFETY: Final[dict[str, str]] = {
     "a connected offer has its talk segment": """
         SELECT o.id FROM offers o WHERE o.connected_at IS NOT NULL
           AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.call_id = o.call_id AND s.agent_id = o.agent_id AND s.kind = 'talk')""",
+    "a call on hold has one open hold, any other none": """
+        SELECT c.id FROM calls c LEFT JOIN LATERAL (
+            SELECT count(*) AS open FROM segments s WHERE s.call_id = c.id AND s.kind = 'hold' AND s.ended_at IS NULL
+        ) s ON true WHERE c.state <> 'closed' AND s.open <> (c.state = 'on_hold')::integer""",
+    "a hold lies inside the talk of its agent": """
+        SELECT h.id FROM segments h WHERE h.kind = 'hold' AND NOT EXISTS (
+            SELECT 1 FROM segments t WHERE t.call_id = h.call_id AND t.agent_id = h.agent_id AND t.kind = 'talk'
+              AND t.started_at <= h.started_at AND coalesce(t.ended_at, 'infinity') >= coalesce(h.ended_at, 'infinity'))""",
+    "nobody is or should be on hold who does not talk": """
+        SELECT id FROM calls WHERE (hold_wanted AND state NOT IN ('in_call', 'on_hold')) OR (held_at IS NOT NULL) <> (state = 'on_hold')""",
+    "a transfer is under way while its call says so, and nobody talks meanwhile": """
+        SELECT c.id FROM calls c WHERE c.transfer_id IS NOT NULL AND (
+            c.state NOT IN ('queued', 'connecting', 'outside')
+            OR NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = c.transfer_id AND t.call_id = c.id AND t.outcome IS NULL))
+        UNION ALL SELECT t.id FROM transfers t JOIN calls c ON c.id = t.call_id
+        WHERE t.outcome IS NULL AND c.transfer_id IS DISTINCT FROM t.id""",
+    "a call at a number outside is nobody's of ours, and was sent there": """
+        SELECT c.id FROM calls c WHERE c.state = 'outside' AND (c.agent_id IS NOT NULL OR c.offer_id IS NOT NULL
+            OR NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = c.transfer_id AND t.to_kind = 'number'))""",
+    "who gave a call away talks in it no more": """
+        SELECT t.id FROM transfers t JOIN offers o ON o.id = t.offer_id WHERE o.state NOT IN ('wrapping', 'completed')""",
     "a call that is over has no open talk or hold": """
         SELECT c.id FROM calls c JOIN segments s ON s.call_id = c.id
         WHERE c.outcome IS NOT NULL AND s.kind <> 'wrap' AND s.ended_at IS NULL""",

@@ -74,9 +74,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What becomes of the next REST request: refused with a status, never executed, or executed and never answered."""
+    """What becomes of the next REST request: refused with a status, never executed, or executed and never answered; `none` lets one pass."""
 
-    kind: Literal["refused", "hangs", "answer_lost"]
+    kind: Literal["refused", "hangs", "answer_lost", "none"]
     status: int = 500
     code: int = 20500
 
@@ -87,6 +87,8 @@ class Wire:
 
     faults: deque[Fault] = field(default_factory=deque)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    aimed: list[tuple[str, Fault]] = field(default_factory=list)
+    """What becomes of the next POST whose path has this in it."""
     seconds_lost: float = 1.0
     """How long an answer is kept back; set the service's own time-out lower."""
     is_down: bool = False
@@ -103,7 +105,11 @@ class Wire:
         sent = {name: str(value) for name, value in (await request.post()).items()}
         self.asked.append((request.method, request.path_qs, sent))
         fault = Fault("refused", 503) if self.is_down else (self.faults.popleft() if self.faults else None)
-        if fault is None:
+        hit = next((each for each in self.aimed if request.method == "POST" and each[0] in request.path), None)
+        if hit is not None:
+            self.aimed.remove(hit)
+            fault = hit[1]
+        if fault is None or fault.kind == "none":
             return await handler(request)
         if fault.kind == "refused":
             body = {"code": fault.code, "message": "broken on purpose", "more_info": "", "status": fault.status}
@@ -149,6 +155,12 @@ class Agent:
         leg = self.stack.exchange.connect_phone(self.identity, {"CallId": str(call_id)})
         await self.stack.quiet()
         return leg
+
+    async def take_pending(self) -> tuple[int, Leg]:
+        """As `take`, what rings already."""
+        rings = await self.stack.value("SELECT id FROM offers WHERE agent_id = $1 AND state = 'pending'", self.id)
+        call_id = await self.accept(rings)
+        return call_id, await self.pick_up(call_id)
 
     async def take(self) -> tuple[int, Leg]:
         """Offer, accept, pick up: returns the call's id and the leg of the agent's phone."""

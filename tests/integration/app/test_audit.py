@@ -78,6 +78,12 @@ async def _hang_up(w: World) -> Given:
     return f"/calls/{call_id}/hangup", {}
 
 
+async def _talking(w: World, act: str, body: Any = None) -> Given:
+    call_id = await w.call()
+    await w.ava.pick_up(call_id)
+    return f"/calls/{call_id}/{act}", body or {}
+
+
 async def _wrap_up(w: World) -> Given:
     call_id = await w.call()
     await w.ava.pick_up(call_id)
@@ -184,6 +190,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "realtime_ticket": lambda w: _fixed("/realtime-ticket", {}),
     "issue_voice_token": lambda w: _fixed("/voice-token", {}),
     "hang_up": _hang_up,
+    "hold_call": lambda w: _talking(w, "hold"),
+    "transfer_call": lambda w: _talking(w, "transfer", {"queue": "sales", "note": "x"}),
+    "resume_call": lambda w: _talking(w, "resume"),
     "save_note": lambda w: _with_call(w, "/note", {"body": "x", "version": 0}),
     "wrap_up": _wrap_up,
     "extend_wrap_up": _extend_wrap_up,

@@ -46,6 +46,7 @@ DO_NOT_GROW: Final = {
     "dispositions": "configuration",
     "cti_connections": "configuration",
     "agent_extensions": "configuration",
+    "outside_prefixes": "configuration",
     "rule_sets": "configuration, versions are kept for the explanations",
     "config_changes": "one per apply that changed something",
     "ticket_settings": "one row",
@@ -102,6 +103,10 @@ async def a_past(stack: Stack) -> None:
         "INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
     )
     await stack.rows("INSERT INTO cti_nonces (connection, nonce, signature) VALUES ('cloud', 'n', 's') RETURNING 1")
+    await stack.rows(
+        "INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, at, outcome, ended_at) "
+        "SELECT call_id, id, agent_id, 'queue', 'sales', now(), 'taken', now() FROM offers WHERE state = 'completed' RETURNING 1"
+    )
     await stack.rows("INSERT INTO painted (offer_id, agent_id, ms) SELECT id, agent_id, 1 FROM offers RETURNING 1")
     await stack.rows(
         "INSERT INTO call_notes (call_id, agent_id, body) SELECT id, 1, 'x' FROM calls LIMIT 1 RETURNING 1"

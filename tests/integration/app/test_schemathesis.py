@@ -20,6 +20,7 @@ from accounts import service as accounts
 from app.web import OPERATIONS
 from core.principal import Role
 from infra import openapi
+from infra.openapi import Operation
 from tests.builders import TESTER, a_user
 from tests.stack import Stack
 
@@ -32,6 +33,11 @@ CHECKS: Final = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "unsupported_method", "allow_header_conformance", "missing_required_header",
 )  # fmt: skip
+
+
+def has_input(operation: Operation) -> bool:
+    """Without any there is one request, however many are asked for."""
+    return "{" in operation.path or bool(operation.data.model_fields)
 
 
 async def token_of(stack: Stack, role: Role) -> str:
@@ -73,5 +79,5 @@ async def test_no_request_gets_an_undocumented_answer(
     code, text, report = await run(stack, tmp_path, role)
     assert code == 0, text[-20_000:]
     assert report["operations"]["tested"] == report["operations"]["total"] == len(OPERATIONS)
-    assert report["test_cases"]["generated"] >= len(OPERATIONS) * EXAMPLES
+    assert report["test_cases"]["generated"] >= sum(EXAMPLES if has_input(each) else 1 for each in OPERATIONS)
     assert report["warnings"]["missing_auth"] == []

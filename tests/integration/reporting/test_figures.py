@@ -314,7 +314,7 @@ async def test_today_is_the_queues_own(floor: Floor, books: Books, zone: str) ->
             today = await read(conn, Question(None, None, Group.QUEUE), metrics_of(None, Group.QUEUE), now=now)
             days = await read(
                 conn,
-                Question(now.date() - DAY, now.date() + 2 * DAY, Group.NONE, Size.DAY),
+                Question(midnight.date() - DAY, midnight.date() + DAY, Group.NONE, Size.DAY),
                 metrics_of("offered", Group.NONE),
                 now=now,
             )

@@ -10,6 +10,7 @@ from infra.postgres import Database
 from infra.resources import Resources
 from routing import http as routing
 from routing import http_rules as rules
+from routing import http_transfer as transfers
 from tests.api import Api, serving
 from tests.integration.routing.floor import Floor, a_floor
 
@@ -22,5 +23,5 @@ async def floor(database: Database, outbox: Outbox, clean: None) -> AsyncIterato
 
 @pytest.fixture
 async def api(floor: Floor, resources: Resources) -> AsyncIterator[Api]:
-    async with serving(resources, accounts.ROUTES, routing.ROUTES, rules.ROUTES) as served:
+    async with serving(resources, accounts.ROUTES, routing.ROUTES, rules.ROUTES, transfers.ROUTES) as served:
         yield served

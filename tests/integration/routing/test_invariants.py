@@ -92,6 +92,19 @@ PLANTED: Final[dict[str, str]] = {
         UPDATE stints SET left_at = now(), outcome = 'closed' WHERE left_at IS NULL""",
     "an answered stint has its connect time inside": "UPDATE stints SET connected_at = NULL WHERE outcome = 'answered'",
     "a connected offer has its talk segment": "DELETE FROM segments",
+    "a call on hold has one open hold, any other none": """
+        INSERT INTO segments (call_id, agent_id, kind, started_at)
+        SELECT call_id, agent_id, 'hold', now() - interval '1 s' FROM offers WHERE state = 'accepted'""",
+    "a hold lies inside the talk of its agent": """
+        INSERT INTO segments (call_id, agent_id, kind, started_at, ended_at)
+        SELECT call_id, agent_id, 'hold', now() - interval '1 hour', now() FROM offers WHERE state = 'wrapping'""",
+    "nobody is or should be on hold who does not talk": "UPDATE calls SET hold_wanted = true WHERE state = 'queued'",
+    "a transfer is under way while its call says so, and nobody talks meanwhile": """
+        UPDATE calls SET transfer_id = 1 WHERE state = 'queued'""",
+    "a call at a number outside is nobody's of ours, and was sent there": "UPDATE calls SET state = 'outside' WHERE state = 'queued'",
+    "who gave a call away talks in it no more": """
+        INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, at, outcome, ended_at)
+        SELECT call_id, id, agent_id, 'queue', 'sales', now(), 'taken', now() FROM offers WHERE state = 'accepted'""",
     "an ended call leaves no item in line": "UPDATE calls SET outcome = 'failed', state = 'closed' WHERE state = 'queued'",
     "I10/R26 no offer pends past its deadline": "UPDATE offers SET deadline = now() - interval '5 s' WHERE state = 'pending'",
     "R29 every timed wrap-up ends": "UPDATE offers SET wrap_ends_at = now() - interval '5 s' WHERE state = 'wrapping'",

@@ -14,8 +14,13 @@ from cti.model import (
     CallerJoined,
     CallEvent,
     CallState,
+    CameBack,
     ConnectFailed,
     Connecting,
+    HandedOn,
+    HoldChanged,
+    HoldRefused,
+    HoldWanted,
     MenuPlayed,
     MessageLeft,
     NothingLeft,
@@ -66,6 +71,14 @@ CALLER_JOINED: Final = CallerJoined(at(5))
 AGENT_JOINED: Final = AgentJoined(ANN, at(6))
 AGENT_LEFT: Final = AgentLeft(ANN, at(20))
 AGENT_LOST: Final = AgentLost(FIRST)
+HOLD: Final = HoldWanted(is_held=True)
+RESUME: Final = HoldWanted(is_held=False)
+HELD: Final = HoldChanged(is_held=True, at=at(10))
+RESUMED: Final = HoldChanged(is_held=False, at=at(15))
+HOLD_REFUSED: Final = HoldRefused()
+HANDED_ON: Final = HandedOn(FIRST, transfer_id=5)
+HANDED_OUT: Final = HandedOn(FIRST, transfer_id=6, is_outside=True)
+CAME_BACK: Final = CameBack()
 CONNECT_FAILED: Final = ConnectFailed(FIRST)
 GONE: Final = CallerGone(at(30))
 MENU: Final = MenuPlayed()

@@ -19,6 +19,7 @@ from cti.model import (
     ConnectFailed,
     Connecting,
     Deflected,
+    HandedOn,
     Happened,
     Outcome,
     SentToRecorder,
@@ -31,15 +32,23 @@ from tests.unit.cti.calls import (
     ANN,
     BOB,
     CALLER_JOINED,
+    CAME_BACK,
     CONNECT_FAILED,
     CONNECTING,
     FIRST,
     GONE,
+    HANDED_ON,
+    HANDED_OUT,
+    HELD,
+    HOLD,
+    HOLD_REFUSED,
     LIFE,
     MENU,
     MESSAGE,
     NOTHING,
     QUEUED,
+    RESUME,
+    RESUMED,
     SECOND,
     SENT,
     TURNED_AWAY,
@@ -61,6 +70,8 @@ RINGING: Final = (QUEUED, CONNECTING)
 TALKING: Final = (*RINGING, CALLER_JOINED, AGENT_JOINED)
 ALONE: Final = (*TALKING, AGENT_LEFT)
 OVER: Final = (*TALKING, GONE)
+OUTSIDE: Final = (*TALKING, HANDED_OUT)
+ON_HOLD: Final = (*TALKING, HOLD, HELD)
 
 TABLE: Final[list[tuple[Sequence[CallEvent], CallEvent, CallState, Happened | None]]] = [
     ((), QUEUED, CallState.QUEUED, Happened.QUEUED),
@@ -95,6 +106,37 @@ TABLE: Final[list[tuple[Sequence[CallEvent], CallEvent, CallState, Happened | No
     (ALONE, AGENT_LOST, CallState.QUEUED, Happened.AGENT_LOST),
     (ALONE, AgentLost(SECOND), CallState.IN_CALL, None),
     (ALONE, GONE, CallState.WRAP_UP, Happened.ENDED),
+    (WAITING, HOLD, CallState.QUEUED, None),
+    (RINGING, HOLD, CallState.CONNECTING, None),
+    (TALKING, HOLD, CallState.IN_CALL, None),
+    (TALKING, RESUME, CallState.IN_CALL, None),
+    (TALKING, HELD, CallState.IN_CALL, None),
+    (TALKING, HOLD_REFUSED, CallState.IN_CALL, None),
+    ((*TALKING, HOLD), HELD, CallState.ON_HOLD, Happened.HELD),
+    ((*TALKING, HOLD), HOLD_REFUSED, CallState.IN_CALL, Happened.HOLD_REFUSED),
+    ((*TALKING, HOLD, RESUME), HELD, CallState.IN_CALL, None),
+    (ON_HOLD, HELD, CallState.ON_HOLD, None),
+    (ON_HOLD, RESUMED, CallState.ON_HOLD, None),
+    ((*ON_HOLD, RESUME), RESUMED, CallState.IN_CALL, Happened.RESUMED),
+    ((*ON_HOLD, RESUME), HOLD_REFUSED, CallState.ON_HOLD, Happened.HOLD_REFUSED),
+    (ON_HOLD, AGENT_LEFT, CallState.ON_HOLD, Happened.AGENT_LEFT),
+    ((*ON_HOLD, AGENT_LEFT), AGENT_JOINED, CallState.ON_HOLD, Happened.AGENT_BACK),
+    ((*ON_HOLD, AGENT_LEFT), AGENT_LOST, CallState.QUEUED, Happened.AGENT_LOST),
+    (ON_HOLD, GONE, CallState.WRAP_UP, Happened.ENDED),
+    (OVER, HOLD, CallState.WRAP_UP, None),
+    (RINGING, HANDED_ON, CallState.CONNECTING, None),
+    (TALKING, HANDED_ON, CallState.QUEUED, Happened.HANDED_ON),
+    (TALKING, HandedOn(SECOND, transfer_id=5), CallState.IN_CALL, None),
+    (ON_HOLD, HANDED_ON, CallState.QUEUED, Happened.HANDED_ON),
+    (ALONE, HANDED_ON, CallState.QUEUED, Happened.HANDED_ON),
+    (TALKING, HANDED_OUT, CallState.OUTSIDE, Happened.HANDED_ON),
+    (TALKING, CAME_BACK, CallState.IN_CALL, None),
+    (OUTSIDE, CAME_BACK, CallState.QUEUED, Happened.CAME_BACK),
+    (OUTSIDE, AGENT_LEFT, CallState.OUTSIDE, None),
+    (OUTSIDE, AGENT_JOINED, CallState.OUTSIDE, None),
+    (OUTSIDE, HOLD, CallState.OUTSIDE, None),
+    (OUTSIDE, GONE, CallState.CLOSED, Happened.ENDED),
+    (OVER, HANDED_ON, CallState.WRAP_UP, None),
     ((), MENU, CallState.IVR, None),
     ((MENU,), MENU, CallState.IVR, None),
     ((MENU,), QUEUED, CallState.QUEUED, Happened.QUEUED),
@@ -145,6 +187,10 @@ def test_one_step(before: Sequence[CallEvent], event: CallEvent, state: CallStat
         (TALKING, Outcome.ANSWERED),
         (ALONE, Outcome.ANSWERED),
         ((*ALONE, AGENT_LOST), Outcome.ABANDONED_QUEUE),
+        (ON_HOLD, Outcome.ANSWERED),
+        (OUTSIDE, Outcome.ANSWERED),
+        ((*OUTSIDE, CAME_BACK), Outcome.ABANDONED_QUEUE),
+        ((*TALKING, HANDED_ON), Outcome.ABANDONED_QUEUE),
     ],
 )
 def test_outcome_when_the_caller_goes(before: Sequence[CallEvent], outcome: Outcome) -> None:
@@ -176,8 +222,9 @@ def test_second_conversation_keeps_the_time_of_the_first_answer() -> None:
 
 
 def test_back_in_line_nobody_holds_the_call() -> None:
-    for events in ((*RINGING, CALLER_JOINED, CONNECT_FAILED), (*ALONE, AGENT_LOST)):
+    for events in ((*RINGING, CALLER_JOINED, CONNECT_FAILED), (*ALONE, AGENT_LOST), (*ON_HOLD, AGENT_LEFT, AGENT_LOST)):
         call = after(events)
+        assert (call.hold_wanted, call.held_at) == (False, None)
         assert (call.agent_id, call.offer_id, call.agent_joined, call.caller_joined) == (None, None, False, False)
         assert call.queued_at == at(1)
 
@@ -193,6 +240,23 @@ def test_only_who_waits_is_let_go_and_what_comes_later_changes_nothing() -> None
     assert advance(call, CallerGone(at(30))) == (call, None)
     for events in ((), TALKING):
         assert advance(after(events), Deflected(at(10))) == (after(events), None)
+
+
+# --- hold ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_ends_as_the_agent_said_last_whatever_order_the_provider_tells() -> None:
+    """Held and resumed, each told by callback and answer, in every order and repeated afterwards: where no word of the provider
+    fits what is wanted, nothing moves."""
+    told = (HELD, HELD, RESUMED, RESUMED)
+    for order in set(permutations(told)):
+        call = after((*TALKING, HOLD, RESUME, *order, *order))
+        assert (call.state, call.held_at) == (CallState.IN_CALL, None)
+        call = after((*TALKING, HOLD, *order, *order))
+        assert (call.state, call.held_at) == (CallState.ON_HOLD, at(10))
+        for cut in range(len(told)):
+            call = after((*TALKING, HOLD, *order[:cut], RESUME, *order[cut:]))
+            assert call.is_held <= (RESUMED not in order[cut:])
 
 
 # --- at the recorder -------------------------------------------------------------------------------------------------
@@ -223,6 +287,14 @@ def test_only_the_recording_tells_what_became_of_who_hung_up_at_the_recorder() -
 EVERYTHING: Final[tuple[CallEvent, ...]] = (
     *LIFE,
     AGENT_LOST,
+    HOLD,
+    RESUME,
+    HELD,
+    RESUMED,
+    HOLD_REFUSED,
+    HANDED_ON,
+    HANDED_OUT,
+    CAME_BACK,
     CONNECT_FAILED,
     CallerGone(at(31), failed=True, by="system"),
     Connecting(BOB, SECOND),
@@ -259,12 +331,19 @@ def reachable() -> list[Call]:
 
 def test_laws_of_every_step_from_every_reachable_state() -> None:
     calls = reachable()
-    assert {call.state for call in calls} == set(CallState) - {CallState.ON_HOLD}
+    assert {call.state for call in calls} == set(CallState)
     for call in calls:
         assert (call.state in (CallState.WRAP_UP, CallState.CLOSED)) == call.is_over
         assert call.is_over == (call.ended_at is not None) == (call.ended_by is not None)
         assert (call.state in (CallState.CONNECTING, CallState.IN_CALL)) <= (call.agent_id is not None)
         assert call.is_talking <= (call.answered_at is not None)
+        assert call.is_held == (call.held_at is not None)
+        assert (call.is_held or call.hold_wanted) <= call.is_talking
+        assert (call.state is CallState.OUTSIDE) <= (call.transfer_id is not None)
+        assert (call.transfer_id is not None) <= (
+            call.state in (CallState.QUEUED, CallState.CONNECTING, CallState.OUTSIDE)
+        )
+        assert (call.state in (CallState.QUEUED, CallState.OUTSIDE)) <= (call.agent_id is None)
         for event in EVERYTHING:
             moved, happened = advance(call, event)
             assert moved.version == call.version + (moved is not call), "one more for each change"

@@ -48,6 +48,11 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     ),
     "back_to_queue": lambda line: twiml.back_to_queue(line, BASE),
     "back_to_queue_again": lambda line: twiml.back_to_queue(line, BASE, tries=2),
+    "hold": twiml.hold,
+    "hold_music": lambda line: twiml.hold(replace(line, music="https://ring.example.com/music.mp3")),
+    "transfer": lambda line: twiml.back_to_queue(line, BASE, says="transfer"),
+    "not_reached": lambda line: twiml.back_to_queue(line, BASE, says="not_reached"),
+    "put_through": lambda line: twiml.put_through(line, BASE, "+14155550111", transfer_id=5),
     "not_yours": twiml.not_yours,
     "goodbye": twiml.goodbye,
     "emergency": lambda line: twiml.emergency(line, BASE, 0),
@@ -69,7 +74,7 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "menu_again": lambda line: twiml.menu(line, BASE, MENU, tries=1),
     "empty": lambda _: twiml.EMPTY,
 }
-SENT_OVER_REST: Final = ("conference_customer", "back_to_queue")
+SENT_OVER_REST: Final = ("conference_customer", "back_to_queue", "transfer", "put_through")
 CASES: Final = [(name, language) for name in DOCUMENTS for language in LINES]
 
 

@@ -17,6 +17,7 @@ import type {
   TicketChange,
   TicketState,
   TimelineEntry,
+  TransferTo,
   VoiceToken,
 } from "@/api/types";
 
@@ -56,6 +57,12 @@ export const calls = (query: { state?: CallState[]; from?: string; limit?: numbe
 /** Where the sound of a message is, for a player. */
 export const soundOf = (message: number): string => `${ROOT}/voicemails/${message}/audio`;
 export const hangUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/hangup`, at(call)));
+export const setHold = (call: number, isHeld: boolean) =>
+  answer(client.POST(isHeld ? `${ROOT}/calls/{id}/hold` : `${ROOT}/calls/{id}/resume`, at(call)));
+export const transferTargets = (call: number, q: string) =>
+  answer(client.GET(`${ROOT}/calls/{id}/transfer-targets`, { params: { ...at(call).params, query: { q } } }));
+export const transfer = (call: number, body: TransferTo & { note?: string }) =>
+  answer(client.POST(`${ROOT}/calls/{id}/transfer`, { ...at(call), body }));
 export const saveNote = (call: number, body: string, version: number, keepalive = false) =>
   answer(client.PUT(`${ROOT}/calls/{id}/note`, { ...at(call), body: { body, version }, keepalive }));
 export const finishCall = (call: number, disposition: string | null, note: string | null) =>

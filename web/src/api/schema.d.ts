@@ -141,6 +141,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/calls/{id}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put one's customer on hold, with music. 409 not_in_call when nobody talks, at_the_phone when a telephone system connects the call. */
+        post: operations["hold_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls/{id}/note": {
         parameters: {
             query?: never;
@@ -158,6 +175,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/calls/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take one's customer off hold. Refusals as of `hold`. */
+        post: operations["resume_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls/{id}/ticket": {
         parameters: {
             query?: never;
@@ -169,6 +203,40 @@ export interface paths {
         put?: never;
         /** Attach the call to another open ticket, or (null) to a new one. */
         post: operations["choose_ticket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/transfer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give the call in hand to a queue, an agent or a number outside; one's own part of it goes into wrap-up. */
+        post: operations["transfer_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/transfer-targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** To whom the call in hand can be transferred: up to 50 agents, who is free first, and all queues of calls. */
+        get: operations["list_transfer_targets"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -917,6 +985,16 @@ export interface components {
             disposition: string | null;
             /** Ended At */
             ended_at: string | null;
+            /**
+             * Held Since
+             * @default null
+             */
+            held_since?: string | null;
+            /**
+             * Hold Wanted
+             * @default false
+             */
+            hold_wanted?: boolean;
             note: components["schemas"]["NoteDraft"];
             pop: components["schemas"]["ScreenPop"];
             /**
@@ -1086,7 +1164,7 @@ export interface components {
              */
             sid?: string | null;
             /** State */
-            state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "wrap_up" | "closed")[];
+            state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "outside" | "wrap_up" | "closed")[];
         };
         /**
          * CallOut
@@ -1130,7 +1208,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "wrap_up" | "closed";
+            state: "received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "outside" | "wrap_up" | "closed";
             ticket: components["schemas"]["TicketRef"] | null;
             /** To */
             to: string;
@@ -1253,6 +1331,8 @@ export interface components {
             at: string;
             /** Call Id */
             call_id: number | null;
+            /** Hold S */
+            hold_s: number | null;
             /**
              * Kind
              * @enum {string}
@@ -1870,6 +1950,12 @@ export interface components {
              */
             reason?: string | null;
         };
+        /** HoldSet */
+        HoldSet: {
+            call: components["schemas"]["CallState"];
+            /** Hold Wanted */
+            hold_wanted: boolean;
+        };
         /**
          * Identity
          * @description `verified_at`: when a person or a proof confirmed it; None means somebody only said so.
@@ -2302,6 +2388,21 @@ export interface components {
             why: {
                 [key: string]: string;
             };
+        };
+        /**
+         * PopTransfer
+         * @description Who gave the call to whoever has it now, and with what words.
+         */
+        PopTransfer: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string;
+            /** Note */
+            note: string | null;
         };
         /** Presence */
         Presence: {
@@ -2751,6 +2852,8 @@ export interface components {
             /** State */
             state: string;
             ticket: components["schemas"]["TicketOfCall"];
+            /** @default null */
+            transfer?: components["schemas"]["PopTransfer"] | null;
             /** Version */
             version: number;
             /** Work Item Id */
@@ -2797,6 +2900,56 @@ export interface components {
             if_away?: boolean;
             /** Wait S */
             wait_s: number;
+        };
+        /** TargetAgent */
+        TargetAgent: {
+            /** Agent Id */
+            agent_id: number;
+            /** Can */
+            can: boolean;
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: {
+                [key: string]: string;
+            };
+        };
+        /** TargetParams */
+        TargetParams: {
+            /**
+             * Kind
+             * @default all
+             * @enum {string}
+             */
+            kind?: "all" | "agents";
+            /**
+             * Q
+             * @description part of an agent's name
+             * @default
+             */
+            q?: string;
+        };
+        /** TargetQueue */
+        TargetQueue: {
+            /** Agents Available */
+            agents_available: number;
+            /** Key */
+            key: string;
+            /** Name */
+            name: {
+                [key: string]: string;
+            };
+            /** Waiting */
+            waiting: number;
+        };
+        /** Targets */
+        Targets: {
+            /** Agents */
+            agents: components["schemas"]["TargetAgent"][];
+            /** Outside */
+            outside: string[];
+            /** Queues */
+            queues: components["schemas"]["TargetQueue"][];
         };
         /** Ticket */
         Ticket: {
@@ -3077,6 +3230,44 @@ export interface components {
              * @default 30
              */
             limit?: number;
+        };
+        /**
+         * TransferIn
+         * @description Exactly one of `queue`, `agent_id` and `number`.
+         */
+        TransferIn: {
+            /**
+             * Agent Id
+             * @default null
+             */
+            agent_id?: number | null;
+            /**
+             * Note
+             * @description for whoever takes the call next
+             * @default null
+             */
+            note?: string | null;
+            /**
+             * Number
+             * @default null
+             */
+            number?: string | null;
+            /**
+             * Queue
+             * @default null
+             */
+            queue?: string | null;
+        };
+        /** Transferred */
+        Transferred: {
+            call: components["schemas"]["TransferredCall"];
+        };
+        /** TransferredCall */
+        TransferredCall: {
+            /** Id */
+            id: number;
+            /** State */
+            state: string;
         };
         /**
          * Undo
@@ -3937,7 +4128,7 @@ export interface operations {
             query?: {
                 sid?: string | null;
                 from?: string | null;
-                state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "wrap_up" | "closed")[];
+                state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "outside" | "wrap_up" | "closed")[];
                 limit?: number;
                 cursor?: number | null;
             };
@@ -4228,6 +4419,112 @@ export interface operations {
             };
         };
     };
+    hold_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldSet"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     save_note: {
         parameters: {
             query?: never;
@@ -4253,6 +4550,112 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NoteDraft"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldSet"];
                 };
             };
             /** @description Not logged in */
@@ -4412,6 +4815,195 @@ export interface operations {
             };
             /** @description Not JSON */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    transfer_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TransferIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transferred"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_transfer_targets: {
+        parameters: {
+            query?: {
+                q?: string;
+                kind?: "all" | "agents";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Targets"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -83,6 +83,14 @@ export type Waiting = Schemas["WaitingOut"];
 export type PushCandidate = Schemas["CandidateOut"];
 export type UndoHandle = Schemas["Undo"];
 
+export type TransferTargets = Schemas["Targets"];
+/** One of the three. */
+export interface TransferTo {
+  queue?: string;
+  agent_id?: number;
+  number?: string;
+}
+
 export type VoiceToken = With<Schemas["VoiceTokenOut"], { backend: "twilio" | "simulated" }>;
 
 export type Metric = Schemas["MetricOut"];

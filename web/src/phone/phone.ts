@@ -16,5 +16,7 @@ export interface PhoneBackend {
   connect(callId: number): Promise<void>;
   hangUp(): Promise<void>;
   setMuted(muted: boolean): void;
+  /** Touch tones into the conversation: 0 to 9, * and #. */
+  sendDigits(digits: string): void;
   dispose(): void;
 }

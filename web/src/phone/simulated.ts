@@ -48,8 +48,13 @@ export class SimulatedPhone implements PhoneBackend {
     if (sid !== null) await this.request(`${this.legUrl(sid)}/hangup`, {});
   }
 
-  setMuted(): void {
-    // Nothing to mute: there is no sound.
+  /** There is no sound to mute; the buttons are as they are with one. */
+  setMuted(isMuted: boolean): void {
+    this.report({ isMuted });
+  }
+
+  sendDigits(digits: string): void {
+    if (this.sid !== null) void this.request(`${this.legUrl(this.sid)}/digits`, { digits }).catch(() => undefined);
   }
 
   dispose(): void {
@@ -66,7 +71,7 @@ export class SimulatedPhone implements PhoneBackend {
     clearInterval(this.timer);
     this.sid = null;
     sessionStorage.removeItem(KEPT);
-    this.report({ leg: "ended" });
+    this.report({ leg: "ended", isMuted: false });
   }
 
   private legUrl(sid: string): string {

@@ -21,6 +21,7 @@ beforeEach(() => {
   service = new Service()
     .on("POST /demo/phone/connect", { status: 201, body: { sid: "CA1" } })
     .on("GET /demo/phone/CA1", { body: { sid: "CA1", status: "in-progress" } })
+    .on("POST /demo/phone/CA1/digits", { body: { sid: "CA1" } })
     .on("POST /demo/phone/CA1/hangup", { body: { sid: "CA1", status: "completed" } });
   phone = new Softphone(1, () => Promise.resolve(token));
   phone.start();
@@ -43,6 +44,17 @@ test("hanging up ends the leg at the simulator", async () => {
   phone.hangUp();
   await eventually(() => expect(service.bodiesOf("POST /demo/phone/CA1/hangup")).toHaveLength(1));
   expect(phone.status.leg).toBe("ended");
+});
+
+test("mute is told and ends with the leg; digits reach the simulator", async () => {
+  phone.connect(42);
+  await eventually(() => expect(phone.status.leg).toBe("open"));
+  phone.mute(true);
+  await eventually(() => expect(phone.status.isMuted).toBe(true));
+  phone.sendDigits("1#");
+  await eventually(() => expect(service.bodiesOf("POST /demo/phone/CA1/digits")).toEqual([{ digits: "1#" }]));
+  phone.hangUp();
+  await eventually(() => expect(phone.status).toMatchObject({ leg: "ended", isMuted: false }));
 });
 
 test("a phone that cannot join says why, and can be asked again", async () => {

@@ -8,7 +8,7 @@ import type { VoiceToken } from "@/api/types";
 import { IDLE, type PhoneBackend, type PhoneStatus } from "@/phone/phone";
 import { keptLeg, SimulatedPhone } from "@/phone/simulated";
 
-type Wish = { kind: "connect"; callId: number } | { kind: "hangUp" } | { kind: "mute"; muted: boolean } | { kind: "hello" };
+type Wish = { kind: "connect"; callId: number } | { kind: "hangUp" } | { kind: "mute"; muted: boolean } | { kind: "digits"; digits: string } | { kind: "hello" };
 type Message = Wish | { kind: "status"; status: PhoneStatus };
 
 export class Softphone {
@@ -77,6 +77,10 @@ export class Softphone {
     this.wish({ kind: "mute", muted });
   }
 
+  sendDigits(digits: string): void {
+    this.wish({ kind: "digits", digits });
+  }
+
   private lead(): void {
     this.isLeader = true;
     const leg = keptLeg();
@@ -103,6 +107,7 @@ export class Softphone {
     if (wish.kind === "hello") this.tell();
     else if (wish.kind === "hangUp") await this.backend?.hangUp().catch(() => undefined);
     else if (wish.kind === "mute") this.backend?.setMuted(wish.muted);
+    else if (wish.kind === "digits") this.backend?.sendDigits(wish.digits);
     else await this.ring(wish.callId);
   }
 

@@ -41,6 +41,10 @@ export class TwilioPhone implements PhoneBackend {
     this.report({ isMuted: muted });
   }
 
+  sendDigits(digits: string): void {
+    this.call?.sendDigits(digits);
+  }
+
   dispose(): void {
     this.device.destroy();
   }

@@ -174,3 +174,48 @@ test("an unknown caller can be found or created with two fields, country and lan
   expect(service.bodiesOf("POST /customers")).toEqual([{ name: "Nora Neu", language: "de", phone: "+14155550101" }]);
   await expectAccessible(container);
 });
+
+test("the customer is put on hold by key, also while the note is being written", async () => {
+  service.on("POST /calls/42/hold", { body: { call: { id: 42, state: "in_call" }, hold_wanted: true } });
+  const { container, queries } = await show();
+  await userEvent.keyboard("{Alt>}h{/Alt}");
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/hold")).toHaveLength(1));
+  await waitFor(() => expect(queries.getQueryData<Desk>(DESK_KEY)?.calls[0]?.hold_wanted).toBe(true));
+  expect(screen.getByTestId("call-note")).toHaveProperty("value", "");
+  await expectAccessible(container);
+});
+
+test("on hold the time of it is shown, and the same button takes the customer back", async () => {
+  service.on("POST /calls/42/resume", { body: { call: { id: 42, state: "on_hold" }, hold_wanted: false } });
+  const { container } = await show(aCall({ state: "on_hold", held_since: "2026-11-22T10:01:00Z", hold_wanted: true }));
+  expect(screen.getByTestId("held-for").textContent).toMatch(/^on hold \d/);
+  await userEvent.click(screen.getByTestId("hold"));
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/resume")).toHaveLength(1));
+  await expectAccessible(container);
+});
+
+test("a hold that is refused says why", async () => {
+  service.on("POST /calls/42/hold", { status: 409, body: { code: "not_in_call", status: 409 } });
+  await show();
+  await userEvent.click(screen.getByTestId("hold"));
+  expect((await screen.findByRole("alert")).textContent).toBe("Nobody is talking in this call now.");
+});
+
+test("mute and touch tones go to the phone of this call", async () => {
+  service
+    .on("POST /voice-token", { body: { backend: "simulated", token: "jwt", connect_url: "/demo/phone/connect" } })
+    .on("POST /demo/phone/connect", { status: 201, body: { sid: "CA1" } })
+    .on("GET /demo/phone/CA1", { body: { sid: "CA1", status: "in-progress" } })
+    .on("POST /demo/phone/CA1/digits", { body: { sid: "CA1" } });
+  await show();
+  await userEvent.click(screen.getByRole("button", { name: "Join audio" }));
+  await userEvent.click(await screen.findByTestId("mute"));
+  await waitFor(() => expect(screen.getByTestId("mute").getAttribute("aria-pressed")).toBe("true"));
+  await userEvent.click(screen.getByTestId("keypad"));
+  await userEvent.keyboard("4#");
+  await userEvent.click(screen.getByRole("button", { name: "Tone 2" }));
+  await waitFor(() =>
+    expect(service.bodiesOf("POST /demo/phone/CA1/digits")).toEqual([{ digits: "4" }, { digits: "#" }, { digits: "2" }]),
+  );
+  expect(screen.getByTestId("keypad-sent").textContent).toBe("4#2");
+});

@@ -18,6 +18,7 @@ import { useChooseCustomer, useFinish, useRequestWrapUp } from "./commands";
 import { Dispositions } from "./Dispositions";
 import { NoteField } from "./NoteField";
 import { PopIdentity } from "./PopIdentity";
+import { PopTransfer } from "./PopTransfer";
 import { TicketChoice } from "./TicketChoice";
 import { useDisposition } from "./useDisposition";
 import { useNote } from "./useNote";
@@ -45,6 +46,7 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
     <article className={classes.call} data-testid="active-call" data-call={pop.call.id} aria-label={t("call.title")}>
       <CallHead call={call} hasKeys={hasKeys} />
       <PopIdentity pop={pop} />
+      <PopTransfer pop={pop} />
       {isAmbiguous ? <ChooseCandidate call={call} hasKeys={hasKeys} /> : null}
       {isUnknown ? (
         <Suspense>

@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { ClockPlus, Mic, MicOff, PhoneOff, RotateCw } from "lucide-react";
+import { ClockPlus, PhoneOff } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
@@ -12,9 +12,9 @@ import { clock, secondsSince, secondsUntil, useNow } from "@/format/time";
 import { useText } from "@/i18n";
 import { ariaKeys, Keycaps } from "@/keys/Keycaps";
 import { useShortcut } from "@/keys/shortcuts";
-import { usePhone, usePhoneStatus } from "@/phone/PhoneProvider";
 
 import classes from "./ActiveCall.module.css";
+import { CallControls } from "./CallControls";
 import { useExtendWrapUp, useHangUp } from "./commands";
 import { TimeLine } from "./Deadline";
 
@@ -54,14 +54,15 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
         <strong className={classes.time} role="timer">
           {time}
         </strong>
+        {call.state === "on_hold" && call.held_since ? <HeldFor since={call.held_since} /> : null}
         <p className={classes.headFacts}>
           <span>{text(call.pop.call.queue_name)}</span>
           <span>{t("pop.called", { number: formatPhone(call.pop.call.to) })}</span>
           <span>{t("pop.waited", { time: clock(call.pop.call.waited_s) })}</span>
         </p>
         {isOpen ? (
-          <div className={classes.phone}>
-            {call.pop.call.is_external ? null : <PhoneButtons call={call} />}
+          <div className={classes.phone} data-open>
+            {call.pop.call.is_external ? null : <CallControls call={call} hasKeys={hasKeys} />}
             <Button
               className={classes.hangUp}
               leftSection={<PhoneOff size={16} aria-hidden="true" />}
@@ -87,6 +88,17 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
   );
 }
 
+/** How long the customer has been hearing music. */
+function HeldFor({ since }: { since: string }) {
+  const { t } = useTranslation();
+  const now = useNow();
+  return (
+    <span className={classes.held} data-testid="held-for">
+      {t("call.heldFor", { time: clock(secondsSince(since, now)) })}
+    </span>
+  );
+}
+
 /** More time for wrap-up, once. */
 function Extend({ callId, seconds }: { callId: number; seconds: number }) {
   const { t } = useTranslation();
@@ -108,36 +120,5 @@ function Extend({ callId, seconds }: { callId: number; seconds: number }) {
         </Button>
       )}
     </div>
-  );
-}
-
-function PhoneButtons({ call }: { call: ActiveCall }) {
-  const { t } = useTranslation();
-  const phone = usePhone();
-  const status = usePhoneStatus();
-  const callId = call.pop.call.id;
-  const isOurs = status.callId === callId && (status.leg === "open" || status.leg === "connecting");
-  if (!isOurs) {
-    return (
-      <Button
-        variant="default"
-        leftSection={<RotateCw size={16} aria-hidden="true" />}
-        onClick={() => phone.connect(callId)}
-        title={status.error === null ? t("phone.rejoinWhy") : t(`phone.error.${status.error}`)}
-      >
-        {t("phone.rejoin")}
-      </Button>
-    );
-  }
-  if (status.backend !== "twilio") return null;
-  return (
-    <Button
-      variant="default"
-      aria-pressed={status.isMuted}
-      leftSection={status.isMuted ? <MicOff size={16} aria-hidden="true" /> : <Mic size={16} aria-hidden="true" />}
-      onClick={() => phone.mute(!status.isMuted)}
-    >
-      {t(status.isMuted ? "phone.unmute" : "phone.mute")}
-    </Button>
   );
 }

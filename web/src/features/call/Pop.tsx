@@ -19,6 +19,7 @@ import { PopHead } from "./PopHead";
 import { PopIdentity } from "./PopIdentity";
 import { PopReason } from "./PopReason";
 import { PopTicket } from "./PopTicket";
+import { PopTransfer } from "./PopTransfer";
 import { usePainted } from "./usePainted";
 
 interface Props {
@@ -79,6 +80,7 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
           hasKeys={hasKeys}
         />
       ) : null}
+      <PopTransfer pop={pop} />
       {isCompact ? null : (
         <>
           <PopReason pop={pop} />

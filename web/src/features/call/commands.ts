@@ -1,8 +1,9 @@
 import { useMutation } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
 
 import * as api from "@/api/endpoints";
 import { asProblem } from "@/api/problem";
-import type { ScreenPop } from "@/api/types";
+import type { ScreenPop, TransferTo } from "@/api/types";
 import { showToast } from "@/design/toasts";
 import { useProblemText } from "@/design/useProblemText";
 import { usePatchDesk, useReadDeskAgain, withCall, withPop } from "@/live/desk";
@@ -70,6 +71,32 @@ export function useReject() {
 export function useHangUp(callId: number) {
   const settled = useSettled();
   return useMutation({ mutationFn: () => api.hangUp(callId), onSuccess: settled });
+}
+
+/** The service says at once what is wanted; that it is so comes over the socket, when the provider has done it. */
+export function useSetHold(callId: number) {
+  const patch = usePatchDesk();
+  const settled = useSettled();
+  return useMutation({
+    mutationFn: (isHeld: boolean) => api.setHold(callId, isHeld),
+    onSuccess: ({ hold_wanted }) => {
+      patch((desk) => withCall(desk, callId, (call) => ({ ...call, hold_wanted })));
+      return settled();
+    },
+  });
+}
+
+/** The socket may take the dialog away before the answer is here, so what is said is said from here. */
+export function useTransfer(callId: number) {
+  const { t } = useTranslation();
+  const settled = useSettled();
+  return useMutation({
+    mutationFn: ({ to, note }: { to: TransferTo; name: string; note?: string }) => api.transfer(callId, { ...to, note }),
+    onSuccess: (_, { name }) => {
+      showToast({ id: `transfer-${callId}`, tone: "green", title: t("transfer.done", { to: name }) });
+      return settled();
+    },
+  });
 }
 
 export function useFinish(callId: number) {

@@ -19,7 +19,7 @@ import { Messages } from "@/parts/Messages";
 import { useOutcomeText } from "@/parts/useOutcomeText";
 import { useQueueNames } from "@/parts/useQueueNames";
 
-const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "voicemail", "wrap_up", "closed"] as const satisfies readonly CallState[];
+const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "voicemail", "outside", "wrap_up", "closed"] as const satisfies readonly CallState[];
 
 /** The calls as they came in, the newest first. */
 export function CallLogPage() {
@@ -65,7 +65,7 @@ export function CallLogPage() {
   );
 }
 
-const TONE: Partial<Record<CallState, Tone>> = { queued: "amber", offering: "blue", connecting: "blue", in_call: "green", on_hold: "amber" };
+const TONE: Partial<Record<CallState, Tone>> = { queued: "amber", offering: "blue", connecting: "blue", in_call: "green", on_hold: "amber", outside: "green" };
 
 function CallTable({ items }: { items: CallLogEntry[] }) {
   const { t } = useTranslation();
