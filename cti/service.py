@@ -100,7 +100,7 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     if row is None or row["event_id"] is None:
         return await stored(tx, hook, answer)
     if row["id"] is None:
-        return await _asked_again(tx, hook, line, base, answer)
+        return await _asked_again(tx, hook, line, base)
     call = replace(sql.call_of(row), caller=number)
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
     call = await _let_in(tx, call, line, admission)
@@ -147,7 +147,7 @@ async def _let_in(tx: Tx, call: Call, line: Line, admission: Admission) -> Call:
     return await apply(tx, call, TurnedAway(Outcome.AFTER_HOURS, tx.now))
 
 
-async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str) -> str:
+async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """Another webhook of this call came first, or the caller comes back from an emergency answer: the same call, the same
     place in line; who was in a conversation goes back into it."""
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
@@ -167,8 +167,8 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str, answer: str
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
         answer = customers_seat(call, call.offer_id, base)
-    elif call.state is not CallState.QUEUED:
-        answer = twiml.enqueue(line, base, greet=False)  # an agent is on the way, and fetches the caller from the line
+    else:  # in line, whatever the hours and the block list say by now; or an agent is on the way, and fetches the caller from there
+        answer = twiml.enqueue(line, base, greet=call.state is CallState.QUEUED and hook.retry == 0)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
 

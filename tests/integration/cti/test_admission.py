@@ -113,6 +113,24 @@ async def test_the_same_webhook_again_gets_the_same_word(stack: Stack) -> None:
     assert await stack.count("calls") == 1
 
 
+@pytest.mark.parametrize("voicemail", [None, {}])
+async def test_who_waits_when_the_hours_end_is_still_served_after_an_emergency(stack: Stack, voicemail: Any) -> None:
+    await configure(stack, {"weekly": ALWAYS}, voicemail=voicemail)
+    leg = await stack.dial()
+    await configure(stack, {"weekly": {}}, voicemail=voicemail)
+    for path in ("/twilio/voice?r=1", "/twilio/voice/fallback"):
+        answer = await stack.hook(path, standard(leg.sid, status="in-progress"))
+        assert "<Enqueue" in answer.text
+        assert "<Hangup" not in answer.text
+    assert (await stack.call(leg.sid))["state"] == "queued"
+
+
+async def test_who_is_blocked_while_waiting_is_not_thrown_out_of_the_line(stack: Stack) -> None:
+    leg = await stack.dial()
+    await block(stack, CALLER)
+    assert "<Enqueue" in (await stack.hook("/twilio/voice?r=1", standard(leg.sid, status="in-progress"))).text
+
+
 # --- blocked -----------------------------------------------------------------------------------------------------------
 
 

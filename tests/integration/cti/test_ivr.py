@@ -146,6 +146,16 @@ async def test_the_end_may_be_heard_of_first_and_a_menu_taken_away_meanwhile(sta
     assert await facts(stack, waiting) == ("queued", "support", None)
 
 
+async def test_who_has_chosen_is_not_asked_again_after_an_emergency(stack: Stack) -> None:
+    await configure(stack)
+    sid = new_sid()
+    await stack.hook("/twilio/voice", standard(sid))
+    await stack.hook("/twilio/ivr?n=0", standard(sid, status="in-progress", Digits="1"))
+    answer = await stack.hook("/twilio/voice?r=1", standard(sid, status="in-progress"))
+    assert "<Enqueue" in answer.text
+    assert "<Gather" not in answer.text
+
+
 async def test_the_reconciler_finds_who_gave_up_unheard(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cti.reconcile.MIN_AGE_S", 0)
     await configure(stack)
