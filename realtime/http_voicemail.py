@@ -1,5 +1,6 @@
 """The API of voicemail: hear a message, delete it. The sound is the provider's; it goes through us, to who may see the ticket."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 from aiohttp import web
@@ -14,11 +15,14 @@ from cti.twilio_api import NotInProgress
 from infra.openapi import Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
+from realtime import queries as sql
 from ticketing import queries as tickets
 from ticketing.model import TicketNotFound
 
 ROUTES: Final = Routes("calls")
 MEDIA: Final = "audio/wav"
+ONE_HEARING: Final = timedelta(minutes=30)
+"""Parts that somebody asks for within so long belong to the hearing that is written down."""
 
 
 class NoVoicemail(NotFound):
@@ -41,9 +45,11 @@ async def hear_voicemail(call: Call[Nothing]) -> web.Response:
 
     async def allowed(tx: Tx) -> tuple[str, str, bool]:
         row = await _visible(tx.conn, call)
-        asked = call.request.headers.get("Range", "")
-        if not asked or asked.startswith("bytes=0-"):  # players come back for parts
-            await audit(tx, actor_of(call.who), "voicemail.hear", "voicemail", call.id())
+        asked, actor = call.request.headers.get("Range", ""), actor_of(call.who)
+        is_from_start = not asked or asked.startswith("bytes=0-")  # players come back for parts
+        since = tx.now - ONE_HEARING
+        if is_from_start or not await tx.conn.fetchval(sql.HAS_HEARD, str(call.id()), actor.id, since):
+            await audit(tx, actor, "voicemail.hear", "voicemail", call.id())
         return row["account_sid"], row["recording_sid"], row["is_ready"]
 
     account_sid, recording_sid, is_ready = await call.resources.outbox.transact(allowed, request_id=call.request_id)

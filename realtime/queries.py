@@ -96,6 +96,9 @@ AGENT_OF_CALL: Final = "SELECT agent_id, offer_id FROM calls WHERE id = $1"
 USER_NAME: Final = "SELECT name FROM users WHERE id = $1"
 USER: Final = "SELECT id, email, name, role, language FROM users WHERE id = $1"
 
+HAS_HEARD: Final = """
+SELECT EXISTS (SELECT FROM audit_log WHERE object_kind = 'voicemail' AND object_id = $1 AND action = 'voicemail.hear' AND actor_id = $2 AND at > $3)
+"""
 SHOWN_STATE: Final = "CASE WHEN c.state = 'queued' AND i.state = 'offering' THEN 'offering' ELSE c.state END"
 CALL_LIST: Final = f"""
 SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw, c.from_kind, c.from_value, c.to_number, c.direction,

@@ -47,6 +47,15 @@ async def test_a_message_is_heard_through_us_whole_and_in_parts(stack: Stack) ->
     assert heard == [(ava.id, str(message))] * 2, "parts are not counted again"
 
 
+async def test_nobody_hears_a_message_unwritten_by_asking_for_parts(stack: Stack) -> None:
+    message, ava, ben = await a_message(stack), await stack.agent("ava"), await stack.agent("ben")
+    await sound(ava, message)
+    for asked in ("bytes=1-", "bytes=-9999999", "bytes=00-"):
+        assert (await sound(ben, message, Range=asked))[0] == 206, asked
+    heard = await stack.rows("SELECT actor_id FROM audit_log WHERE action = 'voicemail.hear' ORDER BY id")
+    assert heard == [(ava.id,), (ben.id,)]
+
+
 async def test_the_message_stands_in_the_call_log_and_in_the_ticket(stack: Stack) -> None:
     message, ava = await a_message(stack), await stack.agent("ava")
     expected = [{"id": message, "duration_s": 6, "is_deleted": False}]
