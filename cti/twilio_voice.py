@@ -64,6 +64,13 @@ class Line:
         return {"en": "en-US", "de": "de-DE", "zh": "zh-CN"}.get(self.language, self.language)
 
 
+    @property
+    def heard_language(self) -> str:
+        """As the provider names what it listens for, which is not in all languages how it names what it says."""
+        heard = {"zh-CN": "cmn-Hans-CN", "zh-TW": "cmn-Hant-TW", "zh-HK": "yue-Hant-HK"}
+        return heard.get(self.say_language, self.say_language)
+
+
 def _say(response: VoiceResponse | Gather, line: Line, kind: str, **values: object) -> None:
     response.say(text_for(line.texts, kind, line.language, **values), language=line.say_language)
 
@@ -140,7 +147,7 @@ def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = Fa
         input="dtmf speech" if found.words else "dtmf",
         num_digits=1,
         timeout=found.timeout_s,
-        language=line.say_language,
+        language=line.heard_language,
         **more,
     )
     if greet:
