@@ -200,7 +200,7 @@ NUMBER_OUTSIDE: Final = "SELECT to_number FROM transfers WHERE id = $1"
 OUTSIDE_PREFIXES: Final = "SELECT prefix FROM outside_prefixes ORDER BY prefix"
 KEEP_VOICEMAIL: Final = """
 INSERT INTO voicemails (recording_sid, account_sid, call_sid, call_id, duration_s, is_ready, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (recording_sid) DO UPDATE SET is_ready = voicemails.is_ready OR excluded.is_ready, call_id = coalesce(voicemails.call_id, excluded.call_id)
+ON CONFLICT (recording_sid) DO UPDATE SET is_ready = voicemails.is_ready OR excluded.is_ready
 RETURNING id, xmax = 0 AS is_new
 """
 VOICEMAIL: Final = """

@@ -98,7 +98,8 @@ async def keep(
     if call is None:
         log.warning("message of a call that is not known")  # the reconciler looks for it
         return None
-    if row is not None and row["is_new"]:
+    assert row is not None
+    if row["is_new"] or await tx.conn.fetchval(sql.GIVE_VOICEMAIL_ITS_CALL, row["id"], call.id) is not None:
         await _tell(tx, call, row["id"], duration_s)
     return await service.apply(tx, call, MessageLeft(tx.now))
 

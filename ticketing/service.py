@@ -237,13 +237,13 @@ async def _is_fresh(tx: Tx, ticket: TicketRow, call_id: CallId) -> bool:
 async def on_call_ended(tx: Tx, event: CallEnded) -> None:
     """State consumer: a caller who gave up at once leaves no work; an answered call's ticket is open. Once per call.
 
-    Exactly the limit is not short (reporting counts by the same rule)."""
+    Exactly the limit is not short (reporting counts by the same rule); whom we sent to the recorder has not given up at once."""
     ticket = await lock_of_call(tx, event.call_id)
     if ticket is None:
         return  # gave up in the menu, before any queue
     ended = await tx.conn.fetchrow(writes.END_CALL, event.call_id, ticket.id, event.outcome, event.at)
     if ended is not None:  # else it is delivered again
-        await _settle(tx, event, ticket, short_abandon_s=ended["short_abandon_s"])
+        await _settle(tx, event, ticket, short_abandon_s=0 if ended["was_at_recorder"] else ended["short_abandon_s"])
 
 
 async def _settle(tx: Tx, event: CallEnded, ticket: TicketRow, *, short_abandon_s: int) -> None:

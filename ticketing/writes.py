@@ -152,7 +152,8 @@ WITH ended AS (
     UPDATE ticket_calls SET outcome = $3, ended_at = $4 WHERE call_id = $1 AND ticket_id = $2 AND ended_at IS NULL
     RETURNING ticket_id, is_opener
 )
-SELECT e.is_opener, coalesce(q.short_abandon_s, 5) AS short_abandon_s
+SELECT e.is_opener, coalesce(q.short_abandon_s, 5) AS short_abandon_s,
+       EXISTS (SELECT FROM calls k WHERE k.id = $1 AND k.recorder_at IS NOT NULL) AS was_at_recorder
 FROM ended e JOIN tickets t ON t.id = e.ticket_id LEFT JOIN queues q ON q.key = t.queue
 """
 """Reads routing's `queues` on purpose: the limit belongs to the queue, 5 s where the queue is unknown."""

@@ -220,6 +220,30 @@ async def test_a_second_recording_of_the_call_is_a_second_item(stack: Stack) -> 
     assert await stack.value("SELECT count(*) FROM ticket_history WHERE kind = 'voicemail_left'") == 2
 
 
+@pytest.mark.parametrize("state", ["pending_customer", "resolved", "closed"])
+async def test_a_message_opens_a_ticket_that_was_done(stack: Stack, state: str) -> None:
+    await configure(stack)
+    sid = await recording_caller(stack)
+    await stack.hook("/twilio/voicemail/done", standard(sid, status="in-progress"))
+    await stack.quiet()
+    done = {"resolved": "resolved_at = now()", "closed": "closed_at = now(), close_reason = 'by_hand'"}
+    await stack.rows(f"UPDATE tickets SET state = $1, {done.get(state, 'resolved_at = NULL')} RETURNING 1", state)
+    await stack.hook("/twilio/recording", recorded_fields(sid, new_sid("RE")))
+    await stack.quiet()
+    assert await stack.rows("SELECT state, closed_at FROM tickets") == [("open", None)], "somebody has to hear it"
+
+
+async def test_who_was_let_go_to_the_recorder_and_says_nothing_has_not_given_up_at_once(stack: Stack) -> None:
+    await configure(stack, queue={"max_waiting": 1, "voicemail": True})
+    await stack.dial()
+    leg = await stack.dial("+14155550177")
+    await stack.until(lambda: leg.is_over)
+    await stack.quiet()
+    assert await outcome(stack, leg.sid) == ("closed", "abandoned_queue")
+    ticket = "SELECT t.state FROM tickets t JOIN ticket_calls c ON c.ticket_id = t.id JOIN calls k ON k.id = c.call_id WHERE k.sid = $1"
+    assert await stack.value(ticket, leg.sid) == "new", "a missed call is somebody's work"
+
+
 async def test_other_recordings_are_no_messages(stack: Stack) -> None:
     await configure(stack)
     sid = await recording_caller(stack)
@@ -332,3 +356,23 @@ async def test_a_message_of_a_call_we_do_not_know_gets_its_call_and_ticket(stack
     assert (message["call_id"], call["source"], call["queue"]) == (call["id"], "reconciled", None)
     assert await stack.value("SELECT queue FROM tickets") == "support"
     assert await stack.parts.reconciler.once() == 0
+
+
+async def test_a_message_whose_call_is_found_before_it_is_told_of_again_is_in_a_ticket(stack: Stack) -> None:
+    await configure(stack)
+    leg = await at_the_beep(stack, faults=NOTHING_TOLD)
+    for table in ("work_items", "stints", "ticket_calls", "tickets", "calls", "events", "timers"):
+        await stack.rows(f"DELETE FROM {table} RETURNING 1")
+    recording = new_sid("RE")
+    await stack.hook("/twilio/voicemail/done", message_fields(leg.sid, recording))
+    leg.leave()
+    await stack.quiet()
+    await stack.parts.reconciler._find_unseen()
+    call = await stack.call(leg.sid)
+    for _ in range(2):
+        await stack.hook("/twilio/recording", recorded_fields(leg.sid, recording))
+        await stack.quiet()
+    (message,) = await messages(stack)
+    assert message["call_id"] == call["id"]
+    assert await stack.value("SELECT count(*) FROM ticket_calls WHERE call_id = $1", call["id"]) == 1
+    assert await stack.value("SELECT count(*) FROM ticket_history WHERE kind = 'voicemail_left'") == 1
