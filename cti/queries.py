@@ -183,7 +183,10 @@ UPDATE provider_commands SET state = $2, last_error = $3,
 """
 DROP_COMMANDS: Final = """
 UPDATE provider_commands SET state = 'failed', last_error = 'call_over', ended_at = now()
-WHERE call_id = $1 AND state = 'intended' AND kind NOT IN ('end', 'end_leg')
+WHERE call_id = $1 AND state = 'intended' AND kind NOT IN ('end', 'end_leg', 'delete_recording')
+"""
+IS_ASKED_FOR_RECORDINGS: Final = """
+SELECT EXISTS (SELECT 1 FROM provider_commands WHERE call_id = $1 AND kind = 'recordings' AND state IN ('intended', 'sent', 'unknown'))
 """
 OPEN_COMMANDS: Final = """
 SELECT object, kind FROM provider_commands
@@ -208,10 +211,10 @@ SELECT v.id, v.recording_sid, v.account_sid, v.call_id, v.is_ready, v.deleted_at
 FROM voicemails v LEFT JOIN ticket_calls t ON t.call_id = v.call_id WHERE v.id = $1
 """
 DELETE_VOICEMAIL: Final = """
-UPDATE voicemails SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL AND call_id IS NOT NULL RETURNING call_id, recording_sid, account_sid
+UPDATE voicemails SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING call_id, recording_sid, account_sid
 """
 OLD_VOICEMAILS: Final = """
-SELECT id FROM voicemails WHERE deleted_at IS NULL AND created_at < $1 AND call_id IS NOT NULL ORDER BY created_at LIMIT $2
+SELECT id FROM voicemails WHERE deleted_at IS NULL AND created_at < $1 ORDER BY created_at LIMIT $2
 """
 VOICEMAILS_WITHOUT_CALL: Final = """
 SELECT id, account_sid, call_sid, duration_s FROM voicemails

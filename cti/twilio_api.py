@@ -50,14 +50,15 @@ class Found:
     sid: str
     status: str
     duration_s: int
+    source: str = "RecordVerb"
 
     @property
     def is_message(self) -> bool:
-        return self.status == "completed" and self.duration_s > 0
+        return self.source == "RecordVerb" and self.status == "completed" and self.duration_s > 0
 
     @property
     def is_coming(self) -> bool:
-        return self.status in ("in-progress", "paused", "stopped", "processing")
+        return self.source == "RecordVerb" and self.status in ("in-progress", "paused", "stopped", "processing")
 
 
 class TwilioApi:
@@ -169,6 +170,7 @@ class TwilioApi:
                 each.sid,
                 str(getattr(each.status, "value", each.status)),
                 int(each.duration) if str(each.duration or "").isdecimal() else 0,
+                str(getattr(each.source, "value", each.source)),
             )
             for each in found
         ]

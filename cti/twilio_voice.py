@@ -63,7 +63,6 @@ class Line:
     def say_language(self) -> str:
         return {"en": "en-US", "de": "de-DE", "zh": "zh-CN"}.get(self.language, self.language)
 
-
     @property
     def heard_language(self) -> str:
         """As the provider names what it listens for, which is not in all languages how it names what it says."""

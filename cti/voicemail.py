@@ -28,6 +28,8 @@ log = structlog.get_logger()
 LOOK_AGAIN_S: Final = 60
 GIVE_UP: Final = timedelta(hours=1)
 """So long after the caller's end no message is believed in any more, whatever the provider does not say."""
+NO_CALL: Final = 0
+"""In place of the call of a message whose call was never found; its sound is deleted like any other."""
 ASKED: Final = "asked"
 """Why a caller is at the recorder: they pressed the key. Others are the reasons of the queue that let go of them."""
 
@@ -142,7 +144,8 @@ async def look_due(tx: Tx, call_id: int, _: int) -> None:
     await set_timer(
         tx, service.RECORDER_TIMER, call.id, version=call.version, due_at=tx.now + timedelta(seconds=LOOK_AGAIN_S)
     )
-    await service.intend(tx, call, f"call_{call.id}_{int(tx.now.timestamp())}", "recordings")
+    if not await tx.conn.fetchval(sql.IS_ASKED_FOR_RECORDINGS, call.id):  # else it is asked until it answers
+        await service.intend(tx, call, f"call_{call.id}_{int(tx.now.timestamp())}", "recordings")
 
 
 async def looked(tx: Tx, *, call_id: CallId, found: list[Found], is_over: bool) -> None:
@@ -172,7 +175,8 @@ async def delete(tx: Tx, voicemail_id: int) -> bool:
     if row is None:
         return False
     payload: dict[str, object] = {"account_sid": row["account_sid"], "sid": row["recording_sid"]}
-    await service.intend_for(tx, CallId(row["call_id"]), f"voicemail_{voicemail_id}", "delete_recording", payload)
+    call_id = CallId(row["call_id"] or NO_CALL)
+    await service.intend_for(tx, call_id, f"voicemail_{voicemail_id}", "delete_recording", payload)
     return True
 
 

@@ -140,3 +140,13 @@ async def test_old_messages_are_deleted_also_when_their_call_is_gone(stack: Stac
     assert stack.exchange.recordings == {}
     for table in ("voicemails", "work_items", "tickets"):
         await stack.rows(f"DELETE FROM {table} RETURNING 1")  # a call without its row is nothing the invariants know
+
+
+async def test_an_old_message_whose_call_was_never_found_is_deleted_too(stack: Stack) -> None:
+    await a_message(stack)
+    await stack.rows("UPDATE voicemails SET call_id = NULL, created_at = created_at - interval '91 days' RETURNING 1")
+    assert (await purge_once(stack.parts.resources.outbox, Settings()))["voicemails deleted"] == 1
+    await stack.quiet()
+    assert stack.exchange.recordings == {}
+    assert await stack.rows("SELECT state FROM provider_commands WHERE kind = 'delete_recording'") == [("done",)]
+    await stack.rows("UPDATE voicemails SET call_id = (SELECT id FROM calls) RETURNING 1")  # for the invariants

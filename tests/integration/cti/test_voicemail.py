@@ -1,6 +1,7 @@
 """Voicemail: every way to the recorder and what comes of it, with the callbacks in any order, twice, or not at all."""
 
 import itertools
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
@@ -9,6 +10,7 @@ from app.apply import apply
 from app.org import OrgFile
 from simulator.config import Faults
 from simulator.provider.leg import Leg
+from simulator.provider.recording import Recording
 from tests.builders import a_customer
 from tests.integration.cti.payloads import new_sid, of_leg, queue_done, standard, status_callback
 from tests.stack import ACCOUNT, CALLER, GERMAN, ORG, SUPPORT, Fault, Stack
@@ -304,6 +306,38 @@ async def test_a_provider_that_is_away_is_asked_again_and_not_for_ever(stack: St
     await stack.fire("cti.voicemail")
     assert await outcome(stack, sid) == ("closed", "abandoned_queue")
     assert (await stack.call(sid))["source"] == "timed_out"
+
+
+async def test_a_provider_that_is_away_has_one_question_waiting(stack: Stack) -> None:
+    await configure(stack)
+    sid = await recording_caller(stack)
+    await stack.hook("/twilio/status", status_callback(sid))
+    stack.wire.is_down = True
+    for _ in range(3):
+        await stack.fire("cti.voicemail")
+        await stack.rows("UPDATE provider_commands SET object = object || '_earlier' RETURNING 1")
+    assert await stack.rows("SELECT state FROM provider_commands WHERE kind = 'recordings'") == [("unknown",)]
+    stack.wire.is_down = False
+    await stack.repeat()
+    await stack.rows("UPDATE provider_commands SET lease_until = NULL, created_at = created_at - interval '9 s' RETURNING 1")  # fmt: skip
+    await stack.parts.commands.sweep_once()
+    assert await outcome(stack, sid) == ("closed", "abandoned_queue")
+
+
+async def test_what_else_was_recorded_of_the_call_is_no_message(stack: Stack) -> None:
+    await configure(stack)
+    leg = await at_the_beep(stack, faults=NOTHING_TOLD)
+    leg.party.faults = Faults(drop=1, wrong_signature=1)
+    leg.leave()
+    await stack.quiet()
+    conversation = Recording(
+        new_sid("RE"), leg.sid, ACCOUNT, datetime.now(UTC), 9, source="StartConferenceRecordingAPI"
+    )
+    stack.exchange.keep_recording(conversation)
+    await stack.hook("/twilio/status", status_callback(leg.sid))
+    await stack.fire("cti.voicemail")
+    assert await outcome(stack, leg.sid) == ("closed", "abandoned_queue")
+    assert await messages(stack) == []
 
 
 async def test_who_still_speaks_is_left_alone(stack: Stack) -> None:

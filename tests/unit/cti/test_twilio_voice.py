@@ -168,7 +168,10 @@ def test_language_of_the_voice(language: str, said: str) -> None:
 @pytest.mark.parametrize(("language", "heard"), [("zh-CN", "cmn-Hans-CN"), ("zh", "cmn-Hans-CN"), ("zh-HK", "yue-Hant-HK"), ("de", "de-DE"), ("en-GB", "en-GB")])  # fmt: skip
 def test_language_that_is_listened_for(language: str, heard: str) -> None:
     document = twiml.menu(Line("+1", "US", "support", language), BASE, MENU)
-    assert f'<Gather action="{BASE}/twilio/ivr?n=0" hints="billing, 账单" input="dtmf speech" language="{heard}"' in document
+    assert (
+        f'<Gather action="{BASE}/twilio/ivr?n=0" hints="billing, 账单" input="dtmf speech" language="{heard}"'
+        in document
+    )
 
 
 def test_language_without_texts_of_ours_speaks_english() -> None:
