@@ -49,6 +49,8 @@ def _plain(text: str) -> str:
 
 
 def _is_said(word: str, said: str) -> bool:
+    if not word:  # nothing but blanks: who says nothing has not said it
+        return False
     if _CJK.search(word):  # written without blanks
         return word in said
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said) is not None

@@ -49,3 +49,9 @@ def test_a_menu_comes_back_as_it_was_stored() -> None:
         "timeout_s": 5,
     }
     assert read_menu("main", stored) == MENU
+
+
+def test_a_word_of_blanks_is_not_what_somebody_says_who_says_nothing() -> None:
+    menu = Menu("main", {"en": "?"}, (Option("blank", "1", "support", (" ", "\u3000")),))
+    assert menu.chosen("", "") is None
+    assert menu.chosen("", "- well -") is None
