@@ -521,10 +521,13 @@ def line_of(document: Any, place: Sequence[str | int]) -> int:
 
 def _left_to_nobody(org: OrgFile, document: Any) -> Iterator[FileFault]:
     """Queues that each of their agents leaves to others."""
+    least: dict[str, int] = {}
+    for agent in org.agents:
+        for key, served in org.served_by(agent).items():
+            least[key] = min(served.delay_s, least.get(key, served.delay_s))
     for index, queue in enumerate(org.queues):
-        delays = [served[queue.key].delay_s for served in map(org.served_by, org.agents) if queue.key in served]
-        if delays and min(delays) > 0:
-            message = f"every agent leaves this queue to others for {min(delays)} s or longer: whoever waits waits at least so long"
+        if delay_s := least.get(queue.key, 0):
+            message = f"every agent leaves this queue to others for {delay_s} s or longer: whoever waits waits at least so long"
             yield _fault(document, ("queues", index, "key"), message)
 
 
