@@ -109,19 +109,24 @@ class Commands:
         if kind == "connect":
             if call.state is not CallState.CONNECTING or object_ != f"offer_{call.offer_id}" or call.caller_joined:
                 return
-            if is_repeat and call.sid in await self._twilio.in_conference(call.account_sid, conference_name(call.id)):
+            if is_repeat and await self._is_in_conference(call):
                 return  # the first try arrived; moving the caller again would tear the talk
             document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base)
             await self._twilio.redirect(call.account_sid, call.sid, document)
         elif kind == "requeue":
+            line = self._lines.of(call.to_number)
             if call.state is CallState.QUEUED:
-                line = self._lines.of(call.to_number)
                 says = "sorry" if call.transfer_id is None else "transfer"
                 await self._twilio.redirect(
                     call.account_sid, call.sid, twiml.back_to_queue(line, self._base, says=says)
                 )
+            elif call.state is CallState.VOICEMAIL and await self._is_in_conference(call):  # let go before being back
+                await self._twilio.redirect(call.account_sid, call.sid, twiml.to_recorder(line, self._base))
         elif kind == "end":
             await self._twilio.end(call.account_sid, call.sid)
+
+    async def _is_in_conference(self, call: Call) -> bool:
+        return call.sid in await self._twilio.in_conference(call.account_sid, conference_name(call.id))
 
     async def _look(self, call: Call, offer_id: OfferId, attempts: int) -> None:
         """Who sits in the conference? A provider that does not say so for long counts as "nobody"."""

@@ -194,6 +194,12 @@ def record(line: Line, base: str, *, first: str | None = None) -> str:
     return str(response)
 
 
+def to_recorder(line: Line, base: str) -> str:
+    """From a conference that nobody else is in. Short enough to be sent over REST."""
+    document = record(line, base, first="unreachable")
+    return document if len(document) <= INLINE_LIMIT else to_recorder(replace(line, texts={}), base)
+
+
 def farewell(line: Line, text: str) -> str:
     """A last word: `closed`, `voicemail_thanks`, `voicemail_empty`."""
     response = VoiceResponse()

@@ -13,6 +13,7 @@ from simulator.provider.leg import Leg
 from simulator.provider.recording import Recording
 from tests.builders import a_customer
 from tests.integration.cti.payloads import new_sid, of_leg, queue_done, standard, status_callback
+from tests.integration.cti.test_commands import sweep
 from tests.stack import ACCOUNT, CALLER, GERMAN, ORG, SUPPORT, Fault, Stack
 
 NOTHING_TOLD: Final = Faults(drop=1, only=("/twilio/status", "/twilio/recording"))
@@ -149,6 +150,33 @@ async def test_a_queue_lets_go_to_the_recorder(stack: Stack, is_full: bool) -> N
     await stack.until(lambda: leg.is_over)
     assert await outcome(stack, leg.sid) == ("closed", "voicemail")
     assert await stack.rows("SELECT outcome, overflow_reason FROM stints WHERE outcome IS NOT NULL") == [("overflowed", reason)]  # fmt: skip
+
+
+async def test_who_is_let_go_before_they_are_back_in_line_is_fetched_from_the_empty_conference(stack: Stack) -> None:
+    """The provider is away for so long that the queue lets go of a caller who still sits where nobody came."""
+    await configure(stack, queue={"max_wait_s": 60, "voicemail": True})
+    ava, leg = await stack.agent("ava"), await stack.dial()
+    await ava.accept(await ava.offer())
+    stack.wire.is_down = True
+    await stack.fire("cti.connect")
+    for _ in range(3):
+        await sweep(stack)
+    assert await outcome(stack, leg.sid) == ("queued", None)
+    assert leg.seat is not None
+    await stack.rows(
+        "WITH earlier AS (SELECT now() - interval '61 seconds' AS at), s AS (UPDATE stints SET entered_at = at FROM earlier WHERE left_at IS NULL) "
+        "UPDATE work_items SET entered_at = at, virtual_start = at FROM earlier RETURNING 1"
+    )
+    await stack.parts.dispatcher._sweep_once()
+    assert await outcome(stack, leg.sid) == ("voicemail", None)
+    stack.wire.is_down = False
+    await sweep(stack)
+    assert await stack.until(lambda: any("Please leave a message" in heard.text for heard in leg.heard))
+    assert leg.seat is None
+    await stack.pass_time(8)
+    leg.say(SPOKEN)
+    await stack.until(lambda: leg.is_over)
+    assert await outcome(stack, leg.sid) == ("closed", "voicemail")
 
 
 async def test_edge_case_11_a_parking_queue_that_takes_nobody_leaves_the_recorder(stack: Stack) -> None:
