@@ -17,7 +17,7 @@ from cti import hold, outside, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.lines import Lines
-from cti.model import Call, CallState
+from cti.model import Call, CallState, Outcome
 from cti.twilio_api import LIVING, Found, NotInProgress, TwilioApi
 from infra.crashpoints import crashpoint
 from infra.outbox import Outbox
@@ -71,7 +71,7 @@ class Commands:
     async def _do(self, kind: str, object_: str, call: Call, payload: dict[str, Any], attempts: int) -> None:
         if kind == "end_leg":
             await self._twilio.end(call.account_sid, payload["sid"])
-        elif call.is_over:
+        elif call.is_over and (kind != "requeue" or call.outcome is not Outcome.DEFLECTED):
             return
         elif kind == "hold":
             await hold.carry_out(
@@ -122,6 +122,8 @@ class Commands:
                 )
             elif call.state is CallState.VOICEMAIL and await self._is_in_conference(call):  # let go before being back
                 await self._twilio.redirect(call.account_sid, call.sid, twiml.to_recorder(line, self._base))
+            elif call.outcome is Outcome.DEFLECTED and await self._is_in_conference(call):
+                await self._twilio.redirect(call.account_sid, call.sid, twiml.deflected_at_once(line))
         elif kind == "end":
             await self._twilio.end(call.account_sid, call.sid)
 

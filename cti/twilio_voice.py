@@ -297,6 +297,12 @@ def deflected(line: Line) -> str:
     return str(response)
 
 
+def deflected_at_once(line: Line) -> str:
+    """Short enough to be sent over REST."""
+    document = deflected(line)
+    return document if len(document) <= INLINE_LIMIT else deflected(replace(line, texts={}))
+
+
 def emergency(line: Line, base: str, retry: int) -> str:
     """Needs nothing but memory. The caller is the retry: after the pause Twilio asks /twilio/voice again."""
     response = VoiceResponse()

@@ -152,9 +152,12 @@ async def test_a_queue_lets_go_to_the_recorder(stack: Stack, is_full: bool) -> N
     assert await stack.rows("SELECT outcome, overflow_reason FROM stints WHERE outcome IS NOT NULL") == [("overflowed", reason)]  # fmt: skip
 
 
-async def test_who_is_let_go_before_they_are_back_in_line_is_fetched_from_the_empty_conference(stack: Stack) -> None:
+@pytest.mark.parametrize("to_recorder", [True, False])
+async def test_who_is_let_go_before_they_are_back_in_line_is_fetched_from_the_empty_conference(
+    stack: Stack, to_recorder: bool
+) -> None:
     """The provider is away for so long that the queue lets go of a caller who still sits where nobody came."""
-    await configure(stack, queue={"max_wait_s": 60, "voicemail": True})
+    await configure(stack, queue={"max_wait_s": 60, "voicemail": to_recorder})
     ava, leg = await stack.agent("ava"), await stack.dial()
     await ava.accept(await ava.offer())
     stack.wire.is_down = True
@@ -168,9 +171,13 @@ async def test_who_is_let_go_before_they_are_back_in_line_is_fetched_from_the_em
         "UPDATE work_items SET entered_at = at, virtual_start = at FROM earlier RETURNING 1"
     )
     await stack.parts.dispatcher._sweep_once()
-    assert await outcome(stack, leg.sid) == ("voicemail", None)
+    assert await outcome(stack, leg.sid) == (("voicemail", None) if to_recorder else ("closed", "deflected"))
     stack.wire.is_down = False
     await sweep(stack)
+    if not to_recorder:
+        await stack.until(lambda: leg.is_over)
+        assert leg.heard[-1].text.startswith("We cannot take your call right now")
+        return
     assert await stack.until(lambda: any("Please leave a message" in heard.text for heard in leg.heard))
     assert leg.seat is None
     await stack.pass_time(8)
