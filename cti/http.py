@@ -230,7 +230,7 @@ async def _round(t: Telephony, line: Line, hook: Webhook) -> str:
     if state is None:
         return twiml.wait(line, None, base=t.base)
     waited_s = number_of(hook.get("QueueTime")[:9]) or 0
-    told = range_of(state.recent_waits_s, waited_s=waited_s) if is_time_to_say(waited_s, twiml.ROUND_S) else None
+    told = range_of(state.recent_waits_s, waited_s=waited_s) if is_time_to_say(waited_s) else None
     return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in, base=t.base, minutes=told)
 
 

@@ -6,8 +6,10 @@ from typing import Final
 
 LEAST: Final = 5
 """Fewer answered calls say nothing about the next."""
-EVERY_ROUNDS: Final = 6
-"""The range is said about once a minute, not with each round."""
+EVERY_S: Final = 60
+"""The range is said about so often, not with each round."""
+A_ROUND_S: Final = 16
+"""What a round lasts by and large: its music and what is said, longer or shorter by the language."""
 
 
 def range_of(waits_s: Sequence[float], *, waited_s: float) -> tuple[int, int] | None:
@@ -22,5 +24,6 @@ def range_of(waits_s: Sequence[float], *, waited_s: float) -> tuple[int, int] | 
     return math.floor(low_s / 60), max(1, math.ceil(high_s / 60))
 
 
-def is_time_to_say(waited_s: float, round_s: int) -> bool:
-    return int(waited_s // round_s) % EVERY_ROUNDS == 0
+def is_time_to_say(waited_s: float) -> bool:
+    """In the first round of each minute. Nothing is remembered from round to round, so now and then it is two of them or none."""
+    return waited_s % EVERY_S < A_ROUND_S

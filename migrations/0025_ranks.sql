@@ -36,13 +36,7 @@ ALTER TABLE agents ALTER COLUMN queues SET DEFAULT '{}';
 DELETE FROM profiles;
 UPDATE agents a SET queues = (SELECT coalesce(jsonb_object_agg(m.queue_key, '{}'::jsonb), '{}') FROM agent_queues m WHERE m.agent_id = a.id);
 
--- Whether anything of a need is old enough for those who see it only after a while. The second condition always holds: without it the
--- planner could take this index for the order of the line, too.
--- squawk-ignore require-concurrent-index-creation -- of what waits just now only
-CREATE INDEX work_items_oldest ON work_items (pool_id, need, entered_at) WHERE state = 'queued' AND entered_at > '-infinity';
-
 -- migrate:down
-DROP INDEX work_items_oldest;
 DROP TRIGGER agent_queues_changed ON agent_queues;
 CREATE OR REPLACE FUNCTION agents_take_queues() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
