@@ -203,6 +203,8 @@ async def one_pass(tx: Tx, pool: str) -> Pass:
         return STEPS_OPENED
     if lock["has_due_stickiness"] and await tx.conn.fetch(sql.KEEP_OR_RELEASE, pool, tx.now):
         return STEPS_OPENED
+    if not lock["has_room"]:
+        return NOTHING
     reading = await read_and_decide(tx.conn, pool, tx.now)
     return await apply_decision(tx, pool, reading) if reading.decision.proposals else NOTHING
 

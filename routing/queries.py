@@ -46,7 +46,10 @@ STEP_IN_FORCE: Final = """(
 IS_KEPT_OTHERWISE: Final = f"""
 pool_id = $1 AND state = 'queued' AND sticky_agent_id IS NOT NULL AND NOT sticky_is_over
       AND (sticky_until <= $2 OR only_agent_id IS DISTINCT FROM {KEPT_FOR})"""
-# The pool's lock, whether anybody waits there at all (most passes end here), and whether a step has come into force meanwhile or
+# As in the partial indexes of agents: the planner uses those only where it reads the same condition.
+HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_voice"
+HAS_TICKET_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_ticket"
+# The pool's lock, whether anybody waits there at all and anybody has room (most passes end here), and whether a step has come into force meanwhile or
 # items are to be kept for somebody, or no longer. The
 # statements of a pass are planned once per connection, not for each set of values: planning took a third of its time. They read by
 # index only, whatever the values are; elsewhere a plan made while a table was small could be kept too long.
@@ -54,6 +57,9 @@ TRY_POOL_LOCK: Final = f"""
 SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
        pg_try_advisory_xact_lock(hashtextextended('pool:' || $1, 0)) AS is_mine,
        EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued') AS has_work,
+       coalesce((SELECT true FROM agents a WHERE a.pool_id = $1 AND {HAS_ROOM} ORDER BY a.idle_since, a.id LIMIT 1),
+                (SELECT true FROM agents a WHERE a.pool_id = $1 AND {HAS_TICKET_ROOM} AND a.tickets >= 0
+                 ORDER BY a.profile, a.tickets, a.idle_since, a.id LIMIT 1), false) AS has_room,
        EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2) AS has_due_steps,
        EXISTS (SELECT 1 FROM work_items i WHERE {IS_KEPT_OTHERWISE}) AS has_due_stickiness
 """
@@ -332,9 +338,6 @@ IS_CONNECTED: Final = (
 )
 # For statements that look at all agents at once: there the hash is what is wanted.
 HAS_DESK: Final = "EXISTS (SELECT 1 FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now())"
-# As in the partial indexes of agents: the planner uses those only where it reads the same condition.
-HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_voice"
-HAS_TICKET_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_ticket"
 IS_FREE: Final = f"""{HAS_ROOM} AND a.next_presence IS NULL AND (a.cooldown_until IS NULL OR a.cooldown_until <= $2) AND {IS_CONNECTED}
         AND {WORK_OF_AGENT} <> 'wrapping' AND NOT {HAS_HAD_ENOUGH}"""
 # The time ($2) says nothing here: cool-downs and limits are of the telephone.
