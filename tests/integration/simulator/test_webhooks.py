@@ -79,7 +79,7 @@ async def test_get_puts_the_fields_into_the_signed_query(world: World) -> None:
         (web.Response(text="", content_type="text/xml"), "12100"),
         (web.Response(text="<Response><Sing/></Response>", content_type="text/xml"), "12200"),
         (web.Response(text="{}", content_type="application/json"), "12300"),
-        (twiml("<Record/>"), "12200"),
+        (twiml("<Pay/>"), "12200"),
         (twiml("<Redirect>ftp://elsewhere</Redirect>"), "11100"),
     ],
 )
