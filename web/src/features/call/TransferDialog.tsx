@@ -43,6 +43,7 @@ function Choice({ call, onClose }: Props) {
     queryKey: ["transfer-targets", callId, words.trim()],
     queryFn: () => transferTargets(callId, words.trim()),
     placeholderData: keepPreviousData,
+    enabled: chosen === null, // once the call is given away there is nobody to ask for
     refetchInterval: 2000,
   });
   const options = useTransferOptions(data, words);
