@@ -47,14 +47,7 @@ class BlockedPage(BaseModel):
 
 
 def _shown(found: blocked.Blocked) -> BlockedNumber:
-    return BlockedNumber(
-        id=found.id,
-        number=found.number,
-        reason=found.reason,
-        added_by=found.added_by,
-        added_at=found.added_at,
-        expires_at=found.expires_at,
-    )
+    return BlockedNumber.model_validate(found, from_attributes=True)
 
 
 @ROUTES.query("/api/v1/blocked-numbers", roles=LEADS, params=BlockedParams, returns=BlockedPage)

@@ -119,17 +119,9 @@ async def show_wall(conn: Connection, call: Call[Nothing]) -> Wall:
 async def _read(conn: Connection, now: datetime) -> Wall:
     """Queues of calls. Tickets have no service level and nobody looks up when one waits."""
     stats = [queue for queue in await board(conn, now=now, agent_id=None) if queue.channel == "voice"]
-    total = wall.total_of(stats)
     return Wall(
         as_of=now,
-        total=WallTotal(
-            waiting=total.waiting,
-            longest_wait_s=total.longest_wait_s,
-            answered_today=total.answered_today,
-            abandoned_today=total.abandoned_today,
-            numerator=total.numerator,
-            denominator=total.denominator,
-        ),
+        total=WallTotal.model_validate(wall.total_of(stats), from_attributes=True),
         queues=[
             WallQueue(
                 key=queue.key,
@@ -149,4 +141,4 @@ async def _read(conn: Connection, now: datetime) -> Wall:
 
 
 def _shown(each: wall.Wallboard) -> WallboardOut:
-    return WallboardOut(id=each.id, label=each.label, created_by=each.created_by, created_at=each.created_at)
+    return WallboardOut.model_validate(each, from_attributes=True)

@@ -399,7 +399,7 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`is_full`: the pass ended at its limit, or where what was not read might come first; another may find more."""
+    """`is_full`: the pass ended at its limit, another may find more. Where it ended because of what was not read, the reader knows."""
 
     proposals: tuple[Proposal, ...]
     is_full: bool = False

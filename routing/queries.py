@@ -414,10 +414,9 @@ IS_ROOM_FOR_TICKETS: Final = f"SELECT EXISTS (SELECT 1 FROM agents a WHERE a.poo
 # Of these agents those who are free: items are kept for them.
 FREE_AMONG: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = ANY($3) AND a.pool_id = $1 AND {IS_FREE}"
 AGENTS_AMONG: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = ANY($2) AND a.pool_id = $1 AND a.is_active"
-PROFILES: Final = "SELECT profile FROM profiles WHERE pool_id = $1"
 # Whether they are still those that are known: they are never changed, only added.
 PROFILES_SEEN: Final = "SELECT count(*) AS count, bit_xor(profile) AS checksum FROM profiles WHERE pool_id = $1"
-ABILITIES: Final = "SELECT profile, queues, skills FROM profiles WHERE pool_id = $1 AND profile = ANY($2)"
+PROFILES: Final = "SELECT profile, queues, skills FROM profiles WHERE pool_id = $1"
 # Who is free, serves one of these queues and has been idle longest, looked for among the first so many who are free at all; and one
 # more, `is_beyond`, when fewer were found and that was not everybody.
 LOOKED_THROUGH: Final = 200

@@ -43,11 +43,8 @@ LINES_BY_RANK: Final = 4 * HEADS
 """Where groups rank their queues, somebody may come first to what is far behind."""
 NOBODY_IS_LATE: Final = datetime.min.replace(tzinfo=UTC)
 BY_IDLE: Final = (Criterion(By.LONGEST_IDLE),)
-MAX_KNOWN: Final = 20_000
 MAX_NEEDS: Final = 10_000
 Abilities = tuple[frozenset[str], Mapping[str, int], Ranks]
-_known: dict[int, Abilities] = {}
-"""What a profile can do; its id is the hash of that, so it never changes."""
 _rosters: "dict[tuple[str, int, int | None], Roster]" = {}
 """By pool, and by how many profiles it has and a checksum of their ids: as many as there are pools."""
 
@@ -136,18 +133,17 @@ async def _among_the_idlest(
         return None
     served = [need for need in needs if any(_is_for(need, agent) for agent in idlest)]
     can = {need.id for need in served}
-    others = [need.first for need in needs if need.id not in can and not is_everybody]  # somebody else may serve those
+    others = [need for need in needs if need.id not in can and not is_everybody]  # somebody else may serve those
     items, unread = await _read_lines(conn, pool, now, served[:HEADS], served[HEADS:], HEADS)
-    horizon = min((*(each.since for each in unread), *others[:1]), default=None)
-    looked_at = [item for item in items if horizon is None or item.key < horizon]
-    decision = decide(PoolState(tuple(looked_at), tuple(idlest), MAX_OFFERS), now)
-    if not decision.proposals and (horizon is not None or not is_everybody):
+    unread += tuple(map(_by_others, others[:1]))
+    decision = decide(PoolState(tuple(items), tuple(idlest), MAX_OFFERS, unread=unread), now)
+    if not decision.proposals and (unread or not is_everybody):
         return None
     given = Counter(proposal.item.id for proposal in decision.proposals)
-    lacking = [i for i in looked_at if given[i.id] < min(MAX_OFFERS, asked_at_once(i, i.steps[current_step(i, now)]))]
+    lacking = [i for i in items if given[i.id] < min(MAX_OFFERS, asked_at_once(i, i.steps[current_step(i, now)]))]
     if not is_everybody and any(item.key <= decision.proposals[-1].item.key for item in lacking):
         return None
-    return Reading(decision, idlest, is_cut=horizon is not None or (bool(lacking) and not is_everybody))
+    return Reading(decision, idlest, is_cut=bool(unread) or (bool(lacking) and not is_everybody))
 
 
 async def _among_all(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> Reading:
@@ -197,9 +193,12 @@ async def _read_lines(
         Unread(need.queue, need.step.require, need.channel, since, oldest.get(need.id, NOBODY_IS_LATE), need.only)
         for need, since in cut
     ]
-    if far:
-        unread.append(Unread("", (), Channel.VOICE, far[0].first, NOBODY_IS_LATE, by_nobody_known=True))
-    return items, tuple(unread)
+    return items, (*unread, *map(_by_others, far[:1]))
+
+
+def _by_others(first: Need) -> Unread:
+    """This need, and those that come later in the line, are not read, nor is who can serve them."""
+    return Unread(first.queue, (), first.channel, first.first, NOBODY_IS_LATE, by_nobody_known=True)
 
 
 def _need(row: Any) -> Need:
@@ -243,19 +242,13 @@ async def _roster_of(conn: Connection, pool: str) -> Roster:
     if key not in _rosters:
         for old in [each for each in _rosters if each[0] == pool]:
             del _rosters[old]
-        _rosters[key] = Roster(await _abilities_of(conn, pool))
+        _rosters[key] = Roster(
+            {
+                row["profile"]: (frozenset(row["queues"]), row["skills"], ranks_of(row["queues"]))
+                for row in await conn.fetch(sql.PROFILES, pool)
+            }
+        )
     return _rosters[key]
-
-
-async def _abilities_of(conn: Connection, pool: str) -> dict[int, Abilities]:
-    profiles = [row["profile"] for row in await conn.fetch(sql.PROFILES, pool)]
-    if unknown := [profile for profile in profiles if profile not in _known]:
-        if len(_known) > MAX_KNOWN:
-            _known.clear()
-            unknown = profiles
-        for row in await conn.fetch(sql.ABILITIES, pool, unknown):
-            _known[row["profile"]] = (frozenset(row["queues"]), row["skills"], ranks_of(row["queues"]))
-    return {profile: _known[profile] for profile in profiles}
 
 
 async def _fitting(conn: Connection, pool: str, now: datetime, needs: Sequence[Need]) -> dict[int, list[Profile]]:

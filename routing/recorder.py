@@ -16,10 +16,7 @@ async def on_sent_to_recorder(tx: Tx, event: CallSentToRecorder) -> None:
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
     if item is None or item["state"] not in (ItemState.QUEUED, ItemState.OFFERING):
         return
-    offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
-    await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id for offer in offers])
-    await tx.conn.execute(sql.LOCK_ITEM, item["id"])
-    offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
+    offers = await service.lock_with_offers(tx, item["id"])
     pending = [offer for offer in offers if offer.state is OfferState.PENDING]
     await service.end_offers(tx, pending, OfferState.CANCELED, "caller_left")
     await cancel_timer(tx, service.STEP_TIMER, item["id"])

@@ -444,15 +444,20 @@ async def on_call_came_back(tx: Tx, event: CallCameBack) -> None:
         await wait_again(tx, item)
 
 
+async def lock_with_offers(tx: Tx, item_id: int) -> list[OfferRow]:
+    """The item and who has an open offer of it, in the order of locks; the offers as they are then. The call is held already."""
+    offers = await sql.open_offers_of_item(tx.conn, work_item_id=item_id)
+    await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id for offer in offers])
+    await tx.conn.execute(sql.LOCK_ITEM, item_id)
+    return list(await sql.open_offers_of_item(tx.conn, work_item_id=item_id))
+
+
 async def on_call_ended(tx: Tx, event: CallEnded) -> None:
     """Inline: pending offers are withdrawn without a miss, a conversation goes into wrap-up, the stint gets its outcome."""
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
     if item is None or item["end_reason"] == AT_RECORDER:
         return  # who went to the recorder has left the line already
-    offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
-    await tx.conn.execute(sql.LOCK_AGENTS, [o.agent_id for o in offers])
-    await tx.conn.execute(sql.LOCK_ITEM, item["id"])
-    offers = await sql.open_offers_of_item(tx.conn, work_item_id=item["id"])
+    offers = await lock_with_offers(tx, item["id"])
     end = life.call_end(event.outcome, offers)
     await end_offers(tx, end.withdrawn, OfferState.CANCELED, "caller_left")
     for offer in end.talking:

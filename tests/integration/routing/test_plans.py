@@ -100,7 +100,6 @@ HOT: Final[dict[str, tuple[Any, ...]]] = {
     "TICKET_PROFILES_BY_LOAD": ("pool3", None, [1, 2]),
     "CANDIDATES_BY_TURN": ("pool3", None, [1, 2], 9),
     "FREE_OF_PROFILES": ("pool3", None, [1, 2]),
-    "ABILITIES": ("pool3", [1, 2]),
     "RULES_IN_FORCE": ("queue3", None),
     "LOCK_QUEUE": ("queue3",),
     "WAITING_ITEMS": ("pool3", [1, 2], None, 16),
