@@ -27,6 +27,7 @@ PRIORITISE: Final = "work_item.prioritise"
 HOLD: Final = "queue.hold"
 PUSH: Final = "work_item.push"
 FORCE: Final = "presence.force"
+RANKED: Final = ("tier", "boost_s", "is_ranked_by_hand")
 
 
 class TooLateToUndo(Conflict):
@@ -44,7 +45,8 @@ class Act:
 async def prioritise(
     tx: Tx, *, item_id: int, tier: int | None, boost_s: int | None, version: int, who: Principal
 ) -> tuple[Mapping[str, Any], Act]:
-    """Another tier or head start for an item in line; it takes its new place at once. What is None stays. Returns the item as it is now."""
+    """Another tier or head start for an item in line; it takes its new place at once. What is None stays, and no later step of the rule
+    changes either. Returns the item as it is now."""
     if tier is None and boost_s is None:
         raise Invalid("Say a new tier or boost_s.", errors=[{"field": "tier", "message": "missing"}])
     before = await _waiting(tx, item_id)
@@ -53,6 +55,7 @@ async def prioritise(
     wanted = {
         "tier": before["tier"] if tier is None else tier,
         "boost_s": before["boost_s"] if boost_s is None else boost_s,
+        "is_ranked_by_hand": True,
     }
     return await _rank(tx, before, wanted, who)
 
@@ -68,16 +71,16 @@ async def _waiting(tx: Tx, item_id: int) -> Mapping[str, Any]:
 
 
 async def _rank(
-    tx: Tx, before: Mapping[str, Any], wanted: Mapping[str, int], who: Principal, *, purpose: str | None = None
+    tx: Tx, before: Mapping[str, Any], wanted: Mapping[str, Any], who: Principal, *, purpose: str | None = None
 ) -> tuple[Mapping[str, Any], Act]:
-    row = await tx.conn.fetchrow(sql.RANK_ITEM, before["id"], wanted["tier"], wanted["boost_s"])
+    row = await tx.conn.fetchrow(sql.RANK_ITEM, before["id"], *(wanted[name] for name in RANKED))
     assert row is not None
     after = dict(row)
     if after["state"] == ItemState.QUEUED:
         await tell_queued(
             tx, WorkItemId(after["id"]), after["version"], after["pool_id"], after["queue"], after["call_id"]
         )
-    facts = ("tier", "boost_s", "version")
+    facts = (*RANKED, "version")
     act = await kept(
         tx, who, PRIORITISE, "work_item", before["id"],
         before={name: before[name] for name in facts}, after={name: after[name] for name in facts}, purpose=purpose,
@@ -154,7 +157,7 @@ async def _undo_prioritise(tx: Tx, act: Any, who: Principal, purpose: str) -> No
     item = await _waiting(tx, int(act["object_id"]))
     if (item["tier"], item["boost_s"]) != (act["after"]["tier"], act["after"]["boost_s"]):
         raise TooLateToUndo("It has been ranked again since.")
-    await _rank(tx, item, act["before"], who, purpose=purpose)
+    await _rank(tx, item, {"is_ranked_by_hand": False, **act["before"]}, who, purpose=purpose)
 
 
 async def _undo_hold(tx: Tx, act: Any, who: Principal, purpose: str) -> None:

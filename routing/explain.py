@@ -113,7 +113,9 @@ def _needs(step: Step) -> Sentence:
     return {"en": " and ".join(parts), "zh-CN": "、".join(parts)}
 
 
-def why_waiting(item: WaitingItem, verdicts: Iterable[AgentVerdict], now: datetime, *, ahead: int) -> list[Sentence]:
+def why_waiting(
+    item: WaitingItem, verdicts: Iterable[AgentVerdict], now: datetime, *, ahead: int, is_ranked_by_hand: bool = False
+) -> list[Sentence]:
     """Why nobody has it yet: who could serve it and what each of them is doing, and when the next step opens."""
     found = list(verdicts)
     index = current_step(item, now)
@@ -158,14 +160,31 @@ def why_waiting(item: WaitingItem, verdicts: Iterable[AgentVerdict], now: dateti
     if index + 1 < len(item.steps):
         following = item.steps[index + 1]
         wait_s = max(0, round(following.after_s - (now - item.entered_at).total_seconds()))
-        after = _needs(following)
+        after, rank = _needs(following), _NO_RANK if is_ranked_by_hand else _rank(step, following)
         sentences.append(
             {
-                "en": f"Step {index + 2} opens in {wait_s} s and requires {after['en']}.",
-                "zh-CN": f"第{index + 2}步将在{wait_s}秒后开始，要求：{after['zh-CN']}。",
+                "en": f"Step {index + 2} opens in {wait_s} s and requires {after['en']}{rank['en']}.",
+                "zh-CN": f"第{index + 2}步将在{wait_s}秒后开始，要求：{after['zh-CN']}{rank['zh-CN']}。",
             }
         )
     return sentences
+
+
+_NO_RANK: Final[Sentence] = {"en": "", "zh-CN": ""}
+
+
+def _rank(step: Step, following: Step) -> Sentence:
+    """What the next step does to the place in line."""
+    english, chinese = [], []
+    if following.tier != step.tier:
+        english.append(f"rank {following.tier}")
+        chinese.append(f"优先级{following.tier}")
+    if following.boost_s != step.boost_s:
+        english.append(f"{following.boost_s} s ahead" if following.boost_s else "no head start")
+        chinese.append(f"提前{following.boost_s}秒" if following.boost_s else "不再提前")
+    if not english:
+        return _NO_RANK
+    return {"en": f"; from then on {', '.join(english)}", "zh-CN": f"；届时{'、'.join(chinese)}"}
 
 
 def kept(name: str, until: datetime, now: datetime) -> Sentence:

@@ -310,7 +310,13 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
     sentences: list[dict[str, str]] = []
     if is_waiting:
         current = verdicts_of(item, await sql.pool_agents(conn, pool=row["pool_id"]), now)
-        sentences = explain.why_waiting(item, current, now, ahead=await conn.fetchval(sql.AHEAD, item.id))
+        sentences = explain.why_waiting(
+            item,
+            current,
+            now,
+            ahead=await conn.fetchval(sql.AHEAD, item.id),
+            is_ranked_by_hand=row["is_ranked_by_hand"],
+        )
         if row["kept_for"] is not None:
             sentences.insert(0, explain.kept(row["kept_for"], row["sticky_until"], now))
         if row["held_since"] is not None:

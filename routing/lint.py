@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Literal
 
-from routing.rules import FIELDS, Kind, Test, compile_tree, minutes_of
+from routing.rules import FIELDS, RANK, Kind, Test, compile_tree, minutes_of, ranked_steps
 
 Place = tuple[str | int, ...]
 Literals = tuple[tuple[str, bool], ...]
@@ -53,7 +53,12 @@ def lint(
 ) -> list[Finding]:
     """Findings about rules that `rules.check` has passed. `offer_timeouts`: seconds by queue; `roster`: empty asks nothing of it.
     Pure; a second at most."""
-    return [*_unmatched(documents), *_unserved(documents, roster), *_hurried(documents, offer_timeouts)]
+    return [
+        *_unmatched(documents),
+        *_unserved(documents, roster),
+        *_hurried(documents, offer_timeouts),
+        *_sinking(documents),
+    ]
 
 
 # --- rules that never take a call ---------------------------------------------------------------------------------------
@@ -278,4 +283,20 @@ def _hurried(documents: Sequence[Mapping[str, Any]], offer_timeouts: Mapping[str
                 place = ("rules", index, "then", "steps", number)
                 message = f"lasts {lasts:g} s, but an agent has {timeout} s to answer: the next step begins meanwhile"
                 findings.append(Finding("warning", "shorter_than_offer", document["name"], place, message))
+    return findings
+
+
+# --- steps in which who has waited longer falls back -----------------------------------------------------------------------
+
+
+def _sinking(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    findings = []
+    for index, document in enumerate(documents):
+        steps = ranked_steps(document.get("then") or {})
+        for number, (before, step) in enumerate(pairwise(steps), 1):
+            for key in RANK:
+                if step.get(key, 0) < before.get(key, 0):
+                    place = ("rules", index, "then", "steps", number, key)
+                    message = f"falls from {before[key]} to {step[key]}: who has waited longer is overtaken by who comes later"
+                    findings.append(Finding("warning", "rank_falls", document["name"], place, message))
     return findings

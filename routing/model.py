@@ -179,13 +179,16 @@ def criterion_of(document: str | Mapping[str, Any]) -> Criterion:
 class Step:
     """Requirement in force from `after_s` seconds after queue entry. Offsets are absolute: no offer restarts them.
 
-    `prefer` narrows nothing: who has it is asked first. `order` as in `routing.order`; empty: the queue's `pick`."""
+    `prefer` narrows nothing: who has it is asked first. `order` as in `routing.order`; empty: the queue's `pick`. `tier` and `boost_s`
+    are the rank in line while the step is in force; both None where the rule's rank is the same in all steps."""
 
     after_s: float
     require: tuple[SkillNeed, ...] = ()
     offers: int = 1
     prefer: tuple[SkillNeed, ...] = ()
     order: tuple[Criterion, ...] = ()
+    tier: int | None = None
+    boost_s: int | None = None
 
 
 def step_at(steps: tuple[Step, ...], waited_s: float) -> int:
@@ -212,6 +215,8 @@ def step_of(document: dict[str, Any] | None) -> Step:
         int(document.get("offers", 1)),
         _needs_of(document.get("prefer", ())),
         tuple(map(criterion_of, document.get("order", ()))),
+        document.get("tier"),
+        document.get("boost_s"),
     )
 
 

@@ -101,7 +101,7 @@ WITH live AS MATERIALIZED (
     SELECT i.id FROM work_items i
     WHERE i.state IN ('queued', 'offering') AND NOT i.is_external AND i.ruleset_version <> $1 AND i.reroute_version IS DISTINCT FROM $1 AND {CAN_BE_DECIDED}
 )
-SELECT i.id, i.call_id, i.ticket_id, i.state, i.queue, i.pool_id, i.tier, i.boost_s, i.entered_at, i.ruleset_version, i.facts
+SELECT i.id, i.call_id, i.ticket_id, i.state, i.queue, i.pool_id, i.tier, i.boost_s, i.is_ranked_by_hand, i.entered_at, i.ruleset_version, i.facts
 FROM (SELECT id FROM live ORDER BY id LIMIT $2) l JOIN work_items i ON i.id = l.id ORDER BY i.id
 """
 IN_LINE_COUNTED: Final = f"""
@@ -110,7 +110,7 @@ SELECT count(*) AS waiting, count(*) FILTER (WHERE i.ruleset_version = $1 OR i.r
 FROM work_items i WHERE i.state IN ('queued', 'offering') AND NOT i.is_external
 """
 TO_REROUTE: Final = """
-SELECT id, call_id, ticket_id, state, queue, pool_id, tier, boost_s, entered_at, ruleset_version, facts, reroute_version
+SELECT id, call_id, ticket_id, state, queue, pool_id, tier, boost_s, is_ranked_by_hand, entered_at, ruleset_version, facts, reroute_version
 FROM work_items WHERE id = $1 AND reroute_version IS NOT NULL
 """
 IS_PUBLISHED: Final = "SELECT is_published FROM rule_sets WHERE version = $1 FOR SHARE"
@@ -542,12 +542,12 @@ FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::te
             $9::text[], $10::text[]) AS d (item, offer, at, version, rule, step, chosen, chosen_by, verdicts, counts)
 """
 
-LOCK_RANKED_ITEM: Final = (
-    "SELECT id, call_id, state, queue, pool_id, tier, boost_s, version FROM work_items WHERE id = $1 FOR UPDATE"
-)
+LOCK_RANKED_ITEM: Final = "SELECT id, call_id, state, queue, pool_id, tier, boost_s, is_ranked_by_hand, version FROM work_items WHERE id = $1 FOR UPDATE"
+# What is no longer ranked by hand has the rank of its step, if the rule says one: the table sees to it (ADR 0015).
 RANK_ITEM: Final = """
-UPDATE work_items SET tier = $2, boost_s = $3, virtual_start = entered_at - make_interval(secs => $3::integer), version = version + 1
-WHERE id = $1 RETURNING id, call_id, state, queue, pool_id, tier, boost_s, version
+UPDATE work_items SET tier = $2, boost_s = $3, virtual_start = entered_at - make_interval(secs => $3::integer), is_ranked_by_hand = $4,
+       version = version + 1
+WHERE id = $1 RETURNING id, call_id, state, queue, pool_id, tier, boost_s, is_ranked_by_hand, version
 """
 LOCK_HELD_QUEUE: Final = (
     "SELECT key, pool_id, held_since, held_by FROM queues WHERE key = $1 AND is_active FOR NO KEY UPDATE"
@@ -887,7 +887,7 @@ WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
 ITEM_DETAIL: Final = """
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
-       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
+       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.is_ranked_by_hand, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = i.only_agent_id WHERE i.id = $1

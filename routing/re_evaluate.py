@@ -206,8 +206,10 @@ async def _move(tx: Tx, found: _Decided, version: int) -> Mapping[str, Any]:
     queue = item["queue"]
     if "queue" in found.changed:  # rules may outlive a queue: then the item stays where it is
         queue = await tx.conn.fetchval(sql.LOCK_QUEUE, after.queue) or queue
-    tier = after.tier if "tier" in found.changed else item["tier"]
-    boost_s = after.boost_s if "boost_s" in found.changed else item["boost_s"]
+    tier, boost_s = after.tier, after.boost_s
+    if item["is_ranked_by_hand"]:
+        tier = tier if "tier" in found.changed else item["tier"]
+        boost_s = boost_s if "boost_s" in found.changed else item["boost_s"]
     if queue != item["queue"]:
         await tx.conn.execute(sql.END_STINT, item["id"], "transferred_out", tx.now)
     row = await tx.conn.fetchrow(

@@ -4,7 +4,8 @@
     leaf  = {"field": "customer.tier", "op": "==", "value": "vip"}        (or "other": "<field>" instead of "value")
     rule  = {"name": …, "when": node?, "then": {"queue"?, "tier"?, "boost_s"?, "sticky"?, "steps"?}}
     sticky = {"agent": "last_agent" | "ticket_owner" | address, "wait_s": 30, "if_away": false?}
-    step  = {"after_s": 0, "require": [{"skill": "billing", "level": 3}]?, "prefer": [need…]?, "order": [criterion…]?, "offers": 1?}
+    step  = {"after_s": 0, "require": [{"skill": "billing", "level": 3}]?, "prefer": [need…]?, "order": [criterion…]?, "offers": 1?,
+             "tier"?, "boost_s"?}                                          (of a step: from there on, until a later step says another)
 
 Semantics are total and two-valued (reference/routing.md §5.4): a missing field is null; `==` with null is false, and so are order
 comparisons, membership and text tests with null or with a value of another type. `!=` and `not_in` are the negations of `==` and
@@ -34,6 +35,9 @@ MAX_NUMBER: Final = 10**15
 MAX_AFTER_S: Final = 86_400
 MAX_CRITERIA: Final = 5
 MAX_STICKY_S: Final = 3600
+RANK: Final = {"tier": 9, "boost_s": 86_400}
+"""What puts an item before others, with the highest value; 0 is the lowest, and what counts where nothing is said."""
+STEP_KEYS: Final = ("after_s", "require", "prefer", "order", "offers", *RANK)
 
 
 class Kind(StrEnum):
@@ -90,6 +94,8 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Then:
+    """`tier` and `boost_s` are those of the first step. Where a step says another rank, each step of `steps` says its own."""
+
     queue: str | None
     tier: int
     boost_s: int
@@ -281,9 +287,7 @@ def _check_then(
         faults += _check_sticky(then["sticky"], (*at, "sticky"), agents)
     if "queue" in then and not (isinstance(then["queue"], str) and then["queue"] in queues):
         faults.append(Fault((*at, "queue"), f"there is no queue {_shown(then['queue'])}"))
-    for key, low, high in (("tier", 0, 9), ("boost_s", 0, 86_400)):
-        if not _is_whole(then.get(key, 0), low, high):
-            faults.append(Fault((*at, key), f"must be a whole number from {low} to {high}"))
+    faults += _check_rank(then, at)
     steps = then.get("steps", [])
     if not isinstance(steps, list) or len(steps) > MAX_STEPS:
         return [*faults, Fault((*at, "steps"), f"is a list of at most {MAX_STEPS} steps")]
@@ -291,9 +295,9 @@ def _check_then(
     for index, step in enumerate(steps):
         where = (*at, "steps", index)
         if not isinstance(step, dict):
-            faults.append(Fault(where, "a step is a mapping with after_s, require, prefer, order, offers"))
+            faults.append(Fault(where, f"a step is a mapping with {', '.join(STEP_KEYS)}"))
             continue
-        faults += _unknown_keys(step, where, ("after_s", "require", "prefer", "order", "offers"))
+        faults += _unknown_keys(step, where, STEP_KEYS)
         after = step.get("after_s")
         if not _is_number(after) or not isfinite(after) or after <= previous or (index == 0 and after != 0):
             faults.append(Fault((*where, "after_s"), "starts at 0 and grows from step to step"))
@@ -306,7 +310,20 @@ def _check_then(
         faults += _check_needs(step.get("require", []), (*where, "require"), skills)
         faults += _check_needs(step.get("prefer", []), (*where, "prefer"), skills)
         faults += _check_order(step, (*where, "order"), skills)
+        faults += _check_rank(step, where)
+        if index == 0:
+            for key in RANK:
+                if key in step and key in then:
+                    faults.append(Fault((*where, key), f"the rule says {key} already: say it once"))
     return faults
+
+
+def _check_rank(document: dict[Any, Any], at: tuple[str | int, ...]) -> list[Fault]:
+    return [
+        Fault((*at, key), f"must be a whole number from 0 to {high}")
+        for key, high in RANK.items()
+        if not _is_whole(document.get(key, 0), 0, high)
+    ]
 
 
 def _check_sticky(sticky: Any, at: tuple[str | int, ...], agents: frozenset[str]) -> list[Fault]:
@@ -371,23 +388,35 @@ def compile_rules(version: int, documents: Sequence[Mapping[str, Any]]) -> RuleS
     """Closures for a checked list of rules."""
     rules = []
     for document in documents:
-        then = document.get("then") or {}
         when = document.get("when")
-        rules.append(
-            Rule(
-                document["name"],
-                when,
-                Then(
-                    then.get("queue"),
-                    then.get("tier", 0),
-                    then.get("boost_s", 0),
-                    tuple(then.get("steps", ())),
-                    Sticky(**then["sticky"]) if "sticky" in then else None,
-                ),
-                _always if when is None else compile_tree(when),
-            )
-        )
+        test = _always if when is None else compile_tree(when)
+        rules.append(Rule(document["name"], when, _then(document.get("then") or {}), test))
     return RuleSet(version, tuple(rules))
+
+
+def _then(then: Mapping[str, Any]) -> Then:
+    steps = ranked_steps(then)
+    first: Mapping[str, Any] = {**then, **(steps[0] if steps else {})}
+    return Then(
+        then.get("queue"),
+        first.get("tier", 0),
+        first.get("boost_s", 0),
+        steps,
+        Sticky(**then["sticky"]) if "sticky" in then else None,
+    )
+
+
+def ranked_steps(then: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The steps as they are; where one of them says a rank, each with the rank that is in force in it."""
+    steps = then.get("steps", ())
+    if not any(key in step for step in steps for key in RANK):
+        return tuple(steps)
+    rank = {key: then.get(key, 0) for key in RANK}
+    ranked = []
+    for step in steps:
+        rank = {key: step.get(key, before) for key, before in rank.items()}
+        ranked.append({**step, **rank})
+    return tuple(ranked)
 
 
 def _always(_: Facts) -> bool:

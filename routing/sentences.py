@@ -1,11 +1,12 @@
 """Rules as sentences, in the languages we ship: what an administrator reads before putting them in force. Pure."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 from core.texts import LANGUAGES, in_language
 from routing.model import By, Whom
-from routing.rules import FIELDS, Kind
+from routing.rules import FIELDS, Kind, ranked_steps
 
 Text = dict[str, str]
 Names = Mapping[str, Text]
@@ -89,16 +90,28 @@ def _rule(rule: Mapping[str, Any], lang: str, queues: Names, skills: Names) -> s
         parts.append(f"queue {name}" if is_english else f"进入队列{name}")
     else:
         parts.append("the dialled queue" if is_english else "进入拨入的队列")
-    if then.get("tier"):
-        parts.append(f"rank {then['tier']}" if is_english else f"优先级{then['tier']}")
-    if then.get("boost_s"):
-        parts.append(f"{then['boost_s']} s ahead" if is_english else f"提前{then['boost_s']}秒")
+    steps = ranked_steps(then) or ({"after_s": 0},)
+    parts += _rank({**then, **steps[0]}, {}, lang)
     if "sticky" in then:
         parts.append(_sticky(then["sticky"], lang))
-    steps = then.get("steps") or [{"after_s": 0}]
-    asked = ("; " if is_english else "；").join(_step(step, lang, skills) for step in steps)
+    told = [_step(step, lang, skills) for step in steps]
+    for number, (before, step) in enumerate(pairwise(steps), 1):
+        told[number] = (", " if is_english else "，").join((told[number], *_rank(step, before, lang)))
+    asked = ("; " if is_english else "；").join(told)
     end = "." if is_english else "。"
     return begin + (", " if is_english else "，").join(parts) + end + (" " if is_english else "") + asked + end
+
+
+def _rank(now: Mapping[str, Any], before: Mapping[str, Any], lang: str) -> list[str]:
+    """As far as it is another than before."""
+    tier, boost_s = now.get("tier", 0), now.get("boost_s", 0)
+    parts = []
+    if tier != before.get("tier", 0):
+        parts.append(f"rank {tier}" if lang == "en" else f"优先级{tier}")
+    if boost_s != before.get("boost_s", 0):
+        ahead, none = (f"{boost_s} s ahead", "no head start") if lang == "en" else (f"提前{boost_s}秒", "不再提前")
+        parts.append(ahead if boost_s else none)
+    return parts
 
 
 _ORDERED: Final[dict[str, Text]] = {

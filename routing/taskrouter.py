@@ -136,22 +136,20 @@ def _ours(run: _Import, node: dict[str, Any]) -> dict[str, Any]:
 def _then(run: _Import, targets: list[Any], place: Place) -> dict[str, Any]:
     if not all(isinstance(target, dict) for target in targets):
         raise _CannotSay("its targets are not all objects")
-    queue, after_s = targets[0].get("queue"), 0.0
+    queue, after_s, tier = targets[0].get("queue"), 0.0, 0
     then: dict[str, Any] = {"queue": _queue(run, queue)}
     steps: list[dict[str, Any]] = []
-    if "priority" in targets[0] and (tier := _tier(run, targets[0]["priority"], (*place, 0, "priority"))):
-        then["tier"] = tier
     for index, target in enumerate(targets):
         at = (*place, index)
         if target.get("queue", queue) != queue:
             run.leave_out((*at, "queue"), "a rule has one queue here: this target and those after it are left out")
             break
-        if index and "priority" in target and target["priority"] != targets[0].get("priority"):
-            run.leave_out((*at, "priority"), "the tier of a rule stays the same from step to step here")
+        if "priority" in target:  # else the one before stays in force
+            tier = _tier(run, target["priority"], (*at, "priority"))
         for key in sorted(set(target) - _KNOWN_OF_TARGET):
             run.leave_out((*at, str(key)), _WAYS_OUT.get(key, "unknown"))
         if not set(target) & {"known_worker_sid", "known_worker_friendly_name"}:
-            _add_step(run, steps, target, after_s, at)
+            _add_step(run, steps, target, after_s, tier, at)
         timeout = _seconds(target.get("timeout"), (*at, "timeout"), run)
         if timeout is None:
             if index < len(targets) - 1:
@@ -162,11 +160,23 @@ def _then(run: _Import, targets: list[Any], place: Place) -> dict[str, Any]:
         after_s += timeout
     if not steps:
         raise _CannotSay("none of its targets can be said here")
+    _say_each_rank_once(then, steps)
     then["steps"] = steps
     return then
 
 
-def _add_step(run: _Import, steps: list[dict[str, Any]], target: dict[str, Any], after_s: float, at: Place) -> None:
+def _say_each_rank_once(then: dict[str, Any], steps: list[dict[str, Any]]) -> None:
+    """The rule the first one, a step what is another than before."""
+    in_force = 0
+    for step, said_by in zip(steps, [then, *steps[1:]], strict=True):
+        tier = step.pop("tier", 0)
+        if tier != in_force:
+            said_by["tier"] = in_force = tier
+
+
+def _add_step(
+    run: _Import, steps: list[dict[str, Any]], target: dict[str, Any], after_s: float, tier: int, at: Place
+) -> None:
     try:
         require = _require(target.get("expression"))
     except _CannotSay as error:
@@ -177,6 +187,8 @@ def _add_step(run: _Import, steps: list[dict[str, Any]], target: dict[str, Any],
     )
     if require:
         step["require"] = [{"skill": skill, "level": level} for skill, level in require.items()]
+    if tier:
+        step["tier"] = tier
     if "order_by" in target:
         order = _ORDER.fullmatch(str(target["order_by"]))
         if order is None:

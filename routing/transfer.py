@@ -134,7 +134,7 @@ async def _into_queue(tx: Tx, given: _Given, queue: str) -> None:
     rule = rules.first_match(facts)
     is_of_queue = rule.then.queue in (None, queue)
     waited_s = (tx.now - known["entered_at"]).total_seconds()
-    steps = _later(rule.then.steps, waited_s) if is_of_queue else []
+    steps = _later(rule.then.steps, waited_s, known["tier"]) if is_of_queue else []
     tier = max(known["tier"], rule.then.tier) if is_of_queue else known["tier"]
     boost_s = rule.then.boost_s if is_of_queue else 0
     await tx.conn.fetchval(sql.SET_ITEM, item_id, ItemState.QUEUED, None, None)
@@ -163,9 +163,13 @@ def _grouped(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return groups
 
 
-def _later(steps: Sequence[Mapping[str, Any]], by_s: float) -> list[dict[str, Any]]:
-    """Steps count from the entry of the call; in its new queue it has not waited yet."""
-    return [{**step, "after_s": step["after_s"] + by_s if step["after_s"] else step["after_s"]} for step in steps]
+def _later(steps: Sequence[Mapping[str, Any]], by_s: float, tier: int) -> list[dict[str, Any]]:
+    """Steps count from the entry of the call; in its new queue it has not waited yet. None of them ranks it lower than `tier`."""
+    return [
+        {**step, "after_s": step["after_s"] and step["after_s"] + by_s}
+        | ({"tier": max(step["tier"], tier)} if "tier" in step else {})
+        for step in steps
+    ]
 
 
 # --- to an agent --------------------------------------------------------------------------------------------------------

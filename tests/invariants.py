@@ -26,6 +26,26 @@ def sees(item: str, served: str, at: str) -> str:
     return f"({item}.sticky_agent_id = {served}.agent_id OR {item}.entered_at + make_interval(secs => {served}.delay_s) < {at})"
 
 
+def place_at(item: str, at: str) -> tuple[str, str, str]:
+    """SQL: tier, virtual start, entry and id, as the step in force at that moment has them; what nobody has ranked by hand."""
+    said = f"""(SELECT s.step ->> '%s' FROM jsonb_array_elements({item}.steps) WITH ORDINALITY AS s (step, n)
+        WHERE s.n = 1 OR {item}.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= {at} ORDER BY s.n DESC LIMIT 1)"""
+    tier = f"coalesce({said % 'tier'}::integer, {item}.tier)"
+    start = f"{item}.entered_at - make_interval(secs => coalesce({said % 'boost_s'}::integer, {item}.boost_s))"
+    return tier, start, f"{item}.entered_at, {item}.id"
+
+
+def is_before(x: str, y: str, at: str, ranks: tuple[str, str] = ("1", "1")) -> str:
+    """SQL: is x before y, for whom these are the ranks of their queues? At that moment, and a second before: a step opens in between."""
+
+    def at_once(moment: str) -> str:
+        (x_tier, x_start, x_rest), (y_tier, y_start, y_rest) = place_at(x, moment), place_at(y, moment)
+        return f"({ranks[0]}, {y_tier}, {x_start}, {x_rest}) < ({ranks[1]}, {x_tier}, {y_start}, {y_rest})"
+
+    earlier = f"{at} - interval '1 second'"
+    return f"{at_once(at)} AND {at_once(earlier)}"
+
+
 def by_hand(offer: str) -> str:
     """SQL: a named person made this offer, who may overrule much of what the dispatcher is bound to."""
     return f"""EXISTS (SELECT 1 FROM decisions h WHERE h.work_item_id = {offer}.work_item_id AND h.offer_id = {offer}.id
@@ -113,7 +133,7 @@ SAFETY: Final[dict[str, str]] = {
         LEFT JOIN agent_queues own ON own.agent_id = a.id AND own.queue_key = y.queue
         JOIN work_items x ON x.queue = q.queue_key AND x.id <> y.id
         JOIN told ON told.item_id = x.id AND told.at < d.at - interval '1 second'
-        WHERE (q.rank, y.tier, x.virtual_start, x.entered_at, x.id) < (coalesce(own.rank, 1), x.tier, y.virtual_start, y.entered_at, y.id)
+        WHERE {is_before("x", "y", "d.at", ("q.rank", "coalesce(own.rank, 1)"))}
           AND {sees("x", "q", "d.at - interval '1 second'")}
           AND x.channel = 'voice' AND y.channel = 'voice'  -- tickets: below
           AND coalesce(x.ended_at, 'infinity') > d.at + interval '1 second'
@@ -135,7 +155,7 @@ SAFETY: Final[dict[str, str]] = {
         JOIN work_items x ON x.queue = y.queue AND x.channel = 'ticket' AND x.id <> y.id AND {sees("x", "q", "d.at - interval '1 second'")}
         JOIN stints s ON s.work_item_id = x.id AND s.queue = y.queue AND s.entered_at < d.at - interval '1 second'
                      AND coalesce(s.left_at, 'infinity') > d.at + interval '1 second'
-        WHERE (y.tier, x.virtual_start, x.entered_at, x.id) < (x.tier, y.virtual_start, y.entered_at, y.id)
+        WHERE {is_before("x", "y", "d.at")}
           AND NOT EXISTS (SELECT 1 FROM audit_log u WHERE (u.action, u.object_id) IN
                           (('work_item.prioritise', x.id::text), ('work_item.prioritise', y.id::text), ('queue.hold', x.queue)))
           AND {has_skills("x", "a", "d.at - interval '1 second'")} AND {has_skills("x", "a", "d.at")}""",
@@ -161,6 +181,12 @@ SAFETY: Final[dict[str, str]] = {
         SELECT draining_for FROM agents WHERE draining_for IS NOT NULL GROUP BY draining_for HAVING count(*) > 1""",
     "R17 virtual start is entry less boost": """
         SELECT id FROM work_items WHERE virtual_start <> entered_at - make_interval(secs => boost_s)""",
+    "R18 what nobody has ranked by hand has the rank that its step says": """
+        SELECT id FROM work_items WHERE NOT is_ranked_by_hand AND steps -> step ? 'tier'
+          AND (tier, boost_s) <> ((steps -> step ->> 'tier')::integer, (steps -> step ->> 'boost_s')::integer)""",
+    "R18 what is ranked by hand has somebody who did": """
+        SELECT id FROM work_items i WHERE is_ranked_by_hand AND NOT EXISTS (
+            SELECT 1 FROM audit_log u WHERE u.object_kind = 'work_item' AND u.object_id = i.id::text AND u.action = 'work_item.prioritise')""",
     "R17 the first stint begins with the entry": """
         SELECT i.id FROM work_items i WHERE i.entered_at IS DISTINCT FROM
             (SELECT min(s.entered_at) FROM stints s WHERE s.work_item_id = i.id)""",

@@ -387,9 +387,8 @@ def r17_place_in_line_is_kept(h: History, done: Commit) -> str | None:
         old, new = change.old, change.new
         if old is None or new is None:
             continue
-        if new.entered_at != old.entered_at or (
-            new.virtual_start != old.virtual_start and done.name not in RANKED_BY_HAND
-        ):
+        is_ranked = done.name in RANKED_BY_HAND or new.step != old.step
+        if new.entered_at != old.entered_at or (new.virtual_start != old.virtual_start and not is_ranked):
             return f"{done.name} moved item {new.id} from {old.virtual_start} to {new.virtual_start}"
     return None
 
@@ -402,7 +401,18 @@ def r18_only_an_act_moves_in_line(h: History, done: Commit) -> str | None:
             continue
         if new.virtual_start != new.entered_at - timedelta(seconds=new.boost_s):
             return f"item {new.id} starts at {new.virtual_start}, entered at {new.entered_at} with {new.boost_s} s"
-        if old is not None and (old.virtual_start, old.tier) != (new.virtual_start, new.tier) and new.id not in acts:
+        said = new.steps[new.step]
+        if not new.is_ranked_by_hand and said.tier is not None and (new.tier, new.boost_s) != (said.tier, said.boost_s):
+            return (
+                f"item {new.id} has {new.tier}, {new.boost_s} s, its step {new.step} says {said.tier}, {said.boost_s} s"
+            )
+        is_by_step = old is not None and old.step != new.step and not old.is_ranked_by_hand and said.tier is not None
+        if (
+            old is not None
+            and (old.virtual_start, old.tier) != (new.virtual_start, new.tier)
+            and new.id not in acts
+            and not is_by_step
+        ):
             return f"{done.name} ranked item {new.id} and left no act"
     return None
 

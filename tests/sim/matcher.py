@@ -108,7 +108,7 @@ def open_steps(tx: Tx, due: list[Item]) -> int:
     opened = 0
     for item in due:
         if tx.try_lock(("items", item.id)):
-            tx.put(tx.store.items, item.id, item._replace(step=step_now(tx, item)))
+            tx.put(tx.store.items, item.id, item.in_step(step_now(tx, item)))
             opened += 1
     return opened
 

@@ -107,7 +107,7 @@ def set_next_look(tx: Tx, item_id: int) -> Steps[None]:
     item = tx.row(tx.store.items, item_id)
     step = model.step_at(item.steps, (tx.now - item.entered_at).total_seconds())
     if step != item.step:
-        tx.put(tx.store.items, item_id, item._replace(step=step))
+        tx.put(tx.store.items, item_id, item.in_step(step))
     due = [item.entered_at + seconds(s.after_s) for s in item.steps[step + 1 : step + 2]]
     for agent_id in tx.store.excluded_from[item_id] | {
         key[1] for name, key in tx.writes if name == "exclusions" and key[0] == item_id
@@ -721,16 +721,21 @@ def prioritise(tx: Tx, item_id: int, tier: int, boost_s: int, version: int) -> S
     return rank(tx, item, tier, boost_s)
 
 
-def rank(tx: Tx, item: Item, tier: int, boost_s: int) -> int:
+def rank(tx: Tx, item: Item, tier: int, boost_s: int, is_by_hand: bool = True) -> int:
     ranked = item._replace(
-        tier=tier, boost_s=boost_s, virtual_start=item.entered_at - seconds(boost_s), version=item.version + 1
-    )
+        tier=tier, boost_s=boost_s, virtual_start=item.entered_at - seconds(boost_s), version=item.version + 1,
+        is_ranked_by_hand=is_by_hand,
+    ).in_step(item.step)  # fmt: skip
     tx.put(tx.store.items, item.id, ranked)
     if ranked.state is ItemState.QUEUED:
         tx.wakes.append(ranked.pool)
     act_id = tx.store.next_id()
-    tx.put(tx.store.acts, act_id, Act("prioritise", item.id, (item.tier, item.boost_s), (tier, boost_s)))
+    tx.put(tx.store.acts, act_id, Act("prioritise", item.id, ranking(item), ranking(ranked)))
     return act_id
+
+
+def ranking(item: Item) -> tuple[int, int, bool]:
+    return item.tier, item.boost_s, item.is_ranked_by_hand
 
 
 def undo(tx: Tx, act_id: int) -> Steps[int]:
@@ -739,7 +744,7 @@ def undo(tx: Tx, act_id: int) -> Steps[int]:
     item = tx.row(tx.store.items, act.item_id)
     if item.state not in (ItemState.QUEUED, ItemState.OFFERING):
         raise NotWaiting
-    if (item.tier, item.boost_s) != act.after:
+    if ranking(item) != act.after:
         raise TooLateToUndo
     return rank(tx, item, *act.before)
 

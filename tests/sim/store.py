@@ -7,7 +7,7 @@ die. As under READ COMMITTED: a statement sees what is committed by then, and it
 from collections import defaultdict
 from collections.abc import Generator, Hashable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -41,6 +41,15 @@ class Item(NamedTuple):
     version: int = 1
     end_reason: str | None = None
     ended_at: datetime | None = None
+    is_ranked_by_hand: bool = False
+
+    def in_step(self, step: int) -> "Item":
+        said = self.steps[step]
+        moved = self._replace(step=step)
+        if said.tier is None or said.boost_s is None or self.is_ranked_by_hand:
+            return moved
+        start = self.entered_at - timedelta(seconds=said.boost_s)
+        return moved._replace(tier=said.tier, boost_s=said.boost_s, virtual_start=start)
 
 
 class Offer(NamedTuple):
@@ -132,8 +141,8 @@ class Leg(NamedTuple):
 class Act(NamedTuple):
     kind: str
     item_id: int
-    before: tuple[int, int]
-    after: tuple[int, int]
+    before: tuple[int, int, bool]
+    after: tuple[int, int, bool]
 
 
 class Decision(NamedTuple):

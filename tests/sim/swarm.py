@@ -55,7 +55,8 @@ class Swarm:
 def draw(rng: Random) -> Swarm:
     keys = ("support", "sales", "de")[: rng.choice((1, 2, 2, 3))]
     has = {
-        name: rng.random() < 0.5 for name in ("skills", "steps", "groups", "tiers", "boosts", "picks", "holds", "ranks")
+        name: rng.random() < 0.5
+        for name in ("skills", "steps", "groups", "tiers", "boosts", "picks", "holds", "ranks", "rises")
     }
     has["orders"] = has["steps"] and has["boosts"]
     skills = SKILLS[: rng.randint(1, 3)] if has["skills"] else ()
@@ -124,6 +125,8 @@ def some_steps(rng: Random, skills: tuple[str, ...], has: dict[str, bool]) -> li
                 step["prefer"] = [{"skill": rng.choice(skills), "level": 2}]
         if has["picks"] and rng.random() < 0.3:
             step["order"] = rng.choice((["round_robin"], ["best_skill", "longest_idle"], ["preserve_specialists"]))
+        if has["rises"] and after_s and rng.random() < 0.5:
+            step |= rng.choice(({"tier": rng.choice((0, 1, 2))}, {"boost_s": rng.choice((0, 10, 60))}))
         steps.append(step)
     return steps
 

@@ -36,6 +36,7 @@ set_item, free_agent, back_in_line, hold_units = (
     matcher.hold_units,
 )
 make_offer, rank_item, enqueue, try_lock, drop = matcher.make_offer, shell.rank, shell.enqueue, Tx.try_lock, World.drop
+in_step = Item.in_step
 
 
 def nothing(*_: Any, **__: Any) -> None:
@@ -172,10 +173,18 @@ def never_busy(self: Tx, name: Any) -> bool:
     return name[0] == "pools" or try_lock(self, name)
 
 
-def rank_without_a_word(tx: Tx, item: Item, tier: int, boost_s: int) -> int:
-    act_id = rank_item(tx, item, tier, boost_s)
+def rank_without_a_word(tx: Tx, item: Item, tier: int, boost_s: int, is_by_hand: bool = True) -> int:
+    act_id = rank_item(tx, item, tier, boost_s, is_by_hand)
     tx.put(tx.store.acts, act_id, None)
     return act_id
+
+
+def in_step_whoever_ranked_it(item: Item, step: int) -> Item:
+    return in_step(item._replace(is_ranked_by_hand=False), step)._replace(is_ranked_by_hand=item.is_ranked_by_hand)
+
+
+def in_step_as_it_was(item: Item, step: int) -> Item:
+    return item._replace(step=step)
 
 
 def an_end_is_not_the_end(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
@@ -250,6 +259,8 @@ MUTANTS: Final = (
     mutant("ranks are not looked at", deciding, "served", unranked, checks.r16_nobody_gets_what_is_behind),
     mutant("declined goes to the end of the line", shell, "back_in_line", at_the_end_of_the_line, checks.r17_place_in_line_is_kept),
     mutant("a rank leaves no act", shell, "rank", rank_without_a_word, checks.r18_only_an_act_moves_in_line),
+    mutant("a step ranks what was ranked by hand", Item, "in_step", in_step_whoever_ranked_it, checks.r18_only_an_act_moves_in_line),
+    mutant("a step changes no rank", Item, "in_step", in_step_as_it_was, checks.r18_only_an_act_moves_in_line),
     mutant("the newest first", WaitingItem, "key", property(newest_first), checks.r19_overtaken_only_by_a_head_start),
     mutant("the idle clock starts with a refusal", shell, "free_agent", with_new_clock, checks.r20_idle_clocks_start_with_the_end_of_work),
     mutant("being asked is no turn", matcher, "hold_units", hold_and_forget_the_turn, checks.r21_in_turn),

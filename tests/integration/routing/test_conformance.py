@@ -67,7 +67,10 @@ RULES: Final[list[dict[str, Any]]] = [
         "when": {"field": "call.from", "op": "ends_with", "value": "1"},
         "then": {
             "tier": 1,
-            "steps": [{"after_s": 0, "require": [{"skill": "billing", "level": 3}]}, {"after_s": LATER_S}],
+            "steps": [
+                {"after_s": 0, "require": [{"skill": "billing", "level": 3}]},
+                {"after_s": LATER_S, "tier": 2, "boost_s": 20},
+            ],
         },
     },
     {
@@ -420,7 +423,9 @@ class Twins:
 
     async def real_state(self) -> dict[str, Any]:
         fetch = self.floor.fetch
-        items = await fetch("SELECT id, state, queue, tier, boost_s, end_reason FROM work_items ORDER BY id")
+        items = await fetch(
+            "SELECT id, state, queue, tier, boost_s, is_ranked_by_hand, step, end_reason FROM work_items ORDER BY id"
+        )
         offers = await fetch("SELECT work_item_id, agent_id, state, reason, step FROM offers ORDER BY id")
         agents = await fetch(
             "SELECT id, presence, presence_reason, next_presence, used_units, misses FROM agents WHERE id = ANY($1) ORDER BY id",
@@ -444,7 +449,7 @@ class Twins:
         store = self.store
         agents = sorted(store.agents.rows.values(), key=lambda a: a.id)
         return {
-            "items": [(i.id, i.state, i.queue, i.tier, i.boost_s, i.end_reason) for i in sorted(store.items.rows.values(), key=lambda i: i.id)],
+            "items": [(i.id, i.state, i.queue, i.tier, i.boost_s, i.is_ranked_by_hand, i.step, i.end_reason) for i in sorted(store.items.rows.values(), key=lambda i: i.id)],
             "offers": sorted(
                 tuple(map(str, (o.work_item_id, o.agent_id, o.state, o.reason, o.step))) for o in store.offers.rows.values()
             ),

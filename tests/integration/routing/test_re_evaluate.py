@@ -217,8 +217,12 @@ async def test_the_rank_that_a_supervisor_gave_stays_where_the_rules_do_not_diff
     await floor.open()
     call = await floor.ring()
     await floor.execute(
-        "UPDATE work_items SET tier = 7, boost_s = 30, virtual_start = entered_at - interval '30 s' WHERE id = $1",
+        "UPDATE work_items SET tier = 7, boost_s = 30, virtual_start = entered_at - interval '30 s', is_ranked_by_hand = true WHERE id = $1",
         call.item_id,
+    )
+    await floor.execute(
+        "INSERT INTO audit_log (actor_kind, action, object_kind, object_id) VALUES ('user', 'work_item.prioritise', 'work_item', $1)",
+        str(call.item_id),
     )
     version = await published(floor, [{"name": "boosted", "then": {"boost_s": 90}}])
     await applied(floor, version)

@@ -131,7 +131,6 @@ def test_what_is_kept_with_a_remark() -> None:
     assert remarks({**TARGET, "priority": 99}) == ["targets.0.priority"]
     assert of_filter({**TARGET, "priority": 99})[0]["tier"] == 9
     assert remarks({**TARGET, "priority": "task.x"}) == ["targets.0.priority"]
-    assert remarks({**TARGET, "timeout": 5, "priority": 1}, {**TARGET, "priority": 2}) == ["targets.1.priority"]
     assert remarks({**TARGET, "order_by": "worker.age"}) == ["targets.0.order_by"]
     assert remarks({**TARGET, "timeout": 20}) == ["targets.0.timeout"]
     assert remarks({**TARGET, "timeout": "soon"}) == ["targets.0.timeout"]
