@@ -98,7 +98,7 @@ async def test_rules_of_the_queue_say_who_may_have_it_from_its_entry_there(stack
     from app.org import OrgFile
     from tests.stack import ORG
 
-    steps = [{"after_s": 0, "require": [{"skill": "deals", "level": 3}]}, {"after_s": 40}]
+    steps = [{"after_s": 0, "require": [{"skill": "deals", "level": 3}]}, {"after_s": 40, "boost_s": 30}]
     rule = {
         "name": "Deals",
         "when": {"field": "call.queue", "op": "==", "value": "sales"},
@@ -112,9 +112,11 @@ async def test_rules_of_the_queue_say_who_may_have_it_from_its_entry_there(stack
     ava, call_id, _, _ = await in_call(stack)
     await stack.rows("UPDATE work_items SET entered_at = entered_at - interval '100 seconds', virtual_start = virtual_start - interval '100 seconds' RETURNING 1")  # fmt: skip
     await stack.rows("UPDATE stints SET entered_at = entered_at - interval '100 seconds' RETURNING 1")
+    await stack.rows("UPDATE work_items SET tier = 3 RETURNING 1")
     await transfer(stack, ava, call_id, queue="sales")
     item = (await stack.rows("SELECT rule, tier, step, steps FROM work_items"))[0]
-    assert (item["rule"], item["tier"], item["step"]) == ("Deals", 2, 0)
+    assert (item["rule"], item["tier"], item["step"]) == ("Deals", 3, 0)
+    assert [(step["tier"], step["boost_s"]) for step in item["steps"]] == [(3, 0), (3, 30)], "no lower than it was"
     assert 140 <= item["steps"][1]["after_s"] < 160
 
 

@@ -178,3 +178,12 @@ def test_rules_made_to_be_slow_are_read_in_seconds() -> None:
         )
     )
     assert found(rules) == []  # the time-out of every test holds for it too
+
+
+def test_a_rank_that_falls() -> None:
+    steps = [{"after_s": 0}, {"after_s": 30, "tier": 2}, {"after_s": 60, "boost_s": 10}, {"after_s": 90, "tier": 1}]
+    findings = lint([{"name": "d", "then": {"tier": 1, "steps": steps}}], offer_timeouts={}, roster=[ANYBODY])
+    assert [(f.code, f.place, f.severity) for f in findings] == [
+        ("rank_falls", ("rules", 0, "then", "steps", 3, "tier"), "warning")
+    ]
+    assert "falls from 2 to 1" in findings[0].message

@@ -222,6 +222,9 @@ def test_a_comparison_is_well_typed(leaf: dict[str, Any], at: str) -> None:
         ({"tier": 1.5}, "then.tier"),
         ({"tier": None}, "then.tier"),
         ({"boost_s": 86_401}, "then.boost_s"),
+        ({"steps": [{"after_s": 0}, {"after_s": 9, "tier": 10}]}, "then.steps.1.tier"),
+        ({"steps": [{"after_s": 0}, {"after_s": 9, "boost_s": None}]}, "then.steps.1.boost_s"),
+        ({"tier": 1, "steps": [{"after_s": 0, "tier": 1}]}, "then.steps.0.tier"),
         ({"boost_s": "60"}, "then.boost_s"),
         ({"steps": {}}, "then.steps"),
         ({"steps": [{"after_s": n} for n in range(21)]}, "then.steps"),
@@ -425,3 +428,23 @@ def test_whom_an_item_may_be_kept_for(sticky: dict[str, Any], faults: list[tuple
 
 def test_sticky_is_a_mapping() -> None:
     assert of_rule(then={"sticky": "last_agent"}) == [("then.sticky", "is a mapping with agent, wait_s, if_away")]
+
+
+# --- the rank of each step ------------------------------------------------------------------------------------------------
+
+
+def test_a_rank_stays_in_force_until_a_later_step_says_another() -> None:
+    steps = [{"after_s": 0}, {"after_s": 5, "tier": 2}, {"after_s": 9, "boost_s": 60}, {"after_s": 12, "tier": 0}]
+    then = compile_rules(1, [{"name": "all", "then": {"boost_s": 10, "steps": steps}}]).rules[0].then
+    assert [(s["tier"], s["boost_s"]) for s in then.steps] == [(0, 10), (2, 10), (2, 60), (0, 60)]
+    assert (then.tier, then.boost_s) == (0, 10)
+
+
+def test_the_first_step_may_say_the_rank_of_the_rule() -> None:
+    then = compile_rules(1, [{"name": "all", "then": {"steps": [{"after_s": 0, "tier": 3}]}}]).rules[0].then
+    assert (then.tier, then.boost_s) == (3, 0)
+
+
+def test_steps_that_say_no_rank_are_kept_as_they_are() -> None:
+    steps = [{"after_s": 0}, {"after_s": 5}]
+    assert compile_rules(1, [{"name": "all", "then": {"tier": 4, "steps": steps}}]).rules[0].then.steps == tuple(steps)

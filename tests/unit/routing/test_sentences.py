@@ -51,6 +51,20 @@ def test_the_default_rule() -> None:
     )
 
 
+def test_the_rank_of_a_step() -> None:
+    steps = [{"after_s": 0}, {"after_s": 30, "boost_s": 60}, {"after_s": 60, "tier": 2}, {"after_s": 90, "boost_s": 0}]
+    assert words({"name": "rest", "then": {"tier": 1, "steps": steps}}) == (
+        (
+            "Otherwise: the dialled queue, rank 1. At once: everybody in the queue; After 30 s: everybody in the queue, 60 s ahead; "
+            "After 60 s: everybody in the queue, rank 2; After 90 s: everybody in the queue, no head start."
+        ),
+        (
+            "其他情况：进入拨入的队列，优先级1。立即：队列内的所有坐席；30秒后：队列内的所有坐席，提前60秒；"
+            "60秒后：队列内的所有坐席，优先级2；90秒后：队列内的所有坐席，不再提前。"
+        ),
+    )
+
+
 def test_whom_to_ask_first() -> None:
     step = {
         "after_s": 0,

@@ -124,6 +124,17 @@ def test_what_steps_cannot_require(expression: Any) -> None:
     assert left_out[0][0] == "targets.1.expression"
 
 
+def test_a_priority_counts_until_a_later_target_says_another() -> None:
+    def tiers(*targets: dict[str, Any]) -> tuple[Any, list[Any]]:
+        rule, left_out = of_filter(*({**TARGET, "timeout": 5, **target} for target in targets), TARGET)
+        assert [place for place, _ in left_out if "priority" in place] == []
+        return rule.get("tier"), [step.get("tier") for step in rule["steps"]]
+
+    assert tiers({"priority": 1}, {"priority": 4}) == (1, [None, 4, None])
+    assert tiers({}, {"priority": "2"}, {"priority": 2}, {"priority": 0}) == (None, [None, 2, None, 0, None])
+    assert tiers({"priority": 3, "timeout": 0}, {}) == (3, [None, None]), "of a target that was over at once"
+
+
 def test_what_is_kept_with_a_remark() -> None:
     def remarks(*targets: Any, **more: Any) -> list[str]:
         return [place for place, _ in of_filter(*targets, **more)[1]]

@@ -1,0 +1,108 @@
+"""A step may say another rank: it comes into force with the step, and what somebody has ranked by hand no step moves (ADR 0015)."""
+
+from typing import Any
+
+from tests.api import Api
+from tests.integration.routing.floor import Floor, Waiting
+from tests.integration.routing.test_acts import rank, undo
+from tests.integration.routing.test_http import explained
+from tests.integration.routing.test_re_evaluate import applied, published
+
+VIP = {"name": "vip", "when": {"field": "call.from", "op": "ends_with", "value": "7"}, "then": {"tier": 1}}
+RISING: list[dict[str, Any]] = [
+    VIP,
+    {
+        "name": "patient",
+        "then": {
+            "steps": [
+                {"after_s": 0, "require": [{"skill": "german"}]},
+                {"after_s": 30, "boost_s": 60},
+                {"after_s": 60, "tier": 2},
+                {"after_s": 90, "offers": 2},
+            ]
+        },
+    },
+]
+
+
+async def ranked(floor: Floor, call: Waiting) -> tuple[int, int, float]:
+    """Tier, head start as kept, and as the line has it."""
+    item = await floor.item(call)
+    return item["tier"], item["boost_s"], (item["entered_at"] - item["virtual_start"]).total_seconds()
+
+
+async def open_floor(floor: Floor, rules: list[dict[str, Any]]) -> None:
+    await floor.open()
+    await published(floor, rules)
+
+
+async def test_who_has_waited_long_enough_goes_before_an_important_caller(floor: Floor) -> None:
+    await open_floor(floor, RISING)
+    patient, vip = await floor.ring(waited_s=61), await floor.ring(from_="+14155550177", waited_s=5)
+    assert await ranked(floor, patient) == (0, 0, 0), "as it came: nobody has looked since"
+    await floor.arrive("ava")
+    assert await floor.dispatch() == [("ava", patient.item_id)]
+    assert await ranked(floor, patient) == (2, 60, 60), "the head start of the step before goes on"
+    assert await ranked(floor, vip) == (1, 0, 0)
+
+
+async def test_before_its_step_it_waits_as_everybody(floor: Floor) -> None:
+    await open_floor(floor, RISING)
+    patient, vip = await floor.ring(waited_s=31), await floor.ring(from_="+14155550177", waited_s=5)
+    await floor.arrive("ava")
+    assert await floor.dispatch() == [("ava", vip.item_id)]
+    assert await ranked(floor, patient) == (0, 60, 60)
+
+
+async def test_a_rank_by_hand_stays_and_undoing_it_gives_the_step_back(floor: Floor) -> None:
+    await open_floor(floor, RISING)
+    call, other = await floor.ring(waited_s=31), await floor.ring(waited_s=31)
+    act = await rank(floor, call.item_id, tier=1, boost_s=5)
+    for each in (call, other):
+        await floor.execute(
+            "UPDATE work_items SET entered_at = entered_at - interval '40 s', virtual_start = virtual_start - interval '40 s' WHERE id = $1",
+            each.item_id,
+        )
+        await floor.execute(
+            "UPDATE stints SET entered_at = entered_at - interval '40 s' WHERE work_item_id = $1", each.item_id
+        )
+        assert await floor.run_timer("routing.step", each.item_id)
+    assert await ranked(floor, call) == (1, 5, 5)
+    assert await ranked(floor, other) == (2, 60, 60)
+    await undo(floor, act)
+    assert await ranked(floor, call) == (2, 60, 60), "not the rank of the step that was in force then"
+
+
+async def test_other_rules_take_back_what_a_step_of_the_old_ones_gave(floor: Floor) -> None:
+    await open_floor(floor, RISING)
+    call, by_hand = await floor.ring(waited_s=61), await floor.ring(waited_s=61)
+    await rank(floor, by_hand.item_id, tier=5)
+    for each in (call, by_hand):
+        await floor.run_timer("routing.step", each.item_id)
+    version = await published(
+        floor, [VIP, {"name": "patient", "then": {"steps": [{"after_s": 0}, {"after_s": 5, "boost_s": 7}]}}]
+    )
+    await applied(floor, version)
+    assert await ranked(floor, call) == (0, 7, 7)
+    assert await ranked(floor, by_hand) == (5, 0, 0)
+
+
+async def test_those_who_ask_for_the_same_in_another_rank_are_one_need(floor: Floor) -> None:
+    await open_floor(floor, RISING)
+    early, late = await floor.ring(waited_s=31), await floor.ring(waited_s=61)
+    for each in (early, late):
+        await floor.run_timer("routing.step", each.item_id)
+    assert (await floor.item(early))["step"] != (await floor.item(late))["step"]
+    assert (await floor.item(early))["need"] == (await floor.item(late))["need"]
+
+
+async def test_the_explanation_says_what_the_next_step_does(floor: Floor, api: Api) -> None:
+    await open_floor(floor, RISING)
+    call = await floor.ring(waited_s=31)
+    await floor.run_timer("routing.step", call.item_id)
+    found = await explained(api, floor, "sam", call.item_id)
+    assert "requires nothing in particular; from then on rank 2." in found["sentences"][-1]["en"]
+    assert "届时优先级2" in found["sentences"][-1]["zh-CN"]
+    await rank(floor, call.item_id, tier=1)
+    found = await explained(api, floor, "sam", call.item_id)
+    assert found["sentences"][-1]["en"].endswith("requires nothing in particular.")
