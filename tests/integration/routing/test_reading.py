@@ -48,8 +48,11 @@ def some_needs(rng: random.Random) -> list[dict[str, Any]]:
 
 def some_steps(rng: random.Random, *, is_plain: bool) -> list[dict[str, Any]]:
     steps = []
+    rises = rng.random() < 0.3
     for after in [0, *sorted(rng.sample(range(5, 40), rng.randint(0, 2)))]:
         step: dict[str, Any] = {"after_s": after, "require": some_needs(rng)}
+        if rises:
+            step |= {"tier": rng.choice((0, 0, 1, 2)), "boost_s": rng.choice((0, 10, 60))}
         if is_plain:
             steps.append(step | {"offers": rng.choice((1, 1, 1, 2, 3))})
             continue
