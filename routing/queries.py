@@ -314,7 +314,8 @@ WITH item AS (
     SELECT i.id, i.entered_at, i.steps, i.sticky_until, {STEP_IN_FORCE} AS step, q.delays_s
     FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
 ), moved AS (
-    UPDATE work_items i SET step = item.step FROM item WHERE i.id = item.id AND i.step <> item.step
+    UPDATE work_items i SET step = item.step FROM item
+    WHERE i.id = item.id AND i.step <> item.step AND i.state IN ('queued', 'offering')
 )
 INSERT INTO timers (kind, object_id, object_version, due_at)
 SELECT 'routing.step', item.id, 0, d.due FROM item CROSS JOIN LATERAL (SELECT least(

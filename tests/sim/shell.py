@@ -106,7 +106,7 @@ def set_next_look(tx: Tx, item_id: int) -> Steps[None]:
     yield from tx.lock(tx.store.items, [item_id])
     item = tx.row(tx.store.items, item_id)
     step = model.step_at(item.steps, (tx.now - item.entered_at).total_seconds())
-    if step != item.step:
+    if step != item.step and item.state in (ItemState.QUEUED, ItemState.OFFERING):
         tx.put(tx.store.items, item_id, item.in_step(step))
     due = [item.entered_at + seconds(s.after_s) for s in item.steps[step + 1 : step + 2]]
     for agent_id in tx.store.excluded_from[item_id] | {

@@ -299,6 +299,8 @@ def agent_lists(draw: st.DrawFn) -> list[AgentView]:
             ident,
             idle_s=draw(st.integers(0, 5)),
             last_offered_at=ago(draw(st.integers(0, 5))),
+            turn=draw(st.sampled_from([0.0, 0.0, 0.5, 1.0])),
+            tickets=draw(st.integers(0, 2)),
             skills=draw(st.dictionaries(st.sampled_from(SKILLS), st.integers(0, 3))),
             queues=frozenset(draw(st.sets(st.sampled_from(QUEUES)))),
             presence=draw(st.sampled_from([PresenceState.AVAILABLE] * 6 + list(PresenceState))),
@@ -400,6 +402,11 @@ def comes_first(item: WaitingItem, one: AgentView, other: AgentView, free: list[
                 mine, theirs = rarest(one), rarest(other)
             case By.ROUND_ROBIN:
                 return (one.last_offered_at, one.id) < (other.last_offered_at, other.id), "round_robin"
+            case By.WEIGHTED:
+                return (one.turn, one.id) < (other.turn, other.id), "weighted"
+            case By.LEAST_LOADED:
+                loads = (one.tickets, one.idle_since, one.id), (other.tickets, other.idle_since, other.id)
+                return loads[0] < loads[1], "least_loaded"
             case _:
                 break
         if mine != theirs:
