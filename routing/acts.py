@@ -27,7 +27,7 @@ PRIORITISE: Final = "work_item.prioritise"
 HOLD: Final = "queue.hold"
 PUSH: Final = "work_item.push"
 FORCE: Final = "presence.force"
-RANKED: Final = ("tier", "boost_s", "is_ranked_by_hand")
+RANKED: Final = ("tier", "boost_s", "is_tier_by_hand", "is_boost_by_hand")
 
 
 class TooLateToUndo(Conflict):
@@ -45,8 +45,8 @@ class Act:
 async def prioritise(
     tx: Tx, *, item_id: int, tier: int | None, boost_s: int | None, version: int, who: Principal
 ) -> tuple[Mapping[str, Any], Act]:
-    """Another tier or head start for an item in line; it takes its new place at once. What is None stays, and no later step of the rule
-    changes either. Returns the item as it is now."""
+    """Another tier or head start for an item in line; it takes its new place at once. What is None stays as the rule
+    says; what is said no later step of the rule changes. Returns the item as it is now."""
     if tier is None and boost_s is None:
         raise Invalid("Say a new tier or boost_s.", errors=[{"field": "tier", "message": "missing"}])
     before = await _waiting(tx, item_id)
@@ -55,7 +55,8 @@ async def prioritise(
     wanted = {
         "tier": before["tier"] if tier is None else tier,
         "boost_s": before["boost_s"] if boost_s is None else boost_s,
-        "is_ranked_by_hand": True,
+        "is_tier_by_hand": before["is_tier_by_hand"] or tier is not None,
+        "is_boost_by_hand": before["is_boost_by_hand"] or boost_s is not None,
     }
     return await _rank(tx, before, wanted, who)
 
@@ -80,7 +81,7 @@ async def _rank(
         await tell_queued(
             tx, WorkItemId(after["id"]), after["version"], after["pool_id"], after["queue"], after["call_id"]
         )
-    facts = (*RANKED, "version")
+    facts = (*RANKED, "ruleset_version", "version")
     act = await kept(
         tx, who, PRIORITISE, "work_item", before["id"],
         before={name: before[name] for name in facts}, after={name: after[name] for name in facts}, purpose=purpose,
@@ -155,9 +156,11 @@ async def undo(tx: Tx, *, act_id: int, who: Principal) -> tuple[str, str]:
 
 async def _undo_prioritise(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
     item = await _waiting(tx, int(act["object_id"]))
-    if (item["tier"], item["boost_s"]) != (act["after"]["tier"], act["after"]["boost_s"]):
+    if await tx.conn.fetchval(sql.HAS_LATER_ACT, act["object_kind"], act["object_id"], act["action"], act["id"]):
         raise TooLateToUndo("It has been ranked again since.")
-    await _rank(tx, item, {"is_ranked_by_hand": False, **act["before"]}, who, purpose=purpose)
+    if item["ruleset_version"] != act["after"].get("ruleset_version"):
+        raise TooLateToUndo("It goes by other rules since.")
+    await _rank(tx, item, act["before"], who, purpose=purpose)
 
 
 async def _undo_hold(tx: Tx, act: Any, who: Principal, purpose: str) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from core.texts import in_language
@@ -113,10 +114,20 @@ def _needs(step: Step) -> Sentence:
     return {"en": " and ".join(parts), "zh-CN": "、".join(parts)}
 
 
+_NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+
+
 def why_waiting(
-    item: WaitingItem, verdicts: Iterable[AgentVerdict], now: datetime, *, ahead: int, is_ranked_by_hand: bool = False
+    item: WaitingItem,
+    verdicts: Iterable[AgentVerdict],
+    now: datetime,
+    *,
+    ahead: int,
+    said_by_hand: Mapping[str, int] = _NOTHING,
 ) -> list[Sentence]:
-    """Why nobody has it yet: who could serve it and what each of them is doing, and when the next step opens."""
+    """Why nobody has it yet: who could serve it and what each of them is doing, and when the next step opens.
+
+    `said_by_hand`: tier and boost_s, as far as a person has said them."""
     found = list(verdicts)
     index = current_step(item, now)
     step = item.steps[index]
@@ -150,6 +161,22 @@ def why_waiting(
                 "zh-CN": f"等待满{min(delays)}秒之前让给其他坐席，还剩{left_s}秒。",
             }
         )
+    if "tier" in said_by_hand:
+        tier = said_by_hand["tier"]
+        sentences.append(
+            {
+                "en": f"A supervisor gave it rank {tier}: no step changes that.",
+                "zh-CN": f"主管已将其优先级设为{tier}，步骤不再改变。",
+            }
+        )
+    if "boost_s" in said_by_hand:
+        boost_s = said_by_hand["boost_s"]
+        sentences.append(
+            {
+                "en": f"A supervisor put it {boost_s} s ahead: no step changes that.",
+                "zh-CN": f"主管已将其提前{boost_s}秒，步骤不再改变。",
+            }
+        )
     if ahead:
         sentences.append(
             {
@@ -160,7 +187,7 @@ def why_waiting(
     if index + 1 < len(item.steps):
         following = item.steps[index + 1]
         wait_s = max(0, round(following.after_s - (now - item.entered_at).total_seconds()))
-        after, rank = _needs(following), _NO_RANK if is_ranked_by_hand else _rank(step, following)
+        after, rank = _needs(following), _rank(step, following, said_by_hand)
         sentences.append(
             {
                 "en": f"Step {index + 2} opens in {wait_s} s and requires {after['en']}{rank['en']}.",
@@ -170,20 +197,17 @@ def why_waiting(
     return sentences
 
 
-_NO_RANK: Final[Sentence] = {"en": "", "zh-CN": ""}
-
-
-def _rank(step: Step, following: Step) -> Sentence:
+def _rank(step: Step, following: Step, said_by_hand: Mapping[str, int]) -> Sentence:
     """What the next step does to the place in line."""
     english, chinese = [], []
-    if following.tier != step.tier:
+    if following.tier != step.tier and "tier" not in said_by_hand:
         english.append(f"rank {following.tier}")
         chinese.append(f"优先级{following.tier}")
-    if following.boost_s != step.boost_s:
+    if following.boost_s != step.boost_s and "boost_s" not in said_by_hand:
         english.append(f"{following.boost_s} s ahead" if following.boost_s else "no head start")
         chinese.append(f"提前{following.boost_s}秒" if following.boost_s else "不再提前")
     if not english:
-        return _NO_RANK
+        return {"en": "", "zh-CN": ""}
     return {"en": f"; from then on {', '.join(english)}", "zh-CN": f"；届时{'、'.join(chinese)}"}
 
 

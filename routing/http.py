@@ -315,7 +315,11 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             current,
             now,
             ahead=await conn.fetchval(sql.AHEAD, item.id),
-            is_ranked_by_hand=row["is_ranked_by_hand"],
+            said_by_hand={
+                name: row[name]
+                for name, flag in (("tier", "is_tier_by_hand"), ("boost_s", "is_boost_by_hand"))
+                if row[flag]
+            },
         )
         if row["kept_for"] is not None:
             sentences.insert(0, explain.kept(row["kept_for"], row["sticky_until"], now))

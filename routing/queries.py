@@ -94,14 +94,16 @@ RECENT_ITEMS: Final = """
 SELECT id, call_id, ticket_id, entered_at, ruleset_version, facts FROM work_items ORDER BY id DESC LIMIT $1
 """
 # Items are decided again from the facts that their rules saw, and compared with what those rules said; 0 is what counts where none are published.
-CAN_BE_DECIDED: Final = "(i.facts ? 'call.queue' AND (i.ruleset_version = 0 OR EXISTS (SELECT 1 FROM rule_sets r WHERE r.version = i.ruleset_version)))"
+# What an agent has transferred to a queue is there by a person's word, not by a rule.
+CAN_BE_DECIDED: Final = """(i.facts ? 'call.queue' AND (i.ruleset_version = 0 OR EXISTS (SELECT 1 FROM rule_sets r WHERE r.version = i.ruleset_version))
+    AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.call_id = i.call_id AND t.to_kind = 'queue'))"""
 # Who is in line by other rules. What waits is found first, by its own index: by id, all that ever waited would be read.
 IN_LINE_BY_OTHER_RULES: Final = f"""
 WITH live AS MATERIALIZED (
     SELECT i.id FROM work_items i
     WHERE i.state IN ('queued', 'offering') AND NOT i.is_external AND i.ruleset_version <> $1 AND i.reroute_version IS DISTINCT FROM $1 AND {CAN_BE_DECIDED}
 )
-SELECT i.id, i.call_id, i.ticket_id, i.state, i.queue, i.pool_id, i.tier, i.boost_s, i.is_ranked_by_hand, i.entered_at, i.ruleset_version, i.facts
+SELECT i.id, i.call_id, i.ticket_id, i.state, i.queue, i.pool_id, i.tier, i.boost_s, i.is_tier_by_hand, i.is_boost_by_hand, i.entered_at, i.ruleset_version, i.facts
 FROM (SELECT id FROM live ORDER BY id LIMIT $2) l JOIN work_items i ON i.id = l.id ORDER BY i.id
 """
 IN_LINE_COUNTED: Final = f"""
@@ -110,13 +112,14 @@ SELECT count(*) AS waiting, count(*) FILTER (WHERE i.ruleset_version = $1 OR i.r
 FROM work_items i WHERE i.state IN ('queued', 'offering') AND NOT i.is_external
 """
 TO_REROUTE: Final = """
-SELECT id, call_id, ticket_id, state, queue, pool_id, tier, boost_s, is_ranked_by_hand, entered_at, ruleset_version, facts, reroute_version
+SELECT id, call_id, ticket_id, state, queue, pool_id, tier, boost_s, is_tier_by_hand, is_boost_by_hand, entered_at, ruleset_version, facts, reroute_version
 FROM work_items WHERE id = $1 AND reroute_version IS NOT NULL
 """
 IS_PUBLISHED: Final = "SELECT is_published FROM rule_sets WHERE version = $1 FOR SHARE"
 LOCK_POOL: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pool:' || $1, 0))"
 LOCK_IN_LINE: Final = """
-SELECT id, state, ruleset_version FROM work_items WHERE id = ANY($1) AND state IN ('queued', 'offering') ORDER BY id FOR UPDATE
+SELECT id, state, ruleset_version, queue, pool_id, tier, boost_s, is_tier_by_hand, is_boost_by_hand FROM work_items
+WHERE id = ANY($1) AND state IN ('queued', 'offering') ORDER BY id FOR UPDATE
 """
 # The step begins anew at the first: SET_NEXT_LOOK puts in force the one whose time it is.
 REROUTE_ITEM: Final = """
@@ -312,7 +315,7 @@ JOIN queues q ON q.key = i.queue
 SET_NEXT_LOOK: Final = f"""
 WITH item AS (
     SELECT i.id, i.entered_at, i.steps, i.sticky_until, {STEP_IN_FORCE} AS step, q.delays_s
-    FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1
+    FROM work_items i JOIN queues q ON q.key = i.queue WHERE i.id = $1 FOR NO KEY UPDATE OF i
 ), moved AS (
     UPDATE work_items i SET step = item.step FROM item
     WHERE i.id = item.id AND i.step <> item.step AND i.state IN ('queued', 'offering')
@@ -543,12 +546,16 @@ FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::te
             $9::text[], $10::text[]) AS d (item, offer, at, version, rule, step, chosen, chosen_by, verdicts, counts)
 """
 
-LOCK_RANKED_ITEM: Final = "SELECT id, call_id, state, queue, pool_id, tier, boost_s, is_ranked_by_hand, version FROM work_items WHERE id = $1 FOR UPDATE"
-# What is no longer ranked by hand has the rank of its step, if the rule says one: the table sees to it (ADR 0015).
+LOCK_RANKED_ITEM: Final = """
+SELECT id, call_id, state, queue, pool_id, tier, boost_s, is_tier_by_hand, is_boost_by_hand, ruleset_version, version
+FROM work_items WHERE id = $1 FOR UPDATE
+"""
+# What is no longer said by hand is what its step says, if the rule has ranks by step: the table sees to it (ADR 0015).
 RANK_ITEM: Final = """
-UPDATE work_items SET tier = $2, boost_s = $3, virtual_start = entered_at - make_interval(secs => $3::integer), is_ranked_by_hand = $4,
-       version = version + 1
-WHERE id = $1 RETURNING id, call_id, state, queue, pool_id, tier, boost_s, is_ranked_by_hand, version
+UPDATE work_items SET tier = $2, boost_s = $3, virtual_start = entered_at - make_interval(secs => $3::integer),
+       is_tier_by_hand = $4, is_boost_by_hand = $5, version = version + 1
+WHERE id = $1
+RETURNING id, call_id, state, queue, pool_id, tier, boost_s, is_tier_by_hand, is_boost_by_hand, ruleset_version, version
 """
 LOCK_HELD_QUEUE: Final = (
     "SELECT key, pool_id, held_since, held_by FROM queues WHERE key = $1 AND is_active FOR NO KEY UPDATE"
@@ -595,8 +602,11 @@ LEFT JOIN tickets t ON t.id = i.ticket_id LEFT JOIN customers p ON p.id = t.cust
 ORDER BY i.tier DESC, i.virtual_start, i.entered_at, i.id
 """
 ACT: Final = """
-SELECT at, action, object_kind, object_id, before, after FROM audit_log
+SELECT id, at, action, object_kind, object_id, before, after FROM audit_log
 WHERE id = $1 AND actor_kind = 'user' AND actor_id = $2 AND action = ANY($3)
+"""
+HAS_LATER_ACT: Final = """
+SELECT EXISTS (SELECT 1 FROM audit_log WHERE object_kind = $1 AND object_id = $2 AND action = $3 AND id > $4)
 """
 
 OFFER_COLUMNS: Final = "id, (SELECT i.is_external FROM work_items i WHERE i.id = work_item_id) AS is_external, work_item_id, call_id, agent_id, queue, pool_id, state, reason, units, created_at, deadline, version, wrap_ends_at, wrap_requested, wrap_extended_s, disposition"
@@ -616,7 +626,9 @@ FOLLOW_CALL: Final = (
     "UPDATE work_items SET ticket_id = $2, version = version + 1 WHERE call_id = $1 AND ticket_id <> $2"
 )
 # What rules said of an item, and what they had seen.
-FACTS_OF_ITEM: Final = "SELECT facts, tier, entered_at, rule FROM work_items WHERE id = $1"
+FACTS_OF_ITEM: Final = (
+    "SELECT facts, tier, boost_s, is_tier_by_hand, is_boost_by_hand, entered_at, rule FROM work_items WHERE id = $1"
+)
 # To whom a call may be given: by name, who is here first.
 AGENTS_BY_NAME: Final = f"""
 SELECT {AGENT_VIEW} FROM (
@@ -888,7 +900,7 @@ WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
 ITEM_DETAIL: Final = """
 SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
-       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.is_ranked_by_hand, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
+       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.is_tier_by_hand, i.is_boost_by_hand, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = i.only_agent_id WHERE i.id = $1

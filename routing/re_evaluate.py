@@ -12,7 +12,7 @@ Work is done in batches, each a transaction: whoever wants all of it asks until 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from core.errors import Conflict, NotFound
@@ -39,7 +39,7 @@ class Preview:
     """`waiting` = `by_these_rules` + `same` + `different` + `without_facts` + `not_looked_at`.
 
     Of the `different`, `under_offer` move when their offer ends without an answer. `without_facts` entered before facts were kept, or their
-    version is gone: they stay as they are. `not_looked_at` is what exceeds the limit."""
+    version is gone, or an agent has transferred them to a queue: they stay as they are. `not_looked_at` is what exceeds the limit."""
 
     version: int
     waiting: int
@@ -151,7 +151,7 @@ async def apply(tx: Tx, version: int, *, at_most: int = BATCH) -> Applied:
         elif now["state"] == ItemState.OFFERING:
             later.append(item_id)
         else:
-            row = await _move(tx, found, version)
+            row = await _move(tx, replace(found, item={**found.item, **now}), version)
             await tell_queued(tx, row["id"], row["version"], row["pool_id"], row["queue"], row["call_id"])
             moved.append(item_id)
     await tx.conn.execute(sql.PIN_ITEMS, [f.item["id"] for f in same], [f.after.rule for f in same], version)
@@ -206,10 +206,8 @@ async def _move(tx: Tx, found: _Decided, version: int) -> Mapping[str, Any]:
     queue = item["queue"]
     if "queue" in found.changed:  # rules may outlive a queue: then the item stays where it is
         queue = await tx.conn.fetchval(sql.LOCK_QUEUE, after.queue) or queue
-    tier, boost_s = after.tier, after.boost_s
-    if item["is_ranked_by_hand"]:
-        tier = tier if "tier" in found.changed else item["tier"]
-        boost_s = boost_s if "boost_s" in found.changed else item["boost_s"]
+    tier = item["tier"] if item["is_tier_by_hand"] and "tier" not in found.changed else after.tier
+    boost_s = item["boost_s"] if item["is_boost_by_hand"] and "boost_s" not in found.changed else after.boost_s
     if queue != item["queue"]:
         await tx.conn.execute(sql.END_STINT, item["id"], "transferred_out", tx.now)
     row = await tx.conn.fetchrow(

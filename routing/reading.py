@@ -36,7 +36,8 @@ from routing.model import (
 )
 from routing.order import Supply, criteria_of, profile_rank
 
-MAX_OFFERS: Final = 8
+MAX_OFFERS: Final = 10
+"""In one pass: as many as a step may ask at the same time (`routing.rules`)."""
 HEADS: Final = 2 * MAX_OFFERS
 IDLEST: Final = 2 * MAX_OFFERS
 LINES_BY_RANK: Final = 4 * HEADS

@@ -395,28 +395,33 @@ def compile_rules(version: int, documents: Sequence[Mapping[str, Any]]) -> RuleS
 
 
 def _then(then: Mapping[str, Any]) -> Then:
-    steps = ranked_steps(then)
-    first: Mapping[str, Any] = {**then, **(steps[0] if steps else {})}
+    first = first_rank(then)
     return Then(
         then.get("queue"),
-        first.get("tier", 0),
-        first.get("boost_s", 0),
-        steps,
+        first["tier"],
+        first["boost_s"],
+        ranked_steps(then),
         Sticky(**then["sticky"]) if "sticky" in then else None,
     )
 
 
+def first_rank(then: Mapping[str, Any]) -> dict[str, int]:
+    """With which rank an item enters the line: the rule says it, or its first step."""
+    first: Mapping[str, Any] = {**then, **next(iter(then.get("steps", ())), {})}
+    return {key: first.get(key, 0) for key in RANK}
+
+
 def ranked_steps(then: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The steps as they are; where one of them says a rank, each with the rank that is in force in it."""
+    """The steps with the rank that is in force in each; without one where it is the same in all."""
     steps = then.get("steps", ())
-    if not any(key in step for step in steps for key in RANK):
-        return tuple(steps)
     rank = {key: then.get(key, 0) for key in RANK}
     ranked = []
     for step in steps:
         rank = {key: step.get(key, before) for key, before in rank.items()}
-        ranked.append({**step, **rank})
-    return tuple(ranked)
+        ranked.append(rank)
+    if all(each == ranked[0] for each in ranked):
+        return tuple({key: value for key, value in step.items() if key not in RANK} for step in steps)
+    return tuple({**step, **each} for step, each in zip(steps, ranked, strict=True))
 
 
 def _always(_: Facts) -> bool:

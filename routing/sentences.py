@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from core.texts import LANGUAGES, in_language
 from routing.model import By, Whom
-from routing.rules import FIELDS, Kind, ranked_steps
+from routing.rules import FIELDS, Kind, first_rank, ranked_steps
 
 Text = dict[str, str]
 Names = Mapping[str, Text]
@@ -91,7 +91,7 @@ def _rule(rule: Mapping[str, Any], lang: str, queues: Names, skills: Names) -> s
     else:
         parts.append("the dialled queue" if is_english else "进入拨入的队列")
     steps = ranked_steps(then) or ({"after_s": 0},)
-    parts += _rank({**then, **steps[0]}, {}, lang)
+    parts += _rank(first_rank(then), {}, lang)
     if "sticky" in then:
         parts.append(_sticky(then["sticky"], lang))
     told = [_step(step, lang, skills) for step in steps]

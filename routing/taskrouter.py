@@ -145,7 +145,7 @@ def _then(run: _Import, targets: list[Any], place: Place) -> dict[str, Any]:
             run.leave_out((*at, "queue"), "a rule has one queue here: this target and those after it are left out")
             break
         if "priority" in target:  # else the one before stays in force
-            tier = _tier(run, target["priority"], (*at, "priority"))
+            tier = _tier(run, target["priority"], (*at, "priority"), before=tier)
         for key in sorted(set(target) - _KNOWN_OF_TARGET):
             run.leave_out((*at, str(key)), _WAYS_OUT.get(key, "unknown"))
         if not set(target) & {"known_worker_sid", "known_worker_friendly_name"}:
@@ -247,15 +247,15 @@ def _queue(run: _Import, sid: Any) -> str:
     return run.queues[sid]
 
 
-def _tier(run: _Import, priority: Any, at: Place) -> int:
+def _tier(run: _Import, priority: Any, at: Place, *, before: int) -> int:
     text = str(priority)
     if text.isdecimal() and text.isascii() and len(text) < 10:
         if int(text) <= TOP_TIER:
             return int(text)
         run.leave_out(at, f"tiers go from 0 to {TOP_TIER} here; {text} became {TOP_TIER}")
         return TOP_TIER
-    run.leave_out(at, "is no whole number")
-    return 0
+    run.leave_out(at, "is no whole number: what was said before it stays in force")
+    return before
 
 
 def _seconds(timeout: Any, at: Place, run: _Import) -> float | None:

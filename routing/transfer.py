@@ -27,6 +27,7 @@ from routing import by_hand, service
 from routing import queries as sql
 from routing.line import tell_queued
 from routing.model import AgentView, ByHand, Channel, ItemState, OfferRow, OfferState, Verdict, WaitingItem
+from routing.rules import RANK
 from ticketing import service as tickets
 
 ACTION: Final = "call.transfer"
@@ -134,9 +135,11 @@ async def _into_queue(tx: Tx, given: _Given, queue: str) -> None:
     rule = rules.first_match(facts)
     is_of_queue = rule.then.queue in (None, queue)
     waited_s = (tx.now - known["entered_at"]).total_seconds()
-    steps = _later(rule.then.steps, waited_s, known["tier"]) if is_of_queue else []
-    tier = max(known["tier"], rule.then.tier) if is_of_queue else known["tier"]
-    boost_s = rule.then.boost_s if is_of_queue else 0
+    steps = _later(rule.then.steps, waited_s, {key: known[key] for key in RANK}) if is_of_queue else []
+    wanted = {"tier": rule.then.tier, "boost_s": rule.then.boost_s} if is_of_queue else {}
+    tier, boost_s = (max(known[key], wanted.get(key, 0)) for key in RANK)
+    tier = known["tier"] if known["is_tier_by_hand"] else tier
+    boost_s = known["boost_s"] if known["is_boost_by_hand"] else boost_s
     await tx.conn.fetchval(sql.SET_ITEM, item_id, ItemState.QUEUED, None, None)
     row = await tx.conn.fetchrow(
         sql.REROUTE_ITEM,
@@ -163,11 +166,11 @@ def _grouped(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return groups
 
 
-def _later(steps: Sequence[Mapping[str, Any]], by_s: float, tier: int) -> list[dict[str, Any]]:
-    """Steps count from the entry of the call; in its new queue it has not waited yet. None of them ranks it lower than `tier`."""
+def _later(steps: Sequence[Mapping[str, Any]], by_s: float, known: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Steps count from the entry of the call; in its new queue it has not waited yet. None of them ranks it lower than it is known."""
     return [
         {**step, "after_s": step["after_s"] and step["after_s"] + by_s}
-        | ({"tier": max(step["tier"], tier)} if "tier" in step else {})
+        | {key: max(step[key], known[key]) for key in RANK if key in step}
         for step in steps
     ]
 

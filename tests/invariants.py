@@ -182,10 +182,11 @@ SAFETY: Final[dict[str, str]] = {
     "R17 virtual start is entry less boost": """
         SELECT id FROM work_items WHERE virtual_start <> entered_at - make_interval(secs => boost_s)""",
     "R18 what nobody has ranked by hand has the rank that its step says": """
-        SELECT id FROM work_items WHERE NOT is_ranked_by_hand AND steps -> step ? 'tier'
-          AND (tier, boost_s) <> ((steps -> step ->> 'tier')::integer, (steps -> step ->> 'boost_s')::integer)""",
+        SELECT id FROM work_items WHERE steps -> step ? 'tier'
+          AND (NOT is_tier_by_hand AND tier <> (steps -> step ->> 'tier')::integer
+               OR NOT is_boost_by_hand AND boost_s <> (steps -> step ->> 'boost_s')::integer)""",
     "R18 what is ranked by hand has somebody who did": """
-        SELECT id FROM work_items i WHERE is_ranked_by_hand AND NOT EXISTS (
+        SELECT id FROM work_items i WHERE (is_tier_by_hand OR is_boost_by_hand) AND NOT EXISTS (
             SELECT 1 FROM audit_log u WHERE u.object_kind = 'work_item' AND u.object_id = i.id::text AND u.action = 'work_item.prioritise')""",
     "R17 the first stint begins with the entry": """
         SELECT i.id FROM work_items i WHERE i.entered_at IS DISTINCT FROM

@@ -402,18 +402,21 @@ def r18_only_an_act_moves_in_line(h: History, done: Commit) -> str | None:
         if new.virtual_start != new.entered_at - timedelta(seconds=new.boost_s):
             return f"item {new.id} starts at {new.virtual_start}, entered at {new.entered_at} with {new.boost_s} s"
         said = new.steps[new.step]
-        if not new.is_ranked_by_hand and said.tier is not None and (new.tier, new.boost_s) != (said.tier, said.boost_s):
+        says_tier = said.tier is not None and not new.is_tier_by_hand
+        says_boost = said.boost_s is not None and not new.is_boost_by_hand
+        if (says_tier and new.tier != said.tier) or (says_boost and new.boost_s != said.boost_s):
             return (
                 f"item {new.id} has {new.tier}, {new.boost_s} s, its step {new.step} says {said.tier}, {said.boost_s} s"
             )
-        is_by_step = old is not None and old.step != new.step and not old.is_ranked_by_hand and said.tier is not None
-        if (
-            old is not None
-            and (old.virtual_start, old.tier) != (new.virtual_start, new.tier)
-            and new.id not in acts
-            and not is_by_step
+        if old is None or new.id in acts:
+            continue
+        opened = old.step != new.step
+        if (old.tier != new.tier and not (opened and says_tier)) or (
+            old.virtual_start != new.virtual_start and not (opened and says_boost)
         ):
             return f"{done.name} ranked item {new.id} and left no act"
+        if (old.tier, old.boost_s) != (new.tier, new.boost_s) and new.version == old.version:
+            return f"{done.name} ranked item {new.id} and kept its version"
     return None
 
 

@@ -45,7 +45,22 @@ from routing.model import (
 )
 from routing.rules import RuleSet
 from routing.service import AT_WORK, COOLDOWN_TIMER, OFFER_TIMER, STEP_TIMER, TIMED, WRAP_TIMER
-from tests.sim.store import FOREVER, OPEN, Act, Agent, Desk, Exclusion, Item, Leg, Offer, Queue, Steps, Timer, Tx
+from tests.sim.store import (
+    FOREVER,
+    OPEN,
+    Act,
+    Agent,
+    Desk,
+    Exclusion,
+    Item,
+    Leg,
+    Offer,
+    Queue,
+    Ranking,
+    Steps,
+    Timer,
+    Tx,
+)
 
 AVAILABLE: Final = PresenceState.AVAILABLE
 
@@ -711,21 +726,25 @@ def run_timer(tx: Tx, kind: str, object_id: int) -> Steps[bool]:
 # --- acts of supervisors -------------------------------------------------------------------------------------------------------------
 
 
-def prioritise(tx: Tx, item_id: int, tier: int, boost_s: int, version: int) -> Steps[int]:
+def prioritise(tx: Tx, item_id: int, tier: int | None, boost_s: int | None, version: int) -> Steps[int]:
     yield from tx.lock(tx.store.items, [item_id])
     item = tx.row(tx.store.items, item_id)
     if item.state not in (ItemState.QUEUED, ItemState.OFFERING):
         raise NotWaiting
     if item.version != version:
         raise VersionConflict("changed")
-    return rank(tx, item, tier, boost_s)
+    wanted = Ranking(
+        item.tier if tier is None else tier,
+        item.boost_s if boost_s is None else boost_s,
+        item.is_tier_by_hand or tier is not None,
+        item.is_boost_by_hand or boost_s is not None,
+    )
+    return rank(tx, item, wanted)
 
 
-def rank(tx: Tx, item: Item, tier: int, boost_s: int, is_by_hand: bool = True) -> int:
-    ranked = item._replace(
-        tier=tier, boost_s=boost_s, virtual_start=item.entered_at - seconds(boost_s), version=item.version + 1,
-        is_ranked_by_hand=is_by_hand,
-    ).in_step(item.step)  # fmt: skip
+def rank(tx: Tx, item: Item, wanted: Ranking) -> int:
+    start = item.entered_at - seconds(wanted.boost_s)
+    ranked = item._replace(**wanted._asdict(), virtual_start=start, version=item.version + 1).in_step(item.step)
     tx.put(tx.store.items, item.id, ranked)
     if ranked.state is ItemState.QUEUED:
         tx.wakes.append(ranked.pool)
@@ -734,8 +753,8 @@ def rank(tx: Tx, item: Item, tier: int, boost_s: int, is_by_hand: bool = True) -
     return act_id
 
 
-def ranking(item: Item) -> tuple[int, int, bool]:
-    return item.tier, item.boost_s, item.is_ranked_by_hand
+def ranking(item: Item) -> Ranking:
+    return Ranking(item.tier, item.boost_s, item.is_tier_by_hand, item.is_boost_by_hand)
 
 
 def undo(tx: Tx, act_id: int) -> Steps[int]:
@@ -744,9 +763,9 @@ def undo(tx: Tx, act_id: int) -> Steps[int]:
     item = tx.row(tx.store.items, act.item_id)
     if item.state not in (ItemState.QUEUED, ItemState.OFFERING):
         raise NotWaiting
-    if ranking(item) != act.after:
+    if any(key > act_id and other.item_id == act.item_id for key, other in tx.store.acts.rows.items()):
         raise TooLateToUndo
-    return rank(tx, item, *act.before)
+    return rank(tx, item, act.before)
 
 
 def hold(tx: Tx, queue: str, *, is_held: bool) -> Steps[None]:

@@ -41,15 +41,25 @@ class Item(NamedTuple):
     version: int = 1
     end_reason: str | None = None
     ended_at: datetime | None = None
-    is_ranked_by_hand: bool = False
+    is_tier_by_hand: bool = False
+    is_boost_by_hand: bool = False
 
     def in_step(self, step: int) -> "Item":
         said = self.steps[step]
-        moved = self._replace(step=step)
-        if said.tier is None or said.boost_s is None or self.is_ranked_by_hand:
-            return moved
-        start = self.entered_at - timedelta(seconds=said.boost_s)
-        return moved._replace(tier=said.tier, boost_s=said.boost_s, virtual_start=start)
+        tier = self.tier if said.tier is None or self.is_tier_by_hand else said.tier
+        boost_s = self.boost_s if said.boost_s is None or self.is_boost_by_hand else said.boost_s
+        start = self.entered_at - timedelta(seconds=boost_s)
+        is_moved = (tier, boost_s) != (self.tier, self.boost_s)
+        return self._replace(
+            step=step, tier=tier, boost_s=boost_s, virtual_start=start, version=self.version + is_moved
+        )
+
+
+class Ranking(NamedTuple):
+    tier: int
+    boost_s: int
+    is_tier_by_hand: bool
+    is_boost_by_hand: bool
 
 
 class Offer(NamedTuple):
@@ -141,8 +151,8 @@ class Leg(NamedTuple):
 class Act(NamedTuple):
     kind: str
     item_id: int
-    before: tuple[int, int, bool]
-    after: tuple[int, int, bool]
+    before: Ranking
+    after: Ranking
 
 
 class Decision(NamedTuple):

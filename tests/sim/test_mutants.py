@@ -18,7 +18,7 @@ from routing import life, model
 from routing.model import AgentView, Decision, ItemState, OfferState, PoolState, Step, WaitingItem
 from tests.sim import checks, matcher, shell
 from tests.sim.checks import Broken
-from tests.sim.store import Item, Offer, Steps, Tx
+from tests.sim.store import Item, Offer, Ranking, Steps, Tx
 from tests.sim.world import World
 
 SEEDS: Final = 300
@@ -173,18 +173,23 @@ def never_busy(self: Tx, name: Any) -> bool:
     return name[0] == "pools" or try_lock(self, name)
 
 
-def rank_without_a_word(tx: Tx, item: Item, tier: int, boost_s: int, is_by_hand: bool = True) -> int:
-    act_id = rank_item(tx, item, tier, boost_s, is_by_hand)
+def rank_without_a_word(tx: Tx, item: Item, wanted: Ranking) -> int:
+    act_id = rank_item(tx, item, wanted)
     tx.put(tx.store.acts, act_id, None)
     return act_id
 
 
 def in_step_whoever_ranked_it(item: Item, step: int) -> Item:
-    return in_step(item._replace(is_ranked_by_hand=False), step)._replace(is_ranked_by_hand=item.is_ranked_by_hand)
+    moved = in_step(item._replace(is_tier_by_hand=False, is_boost_by_hand=False), step)
+    return moved._replace(is_tier_by_hand=item.is_tier_by_hand, is_boost_by_hand=item.is_boost_by_hand)
 
 
 def in_step_as_it_was(item: Item, step: int) -> Item:
     return item._replace(step=step)
+
+
+def in_step_unseen(item: Item, step: int) -> Item:
+    return in_step(item, step)._replace(version=item.version)
 
 
 def an_end_is_not_the_end(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
@@ -260,6 +265,7 @@ MUTANTS: Final = (
     mutant("declined goes to the end of the line", shell, "back_in_line", at_the_end_of_the_line, checks.r17_place_in_line_is_kept),
     mutant("a rank leaves no act", shell, "rank", rank_without_a_word, checks.r18_only_an_act_moves_in_line),
     mutant("a step ranks what was ranked by hand", Item, "in_step", in_step_whoever_ranked_it, checks.r18_only_an_act_moves_in_line),
+    mutant("a step ranks unseen", Item, "in_step", in_step_unseen, checks.r18_only_an_act_moves_in_line),
     mutant("a step changes no rank", Item, "in_step", in_step_as_it_was, checks.r18_only_an_act_moves_in_line),
     mutant("the newest first", WaitingItem, "key", property(newest_first), checks.r19_overtaken_only_by_a_head_start),
     mutant("the idle clock starts with a refusal", shell, "free_agent", with_new_clock, checks.r20_idle_clocks_start_with_the_end_of_work),

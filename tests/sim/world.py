@@ -631,7 +631,7 @@ class World:
         if not items:
             return False
         item: Item = self.rng.choice(items)
-        tier, boost_s = self.rng.choice((item.tier, 0, 1)), self.rng.choice((item.boost_s, 0, 30))
+        tier, boost_s = self.rng.choice(((0, None), (1, None), (None, 0), (None, 30), (item.tier, 30)))
         body = partial(shell.prioritise, item_id=item.id, tier=tier, boost_s=boost_s, version=item.version)
         self.spawn("prioritise", body, self.web(), then=self.acts_undoable.append)
         return True

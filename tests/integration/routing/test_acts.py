@@ -50,8 +50,22 @@ async def test_a_new_tier_acts_at_once_and_r18_says_who_did_it(floor: Floor) -> 
     row = await floor.row("SELECT actor_id, before, after FROM audit_log WHERE action = 'work_item.prioritise'")
     assert row == {
         "actor_id": SAM.user_id,
-        "before": {"tier": 0, "boost_s": 0, "is_ranked_by_hand": False, "version": 1},
-        "after": {"tier": 3, "boost_s": 0, "is_ranked_by_hand": True, "version": 2},
+        "before": {
+            "tier": 0,
+            "boost_s": 0,
+            "is_tier_by_hand": False,
+            "is_boost_by_hand": False,
+            "ruleset_version": 1,
+            "version": 1,
+        },
+        "after": {
+            "tier": 3,
+            "boost_s": 0,
+            "is_tier_by_hand": True,
+            "is_boost_by_hand": False,
+            "ruleset_version": 1,
+            "version": 2,
+        },
     }
     assert (await floor.item(first))["state"] == "queued"
 

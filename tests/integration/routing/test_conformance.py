@@ -375,7 +375,7 @@ class Twins:
         if not waiting:
             return False
         item = self.rng.choice(waiting)
-        tier, boost_s, who = self.rng.choice((0, 1)), self.rng.choice((0, 30)), self.supervisor()
+        tier, boost_s, who = self.rng.choice((None, 0, 1)), self.rng.choice((0, 30)), self.supervisor()
         version = await self.floor.value("SELECT version FROM work_items WHERE id = $1", item.id)
 
         def real() -> Awaitable[Any]:
@@ -424,7 +424,7 @@ class Twins:
     async def real_state(self) -> dict[str, Any]:
         fetch = self.floor.fetch
         items = await fetch(
-            "SELECT id, state, queue, tier, boost_s, is_ranked_by_hand, step, end_reason FROM work_items ORDER BY id"
+            "SELECT id, state, queue, tier, boost_s, is_tier_by_hand, is_boost_by_hand, step, end_reason FROM work_items ORDER BY id"
         )
         offers = await fetch("SELECT work_item_id, agent_id, state, reason, step FROM offers ORDER BY id")
         agents = await fetch(
@@ -449,7 +449,7 @@ class Twins:
         store = self.store
         agents = sorted(store.agents.rows.values(), key=lambda a: a.id)
         return {
-            "items": [(i.id, i.state, i.queue, i.tier, i.boost_s, i.is_ranked_by_hand, i.step, i.end_reason) for i in sorted(store.items.rows.values(), key=lambda i: i.id)],
+            "items": [(i.id, i.state, i.queue, i.tier, i.boost_s, i.is_tier_by_hand, i.is_boost_by_hand, i.step, i.end_reason) for i in sorted(store.items.rows.values(), key=lambda i: i.id)],
             "offers": sorted(
                 tuple(map(str, (o.work_item_id, o.agent_id, o.state, o.reason, o.step))) for o in store.offers.rows.values()
             ),

@@ -80,12 +80,12 @@ PLANTED: Final[dict[str, str]] = {
         UPDATE events SET created_at = now() - interval '1 hour'""",
     "R17 virtual start is entry less boost": "UPDATE work_items SET virtual_start = virtual_start - interval '1 s' WHERE state = 'queued'",
     "R18 what nobody has ranked by hand has the rank that its step says": """
-        WITH w AS (UPDATE work_items SET steps = '[{"after_s": 0, "tier": 2, "boost_s": 0}]', is_ranked_by_hand = true WHERE state = 'queued' RETURNING id)
+        WITH w AS (UPDATE work_items SET steps = '[{"after_s": 0, "tier": 2, "boost_s": 0}]', is_tier_by_hand = true WHERE state = 'queued' RETURNING id)
         INSERT INTO audit_log (actor_kind, action, object_kind, object_id) SELECT 'user', 'work_item.prioritise', 'work_item', id::text FROM w;
         ALTER TABLE work_items DISABLE TRIGGER work_items_rank;
-        UPDATE work_items SET is_ranked_by_hand = false;
+        UPDATE work_items SET is_tier_by_hand = false;
         ALTER TABLE work_items ENABLE TRIGGER work_items_rank""",
-    "R18 what is ranked by hand has somebody who did": "UPDATE work_items SET is_ranked_by_hand = true WHERE state = 'queued'",
+    "R18 what is ranked by hand has somebody who did": "UPDATE work_items SET is_boost_by_hand = true WHERE state = 'queued'",
     "R17 the first stint begins with the entry": "UPDATE stints SET entered_at = entered_at - interval '1 s' WHERE left_at IS NULL",
     "R26 every pending offer has its timer": "DELETE FROM timers",
     "R29 every wrap-up that ends by itself has its timer": "DELETE FROM timers",

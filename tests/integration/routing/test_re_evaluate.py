@@ -217,7 +217,7 @@ async def test_the_rank_that_a_supervisor_gave_stays_where_the_rules_do_not_diff
     await floor.open()
     call = await floor.ring()
     await floor.execute(
-        "UPDATE work_items SET tier = 7, boost_s = 30, virtual_start = entered_at - interval '30 s', is_ranked_by_hand = true WHERE id = $1",
+        "UPDATE work_items SET tier = 7, boost_s = 30, virtual_start = entered_at - interval '30 s', is_tier_by_hand = true, is_boost_by_hand = true WHERE id = $1",
         call.item_id,
     )
     await floor.execute(
