@@ -17,6 +17,7 @@ from routing import queries as sql
 from routing import re_evaluate, rule_sets
 from routing.dry_run import MAX_LAST, DryRun, dry_run
 from routing.lint import Finding
+from routing.query_builder import query_of
 from routing.text import condition_text
 
 ROUTES = Routes("routing")
@@ -51,6 +52,8 @@ class RuleSetOut(RuleSetBrief):
     """Each rule in words."""
     texts: list[str | None]
     """The condition of each rule as text; none for the default."""
+    queries: list[dict[str, Any] | None]
+    """The same as react-querybuilder edits it."""
 
 
 class RuleSetAdded(RuleSetOut):
@@ -59,7 +62,9 @@ class RuleSetAdded(RuleSetOut):
 
 class RuleSetIn(ApiModel):
     rules: list[dict[str, Any]] = Field(
-        min_length=1, max_length=200, description="a condition may be a tree or text, and is kept as a tree"
+        min_length=1,
+        max_length=200,
+        description="a condition may be a tree, text, or a query of react-querybuilder, and is kept as a tree",
     )
 
 
@@ -72,7 +77,9 @@ async def _rule_set(conn: Connection, version: int) -> RuleSetOut:
     if row is None:
         raise NotFound("There is no such rule set.")
     texts = [condition_text(rule["when"]) if "when" in rule else None for rule in row["rules"]]
-    return RuleSetOut(**dict(row), sentences=await rule_sets.sentences(conn, row["rules"]), texts=texts)
+    queries = [query_of(rule["when"]) if "when" in rule else None for rule in row["rules"]]
+    sentences = await rule_sets.sentences(conn, row["rules"])
+    return RuleSetOut(**dict(row), sentences=sentences, texts=texts, queries=queries)
 
 
 def _shown(findings: Iterable[Finding]) -> list[FindingOut]:

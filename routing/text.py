@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from routing.query_builder import BadQuery, from_query, is_query
 from routing.rules import FIELDS, MAX_BYTES, MAX_DEPTH, MAX_LEAVES, Fault, check_leaf
 
 Node = dict[str, Any]
@@ -78,7 +79,7 @@ def syntax_tree(text: str) -> Node:
 
 
 def read_rules(documents: Any) -> tuple[Any, list[Fault]]:
-    """A list of rules in which conditions may be text, with trees instead; and where the text cannot be read."""
+    """A list of rules in which conditions may be text or an editor's queries, with trees instead; and where they cannot be read."""
     if not isinstance(documents, list):
         return documents, []
     faults: list[Fault] = []
@@ -90,6 +91,11 @@ def read_rules(documents: Any) -> tuple[Any, list[Fault]]:
                 document = {**document, "when": parse(when)}
             except BadText as error:
                 faults.append(Fault(("rules", index, "when"), str(error)))
+        elif is_query(when):
+            try:
+                document = {**document, "when": from_query(when)}
+            except BadQuery as error:
+                faults.append(Fault(("rules", index, "when", *error.place), error.message))
         read.append(document)
     return read, faults
 

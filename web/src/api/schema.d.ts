@@ -2485,7 +2485,7 @@ export interface components {
          * @description `waiting` = `by_these_rules` + `same` + `different` + `without_facts` + `not_looked_at`.
          *
          *     Of the `different`, `under_offer` move when their offer ends without an answer. `without_facts` entered before facts were kept, or their
-         *     version is gone: they stay as they are. `not_looked_at` is what exceeds the limit.
+         *     version is gone, or an agent has transferred them to a queue: they stay as they are. `not_looked_at` is what exceeds the limit.
          */
         Preview: {
             /** By These Rules */
@@ -2751,6 +2751,10 @@ export interface components {
             origin: string;
             /** Published At */
             published_at: string | null;
+            /** Queries */
+            queries: ({
+                [key: string]: unknown;
+            } | null)[];
             /** Rules */
             rules: {
                 [key: string]: unknown;
@@ -2786,7 +2790,7 @@ export interface components {
         RuleSetIn: {
             /**
              * Rules
-             * @description a condition may be a tree or text, and is kept as a tree
+             * @description a condition may be a tree, text, or a query of react-querybuilder, and is kept as a tree
              */
             rules: {
                 [key: string]: unknown;
@@ -2812,6 +2816,10 @@ export interface components {
             origin: string;
             /** Published At */
             published_at: string | null;
+            /** Queries */
+            queries: ({
+                [key: string]: unknown;
+            } | null)[];
             /** Rules */
             rules: {
                 [key: string]: unknown;
