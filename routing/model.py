@@ -397,7 +397,7 @@ class PoolState:
 
     items: tuple[WaitingItem, ...]
     agents: tuple[AgentView, ...]
-    max_offers: int = 8
+    max_offers: int = 10
     supply: Mapping[str, int] | None = None
     unread: tuple[Unread, ...] = ()
 

@@ -341,14 +341,25 @@ async def test_only_so_many_verdicts_are_kept_in_full(floor: Floor) -> None:
     assert row["counts"] == {"chosen": 1, "eligible": 1, "offline": 28}
 
 
-async def test_at_most_eight_offers_a_transaction(floor: Floor) -> None:
-    agents = "".join(f"  - {{email: a{n}@example.com, name: A{n}, queues: [support]}}\n" for n in range(10))
+async def test_at_most_ten_offers_a_transaction(floor: Floor) -> None:
+    agents = "".join(f"  - {{email: a{n}@example.com, name: A{n}, queues: [support]}}\n" for n in range(12))
     await floor.open(f"queues: [{{key: support, name: {{en: S}}}}]\nagents:\n{agents}")
-    await floor.arrive(*(f"a{n}" for n in range(10)))
-    for _ in range(10):
+    await floor.arrive(*(f"a{n}" for n in range(12)))
+    for _ in range(12):
         await floor.ring()
     made = [(await floor.transact(lambda tx: one_pass(tx, "pool_support"))).made for _ in range(3)]
-    assert made == [8, 2, 0]
+    assert made == [10, 2, 0]
+
+
+async def test_a_group_of_ten_is_asked_whole(floor: Floor) -> None:
+    agents = "".join(f"  - {{email: a{n}@example.com, name: A{n}, queues: [support]}}\n" for n in range(12))
+    org = f"queues: [{{key: support, name: {{en: S}}}}]\nagents:\n{agents}"
+    await floor.open(org, rules="- {name: all, then: {steps: [{after_s: 0, offers: 10}]}}")
+    await floor.arrive(*(f"a{n}" for n in range(12)))
+    call = await floor.ring()
+    asked = await floor.dispatch("pool_support")
+    assert len({name for name, _ in asked}) == 10
+    assert {item for _, item in asked} == {call.item_id}
 
 
 # --- the loops -----------------------------------------------------------------------------------------------------------------------
