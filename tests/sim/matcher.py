@@ -28,7 +28,7 @@ from routing.service import OFFER_TIMER
 from tests.sim.shell import seconds, work_of
 from tests.sim.store import Agent, Decision, Item, Offer, Steps, Store, Timer, Tx
 
-MAX_OFFERS: Final = 8
+MAX_OFFERS: Final = 10
 BUSY_S: Final = 0.05
 
 

@@ -193,7 +193,7 @@ def test_no_agent_gets_two_offers_in_a_pass_even_with_room_for_more() -> None:
 
 def test_a_pass_makes_at_most_so_many_offers() -> None:
     items, agents = [an_item(n) for n in range(1, 20)], [an_agent(n) for n in range(1, 20)]
-    assert len(pairs(items, agents)) == 8
+    assert len(pairs(items, agents)) == 10
     assert len(pairs(items, agents, max_offers=3)) == 3
 
 
@@ -212,8 +212,8 @@ def test_a_group_that_no_longer_fits_waits_for_the_next_pass_with_all_behind_it(
 
 
 def test_a_group_larger_than_a_pass_is_cut_to_it() -> None:
-    ring = an_item(1, steps=(Step(0.0, (), 10),))
-    assert len(pairs([ring], [an_agent(n) for n in range(1, 11)])) == 8
+    ring = an_item(1, steps=(Step(0.0, (), 12),))
+    assert len(pairs([ring], [an_agent(n) for n in range(1, 14)])) == 10
 
 
 # --- the explanation ------------------------------------------------------------------------------------------------------------
