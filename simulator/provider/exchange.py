@@ -20,6 +20,7 @@ from simulator.provider.conference import Conference, Seat
 from simulator.provider.engine import Engine
 from simulator.provider.flow import DocumentRequest, HungUp, Program
 from simulator.provider.leg import Direction, Leg, StatusCallback
+from simulator.provider.numbers import Numbers
 from simulator.provider.queue import Queue
 from simulator.provider.recording import Recording
 from simulator.provider.twiml import DocumentFailed
@@ -41,6 +42,7 @@ class Exchange:
         self.webhooks = Webhooks(config, config.clock, self.journal, self.chance)
         self.callbacks = Callbacks(self.webhooks, config.clock, self.journal, self.chance, self.tasks)
         self.callees = Callees()
+        self.numbers = Numbers(config)
         self.legs: dict[str, Leg] = {}
         self.conferences: dict[str, Conference] = {}
         self._running: dict[str, Conference] = {}
@@ -70,18 +72,18 @@ class Exchange:
         faults: Faults | None = None,
     ) -> Leg:
         """Somebody dials one of our numbers. Raises NumberUnknown."""
-        line = self.config.line(to)
-        if line is None:
+        line, owned = self.numbers.line(to), self.numbers.named(to)
+        if line is None or owned is None:
             raise NumberUnknown(to)
         leg = self._new_leg(from_, to, "inbound", "ringing", line, faults)
         leg.identity = dict(identity or {})
-        leg.phone_number_sid = f"PN{sum(map(ord, to)):032x}"
+        leg.phone_number_sid = owned.sid
         self._begin(leg, DocumentRequest(line.voice))
         return leg
 
     def connect_phone(self, identity: str, parameters: Mapping[str, str]) -> Leg:
         """A softphone calls the TwiML App; `parameters` are what its SDK passed on."""
-        line = self.config.app_line
+        line = self.numbers.app.line
         leg = self._new_leg(f"client:{identity}", "", "inbound", "ringing", line, None)
         leg.application_sid = self.config.app_sid
         leg.first_fields = dict(parameters)
