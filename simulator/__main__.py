@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         service_address=options.connect_to,
         seed=options.seed,
         faults=Faults.model_validate_json(options.faults),
+        is_blank=options.blank,
         **account,
     )
     with contextlib.suppress(KeyboardInterrupt):
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--account-env", help="environment variable with RINGDESK_TWILIO_ACCOUNTS; the first one is played"
     )
+    serve.add_argument("--blank", action="store_true", help="numbers and TwiML App ask nobody until REST says whom")
     return parser
 
 

@@ -66,6 +66,8 @@ class SimulatorConfig:
     numbers: Mapping[str, Line] = field(default_factory=dict)
     """Settings per number; any other number has the `default_line`."""
     accept_any_number: bool = True
+    is_blank: bool = False
+    """As a new account: numbers and TwiML App ask nobody until REST sets their addresses."""
     app: Line | None = None
     """Settings of the TwiML App; None: {base}/twilio/agent and the default fallback and status callback."""
 
@@ -104,6 +106,8 @@ class SimulatorConfig:
         return self.numbers.get(number) or (self.default_line if self.accept_any_number else None)
 
     def _line(self, path: str) -> Line:
+        if self.is_blank:
+            return Line(Target(""))
         return Line(
             voice=Target(urljoin(self.base, path)),
             fallback=Target(urljoin(self.base, "twilio/voice/fallback")),
