@@ -54,6 +54,12 @@ class Webhook:
         return sid if _RECORDING_SID.fullmatch(sid) else ""
 
     @property
+    def attestation(self) -> str | None:
+        """What carriers say of the caller's number, in the provider's words; None for nothing, which it may write as NULL."""
+        words = self.get("StirVerstat")[:100]
+        return None if words in ("", "NULL") else words
+
+    @property
     def retry(self) -> int:
         """How often this caller was sent round already (`r` in the address)."""
         return number_of(self.query.get("r", "")) or 0
