@@ -134,8 +134,10 @@ async def _ask(
     from app.one_off import one_off
     from core.principal import Actor
     from cti import queries
+    from cti.signature import with_credentials
     from cti.twilio_setup import Setup
 
+    public_url = with_credentials(public_url, settings.basic_auth())
     if url is None:
         if fix or not numbers:
             why = (

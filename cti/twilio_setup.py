@@ -88,8 +88,14 @@ def _is_inside(host: str) -> bool:
 
 
 def same_address(found: str, wanted: str) -> bool:
-    """Without what is not signed or need not be: the rules in the fragment, credentials, the default port, the case of the host."""
-    return _plain(found) == _plain(wanted)
+    """Without what is not signed or need not be: the rules in the fragment, the default port, the case of the host, and credentials
+    that we do not ask for."""
+    asks = urlsplit(wanted).username is not None
+    return _plain(found) == _plain(wanted) and (not asks or _credentials(found) == _credentials(wanted))
+
+
+def _credentials(url: str) -> str:
+    return urlsplit(url.strip()).netloc.rpartition("@")[0]
 
 
 def _plain(url: str) -> tuple[str, str, int | None, str, str]:
@@ -142,7 +148,7 @@ MEANING: Final = {
 def in_words(name: str, now: str, wanted: str) -> str:
     if name == "voice_application_sid":
         return f"{MEANING[name]} {now}; it must ask its own"
-    return f"{MEANING[name]} {without_password(now) or 'nobody'}; it must be {wanted}"
+    return f"{MEANING[name]} {without_password(now) or 'nobody'}; it must be {without_password(wanted)}"
 
 
 def without_password(url: str) -> str:
@@ -318,7 +324,7 @@ class Setup:
     async def _settle(self, kind: str, about: str, found: Any) -> None:
         changes = differences(found, self._public_url)
         if not changes:
-            self._say("ok", about, f"it asks {self._public_url}.")
+            self._say("ok", about, f"it asks {without_password(self._public_url)}.")
             return
         if not self._fix:
             for name, (now, wanted) in changes.items():
@@ -330,9 +336,14 @@ class Setup:
         made = {name: change for name, change in changes.items() if name not in left}
         if made and self._record is not None:
             before = {name: without_password(now) for name, (now, _) in made.items()}
-            await self._record(Change(kind, found.sid, before, {name: wanted for name, (_, wanted) in made.items()}))
+            set_now = {name: without_password(wanted) for name, (_, wanted) in made.items()}
+            await self._record(Change(kind, found.sid, before, set_now))
         for name, (now, wanted) in made.items():
-            self._say("changed", about, f"{name} was {without_password(now) or 'blank'}, is {wanted or 'blank'}.")
+            self._say(
+                "changed",
+                about,
+                f"{name} was {without_password(now) or 'blank'}, is {without_password(wanted) or 'blank'}.",
+            )
         for name, (now, wanted) in left.items():
             self._say("wrong", about, f"{in_words(name, now, wanted)}; the provider did not take the change.")
 

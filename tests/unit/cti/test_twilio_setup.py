@@ -98,3 +98,10 @@ def test_app_asks_for_agents_phones() -> None:
 def test_password_in_an_address_is_not_shown() -> None:
     assert without_password("https://user:secret@old.example.com/x") == "https://***@old.example.com/x"
     assert without_password(f"{BASE}/x") == f"{BASE}/x"
+
+
+def test_credentials_that_we_ask_for_must_be_in_the_address() -> None:
+    wanted = "https://twilio:secret@desk.example.com/twilio/voice"
+    assert same_address(wanted, wanted)
+    assert not same_address("https://desk.example.com/twilio/voice", wanted)
+    assert not same_address("https://twilio:old@desk.example.com/twilio/voice", wanted)
