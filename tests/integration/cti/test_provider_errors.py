@@ -79,7 +79,9 @@ async def test_error_is_kept_once_counted_and_logged_without_the_caller(stack: S
 
 
 async def test_get_carries_the_same(stack: Stack) -> None:
-    assert (await stack.hook(ENDPOINT, form("NO2", Level="WARNING", Timestamp="", PayloadType="", Payload=""), method="GET")).status == 204
+    assert (
+        await stack.hook(ENDPOINT, form("NO2", Level="WARNING", Timestamp="", PayloadType="", Payload=""), method="GET")
+    ).status == 204
     assert (await stack.rows("SELECT body FROM provider_events"))[0]["body"]["level"] == "warning"
 
 

@@ -90,7 +90,8 @@ function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | n
     // Somebody asked and chose; the number itself says nothing about them.
     if (profile) return t("pop.chosenByHand");
     if (match === "withheld") return t("pop.withheldWhy");
-    if (match === "many") return t(pop.customer.candidates.length === 1 && pop.call.attestation === "failed" ? "pop.unprovenWhy" : "pop.manyWhy");
+    if (match === "many" && pop.call.attestation === "failed" && pop.customer.candidates.length === 1) return null;
+    if (match === "many") return t("pop.manyWhy");
     return t(pop.call.from_kind === "e164" ? "pop.noneWhy" : `pop.fromKind.${pop.call.from_kind}`);
   };
   if (candidate) {
@@ -101,11 +102,12 @@ function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | n
       </p>
     );
   }
+  const reason = why();
   const from = pop.call.from === null ? null : formatPhone(pop.call.from);
   return (
     <p className={classes.evidence}>
       {from === null ? null : <strong className={classes.number}>{from}</strong>}
-      <span className={classes.soft}>{why()}</span>
+      {reason === null ? null : <span className={classes.soft}>{reason}</span>}
     </p>
   );
 }
