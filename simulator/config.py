@@ -81,6 +81,10 @@ class SimulatorConfig:
     retries: int = 1
     calls_per_second: float | None = 1
     """Calls and participants created over REST; more wait with status `queued`. None: no limit."""
+    requests_per_second: float | None = None
+    """REST requests of any kind; more are answered 429 with code 20429. None: no limit."""
+    rest_busy: float = 0
+    """The share of REST requests that is answered 429 whatever the rate, as the provider may at any time."""
     queue_size: int = 1000
     conference_size: int = 250
     speech_chars_per_s: float = 15

@@ -4,9 +4,10 @@ Calls come in from callers (`call_in`) and softphones (`connect_phone`), or go o
 (`call_out`). Each leg has one job that plays its TwiML (`engine`); this module begins and ends legs.
 """
 
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from simulator.chance import Chance
@@ -50,6 +51,7 @@ class Exchange:
         self.queues: dict[str, Queue] = {}
         self.recordings: dict[str, Recording] = {}
         self._next_slot_at = config.clock.now()
+        self._asked_at: deque[datetime] = deque()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Exchange"]:
@@ -240,6 +242,17 @@ class Exchange:
         leg.hang_up("completed" if leg.is_answered else "failed")
         self.journal.add("call", sid=leg.sid, event="ended", status=leg.status, seconds=leg.duration_s)
         self.callbacks.leg_event(leg, "completed")
+
+    def is_too_busy(self) -> bool:
+        """Whether one more REST request is refused: too many in the last second, or by chance."""
+        limit, now = self.config.requests_per_second, self.clock.now()
+        if limit is not None:
+            while self._asked_at and (now - self._asked_at[0]).total_seconds() >= 1:
+                self._asked_at.popleft()
+            if len(self._asked_at) >= limit:
+                return True
+            self._asked_at.append(now)
+        return self.config.rest_busy > 0 and self.chance.happens(self.config.rest_busy)
 
     def _slot_wait_s(self) -> float:
         """REST creates calls at a limited rate; the rest of them queue."""

@@ -70,6 +70,8 @@ async def _edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         with exchange.clock.working():
             _authenticate(request, exchange)
+            if exchange.is_too_busy():
+                raise RestFailed(429, 20429, "Too Many Requests")
             response = await handler(request)
     except RestFailed as failed:
         entry["error"] = failed.message

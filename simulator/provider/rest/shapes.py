@@ -68,6 +68,7 @@ def call(leg: Leg) -> dict[str, Any]:
         "caller_name": leg.identity.get("CallerName"),
         "queue_time": str(leg.queue_time_ms),
         "trunk_sid": None,
+        "stir_verstat": leg.identity.get("StirVerstat"),
         "uri": f"{path}.json",
         "subresource_uris": {"recordings": f"{path}/Recordings.json", "events": f"{path}/Events.json"},
     }
@@ -139,6 +140,15 @@ def recording(made: Recording) -> dict[str, Any]:
     }
 
 
+_NO_MESSAGES: Final = {
+    "sms_url": "",
+    "sms_method": "POST",
+    "sms_fallback_url": "",
+    "sms_fallback_method": "POST",
+}
+"""Of texts this provider knows nothing."""
+
+
 def account(sid: str) -> dict[str, Any]:
     return {
         "sid": sid,
@@ -161,6 +171,16 @@ def number(owned: OwnedNumber, account_sid: str) -> dict[str, Any]:
         "phone_number": owned.number,
         "capabilities": {"voice": owned.receives_voice, "sms": False, "mms": False, "fax": False},
         "voice_receive_mode": "voice",
+        "address_sid": None,
+        "address_requirements": "none",
+        "identity_sid": None,
+        "bundle_sid": None,
+        "sms_application_sid": "",
+        "emergency_status": "Inactive",
+        "emergency_address_sid": None,
+        "emergency_address_status": "unregistered",
+        "type": None,
+        **_NO_MESSAGES,
         "voice_application_sid": owned.application_sid or None,
         "voice_caller_id_lookup": False,
         "trunk_sid": owned.trunk_sid or None,
@@ -180,6 +200,10 @@ def app(made: App, account_sid: str) -> dict[str, Any]:
         "sid": made.sid,
         "account_sid": account_sid,
         "friendly_name": made.name,
+        "message_status_callback": "",
+        "sms_status_callback": "",
+        "public_application_connect_enabled": False,
+        **_NO_MESSAGES,
         "voice_caller_id_lookup": False,
         "date_created": _date(made.created_at),
         "date_updated": _date(made.updated_at),
