@@ -42,6 +42,7 @@ class Metrics:
         self.provider_errors = _counter(
             "ringdesk_provider_errors", "What the provider's console complains of", ["level", "code"]
         )
+        self.provider_errors.labels("error", "other")  # there from the start, so that the first one is an increase
         self.provider_commands = _counter(
             "ringdesk_provider_commands", "Commands to the telephony provider", ["kind", "result"]
         )
