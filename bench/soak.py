@@ -113,10 +113,11 @@ def _plan(report: Report) -> Plan:
 
 
 async def _furnish(url: str, agents: int) -> None:
-    """The demo's organisation with as many agents as wanted, two queues each, and its customers."""
+    """The demo's organisation with as many agents as wanted, two queues each and the skills its rules ask for, and its customers."""
     text = (ROOT / "demo" / "org.yaml").read_text(encoding="utf-8")
     more = [
-        f"  - {{email: soak{n}@demo.example, name: Soak Agent {n}, queues: [{QUEUES[n % 3]}, {QUEUES[(n + 1) % 3]}]}}\n"
+        f"  - {{email: soak{n}@demo.example, name: Soak Agent {n}, queues: [{QUEUES[n % 3]}, {QUEUES[(n + 1) % 3]}], "
+        f"skills: {{german: 5, chinese: 5, billing: 3, technical: 3}}}}\n"
         for n in range(1, agents + 1)
     ]
     org = parse_org(text.replace("agents:\n", "agents:\n" + "".join(more), 1))
