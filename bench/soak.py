@@ -266,7 +266,7 @@ async def _metrics(public: str) -> dict[str, float]:
 
 
 class Memory:
-    """Of the service, from a minute after the start: what grows and grows would not last a day."""
+    """Of the service, at the beginning of the shift, at its end and the most of it: what grows and grows would not last a day."""
 
     def __init__(self, pid: int) -> None:
         self.pid, self.first, self.last, self.most = pid, 0.0, 0.0, 0.0
