@@ -46,7 +46,7 @@ async def serve(
         say_part("broker", found.broker_note, time.monotonic() - at)
         async with parts.resources.database.acquire() as conn:
             await conn.execute(GRANT_LEASES, LEASE_S)
-        demo = Demo(public_url) if settings.demo else None
+        demo = Demo(public_url, settings.basic_auth()) if settings.demo else None
         app = await build_app(parts, demo=demo.app if demo is not None else None)
         loops = [*web_loops(parts), *worker_loops(parts), ("after commit", outbox.run())]
         loops += [(f"{server.where}", _until_ended(server)) for server in found.embedded]

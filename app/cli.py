@@ -27,6 +27,7 @@ user_app = App(name="user", help="People who log in.")
 app.command(user_app)
 app.command("app.cli_rules:rules_app", name="rules", help="Which call goes where: read, try out, put in force.")
 app.command("app.cli_figures:figures_app", name="figures", help="Figures of the past.")
+app.command("app.cli_doctor:doctor", name="doctor")
 app.command("app.cli_block:block_app", name="block", help="Whose calls are not let in.")
 deliveries_app = App(name="deliveries", help="Events that consumers could not finish.")
 app.command(deliveries_app)
@@ -158,7 +159,7 @@ def worker(*, roles: str = "") -> int:
 def database_url(data_dir: Path) -> str:
     """The configured database, else the one of the running `ringdesk up` of this data directory."""
     settings = load_settings(data_dir=data_dir)
-    url = settings.secret("database_url") or _running(data_dir).get("database_url")
+    url = settings.secret("database_url") or running_of(data_dir).get("database_url")
     if not url:
         raise SystemExit(
             fail(f"ringdesk: set RINGDESK_DATABASE_URL, or start `ringdesk up` with --data-dir {data_dir} first.")
@@ -166,7 +167,7 @@ def database_url(data_dir: Path) -> str:
     return str(url)
 
 
-def _running(data_dir: Path) -> dict[str, Any]:
+def running_of(data_dir: Path) -> dict[str, Any]:
     """What `ringdesk up` wrote, if that process still lives."""
     try:
         found: dict[str, Any] = json.loads((data_dir / "run.json").read_text())
@@ -335,7 +336,7 @@ async def _database(data_dir: Path, *, may_be_in_use: bool) -> AsyncIterator[str
     from app.embedded import embedded_postgres
 
     configured = load_settings(data_dir=data_dir).secret("database_url")
-    running_now = _running(data_dir).get("database_url")
+    running_now = running_of(data_dir).get("database_url")
     if configured is not None:
         yield configured
     elif running_now is not None:
@@ -483,46 +484,6 @@ def simulate(
         return run(main())
     except SimulationFailed as error:
         return fail(f"ringdesk: {error}")
-
-
-@app.command
-def doctor(*, as_json: Annotated[bool, Parameter(name="--json")] = False, data_dir: DataDir = Path(".data")) -> int:
-    """What is set, what is found, what runs; changes nothing.
-
-    Parameters
-    ----------
-    as_json: One JSON object: database_url, redis_url, broker, version, …
-    """
-    from app.embedded import find_rabbitmq
-
-    settings = load_settings(data_dir=data_dir)
-    running_now = _running(data_dir)
-    rabbit = find_rabbitmq()
-    found = {
-        "version": version("ringdesk"),
-        "running": running_now.get("public_url"),
-        "database_url": settings.secret("database_url") or running_now.get("database_url"),
-        "redis_url": settings.secret("redis_url") or running_now.get("redis_url"),
-        "rabbitmq_url": settings.secret("rabbitmq_url") or running_now.get("rabbitmq_url"),
-        "broker": running_now.get("broker")
-        or ("rabbitmq" if settings.rabbitmq_url or (rabbit and settings.broker != "local") else "local"),
-        "rabbitmq_server": None if rabbit is None else str(rabbit),
-        "accounts": len(settings.accounts()),
-    }
-    if as_json:
-        out(json.dumps(found))
-        return 0
-    for name, value in found.items():
-        shown = value if value is not None else "embedded" if name.endswith("_url") else "none"
-        out(f"{name:<16} {_masked(str(shown))}")
-    return 0
-
-
-def _masked(text: str) -> str:
-    """An address without its password."""
-    import re
-
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", text)
 
 
 @app.command(name="settings")

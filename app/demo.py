@@ -13,6 +13,7 @@ from core import demo_account
 from core.errors import RingdeskError
 from core.ids import UserId
 from core.loopback import LOOPBACK
+from cti.signature import with_credentials
 from customers import service as customers
 from infra.http import HttpProblem, json_response
 from infra.openapi import MAX_BODY
@@ -76,9 +77,9 @@ class KnownPasswords(RingdeskError):
 class Demo:
     """The simulator's application with a switch for the traffic."""
 
-    def __init__(self, public_url: str) -> None:
+    def __init__(self, public_url: str, credentials: tuple[str, str] | None = None) -> None:
         self.traffic = Traffic(public_url)
-        self.app = create_app(SimulatorConfig(service_base_url=public_url))
+        self.app = create_app(SimulatorConfig(service_base_url=with_credentials(public_url, credentials)))
         self.app.router.add_get("/traffic", self._read)
         self.app.router.add_post("/traffic", self._switch)
 

@@ -19,6 +19,7 @@ from cti.connections import Connections
 from cti.http import Telephony, WaitState
 from cti.lines import Lines
 from cti.reconcile import Reconciler
+from cti.signature import with_credentials
 from cti.twilio_api import TwilioApi
 from infra.bus import Broker
 from infra.local_broker import LocalBroker
@@ -121,7 +122,8 @@ async def open_parts(
         server = DeskServer(outbox, public_url=public_url, replica=replica, redis_url=redis_url)
         stack.push_async_callback(server.aclose)
         push = Push(server)
-        commands = Commands(outbox, twilio, lines, public_url)
+        base = with_credentials(public_url, settings.basic_auth())
+        commands = Commands(outbox, twilio, lines, base)
         outbox.react(reactions(commands=commands, push=push))
         resources = Resources(database, outbox, broker, redis, limiter, public_url, VERSION, replica)
         yield Parts(
@@ -129,7 +131,7 @@ async def open_parts(
             resources,
             server,
             push,
-            Telephony(accounts, lines, public_url, outbox, _wait_state, connections, twilio),
+            Telephony(accounts, lines, base, outbox, _wait_state, connections, twilio, settings.basic_auth()),
             commands,
             Reconciler(outbox, twilio, accounts, lines),
             Dispatcher(outbox),

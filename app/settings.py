@@ -57,6 +57,10 @@ class Settings(BaseSettings):
         description='JSON list: [{"sid": "AC…", "auth_tokens": ["…"], "shared_keys": {"id": "secret"}, "api_key_sid": …, '
         '"api_key_secret": …, "app_sid": …}]; unset: the fixed, documented demo account',
     )
+    webhook_credentials: SecretStr | None = Field(
+        default=None,
+        description="name:password that Twilio's webhooks bring as Basic auth besides their signature; unset: the signature alone",
+    )
     database_pool: int = Field(default=10, ge=2, le=100, description="connections per process")
     trusted_proxies: str = Field(default="", description="addresses of reverse proxies, comma-separated")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -95,6 +99,13 @@ class Settings(BaseSettings):
         if info.field_name == "public_url":
             _check_public(parts)
         return value.rstrip("/")
+
+    @field_validator("webhook_credentials")
+    @classmethod
+    def _fit_into_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9._~-]+:[A-Za-z0-9._~-]{12,}", value.get_secret_value()):
+            raise ValueError("must be name:password of letters, digits, . _ ~ and -, the password of at least 12")
+        return value
 
     @field_validator("twilio_accounts")
     @classmethod
@@ -136,6 +147,11 @@ class Settings(BaseSettings):
     def accounts(self) -> dict[str, TwilioAccount]:
         """Telephony accounts by sid."""
         return _accounts_in(self.twilio_accounts)
+
+    def basic_auth(self) -> tuple[str, str] | None:
+        """Name and password of the webhooks."""
+        name, _, password = (self.secret("webhook_credentials") or "").partition(":")
+        return (name, password) if name else None
 
     def secret(self, name: str) -> str | None:
         value: SecretStr | None = getattr(self, name)

@@ -161,7 +161,7 @@ def _add_pages(app: web.Application, *, with_demo: bool) -> None:
         return response
 
     app.middlewares.append(cached)
-    for path in (*PAGES, "/demo") if with_demo else PAGES:
+    for path in (*PAGES, "/demo", "/demo/console") if with_demo else PAGES:
         app.router.add_get(path, page)
     if (BUNDLE / "assets").is_dir():
         app.router.add_static("/assets", BUNDLE / "assets")

@@ -6,16 +6,17 @@ provider's retry or the reconciler repeats it.
 """
 
 import asyncio
+import hmac
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import structlog
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
-from cti import ivr, outside, service, voicemail
+from cti import ivr, outside, provider_errors, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.connections import Connections
@@ -57,11 +58,13 @@ class Telephony:
 
     accounts: dict[str, TwilioAccount]
     lines: Lines
-    base: str
+    base: str = field(repr=False)
     outbox: Outbox
     wait_state: Position
     connections: Connections
     twilio: TwilioApi
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    """Name and password that webhooks bring as Basic auth besides their signature; `base` holds them too."""
     given_up: set["asyncio.Task[Any]"] = field(default_factory=set)
     """Work that took too long: cancelled, kept until it has let go of its connection."""
 
@@ -234,6 +237,30 @@ async def _round(t: Telephony, line: Line, hook: Webhook) -> str:
     return twiml.wait(line, state.position, nobody=not state.is_anybody_signed_in, base=t.base, minutes=told)
 
 
+async def _provider_events(request: web.Request) -> web.StreamResponse:
+    """What the provider's console complains of."""
+    t = request.config_dict[TELEPHONY]
+    notice = await provider_errors.read(request, accounts=t.accounts, public_url=t.base)
+    new = await in_time(
+        t, t.outbox.transact(lambda tx: provider_errors.keep(tx, notice), request_id=request[REQUEST_ID])
+    )
+    for each in new:
+        provider_errors.tell(each)
+    metrics.webhooks.labels(provider_errors.ENDPOINT, "ok").inc()
+    return web.Response(status=204)
+
+
+def _question(t: Telephony, request: web.Request) -> web.Response | None:
+    """With credentials in our addresses the provider asks without them first, is asked for them, and comes again. Nothing is read before."""
+    if t.credentials is None:
+        return None
+    given = request.headers.get("Authorization", "")
+    if hmac.compare_digest(given.encode("utf-8", "surrogateescape"), encode_basic_auth(*t.credentials).encode()):
+        return None
+    metrics.webhooks.labels("any", "without credentials" if not given else "refused").inc()
+    return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="Ringdesk webhooks", charset="UTF-8"'})
+
+
 def webhooks() -> web.Application:
     """The sub-application mounted at /twilio. Its gate refuses unsigned requests to unknown paths too."""
 
@@ -243,7 +270,8 @@ def webhooks() -> web.Application:
     ) -> web.StreamResponse:
         if request.match_info.http_exception is not None and request.match_info.http_exception.status == 404:
             raise HttpProblem(404, "There is no such webhook.")
-        return await handler(request)
+        question = _question(request.config_dict[TELEPHONY], request)
+        return question if question is not None else await handler(request)
 
     app = web.Application(middlewares=[gate], client_max_size=128 * 1024)
     for path, endpoint in (
@@ -257,6 +285,7 @@ def webhooks() -> web.Application:
         ("/transfer/done", _voice(_transfer_done)),
         ("/agent", _voice(_agent)),
         ("/voicemail/done", _voice(_voicemail_done)),
+        (provider_errors.ENDPOINT.removeprefix("/twilio"), _provider_events),
         ("/recording", _callback(voicemail.recorded)),
         ("/status", _callback(service.leg_status)),
         ("/conference", _callback(service.conference_event, needs_call=False)),

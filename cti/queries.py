@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from core.calendar import read_calendar
 from core.ids import AgentId, CallId, OfferId
-from core.phone import Number, NumberKind
+from core.phone import Number, NumberKind, attestation_of
 from cti.menu import read_menu
 from cti.model import Call, CallState, Outcome
 from cti.twilio_voice import Line, Recorder
@@ -15,7 +15,7 @@ CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
     "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction, "
     "hold_wanted, held_at, transfer_id, "
-    "recorder_at, recorder_reason, left_at, menu_choice"
+    "recorder_at, recorder_reason, left_at, menu_choice, attestation"
 )
 
 
@@ -24,7 +24,12 @@ def call_of(row: Any) -> Call:
         id=CallId(row["id"]),
         account_sid=row["account_sid"],
         sid=row["sid"],
-        caller=Number(NumberKind(row["from_kind"]), row["from_raw"], row["from_value"]),
+        caller=Number(
+            NumberKind(row["from_kind"]),
+            row["from_raw"],
+            row["from_value"],
+            attestation=attestation_of(row["attestation"]),
+        ),
         to_number=row["to_number"],
         language=row["language"],
         queue=row["queue"],
@@ -59,8 +64,8 @@ WITH claim AS (
     INSERT INTO provider_events (key, account_sid, endpoint, call_sid, body, answer) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (key) DO NOTHING RETURNING id
 ), call AS (
-    INSERT INTO calls (account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, created_at)
-    SELECT $2, $4, 'inbound', $7, $8, $9, $10, $11, 'received', $12 FROM claim
+    INSERT INTO calls (account_sid, sid, direction, from_raw, from_kind, from_value, to_number, language, state, created_at, attestation)
+    SELECT $2, $4, 'inbound', $7, $8, $9, $10, $11, 'received', $12, $14 FROM claim
     ON CONFLICT (sid) DO NOTHING RETURNING {CALL_COLUMNS}
 ), leg AS (
     INSERT INTO legs (call_id, sid, kind, state, created_at) SELECT id, sid, 'customer', 'in-progress', $12 FROM call

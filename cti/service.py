@@ -28,7 +28,7 @@ from core.events import (
     WrapUpEnded,
 )
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
-from core.phone import Number
+from core.phone import Number, attestation_of
 from core.principal import Principal
 from cti import queries as sql
 from cti import twilio_voice as twiml
@@ -90,12 +90,13 @@ RECORDING_GRACE_S: Final = 20
 
 async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/voice`: a call of a customer. New ones are queued with ticket and work item in this very transaction."""
-    number = parse_number(hook.get("From"), line.region)
+    attested = hook.attestation
+    number = replace(parse_number(hook.get("From"), line.region), attestation=attestation_of(attested))
     admission = await admit(tx, line, number)
     answer = welcome(line, base, admission, greet=hook.retry == 0)
     row = await tx.conn.fetchrow(
         sql.CLAIM_INCOMING, hook.key, hook.account_sid, hook.endpoint, hook.call_sid, hook.body(), answer,
-        number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now, list(TERMINAL),
+        number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now, list(TERMINAL), attested,
     )  # fmt: skip
     if row is None or row["event_id"] is None:
         return await stored(tx, hook, answer)

@@ -32,6 +32,14 @@ class TwilioAccount:
     app_sid: str | None = None
 
 
+def with_credentials(public_url: str, credentials: tuple[str, str] | None) -> str:
+    """The address as the provider is given it: it brings name and password once it is asked for them."""
+    if credentials is None:
+        return public_url
+    scheme, _, rest = public_url.partition("://")
+    return f"{scheme}://{credentials[0]}:{credentials[1]}@{rest}"
+
+
 def candidate_urls(public_url: str, raw_path: str) -> list[str]:
     """The spellings under which the provider may have known our URL, all for the same place.
 

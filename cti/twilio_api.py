@@ -87,7 +87,7 @@ class TwilioApi:
             if account is None:
                 raise RingdeskError("No credentials for this provider account.")
             if self._transport is None:
-                self._transport = _transport()
+                self._transport = transport()
             if account.api_key_sid and account.api_key_secret:
                 client = Client(account.api_key_sid, account.api_key_secret, account_sid, http_client=self._transport)
             else:
@@ -101,7 +101,7 @@ class TwilioApi:
     async def _asking(self) -> AsyncIterator[None]:
         if not self._clients:
             # A third of a second to import: not at the start, and not on the loop, where all would wait.
-            await asyncio.to_thread(_import_library)
+            await asyncio.to_thread(import_library)
         from aiohttp import ClientError
         from twilio.base.exceptions import TwilioException, TwilioRestException
 
@@ -218,12 +218,12 @@ class TwilioApi:
         return [call for call in map(_call_of, found) if call.direction == "inbound"]
 
 
-def _import_library() -> None:
+def import_library() -> None:
     for part in ("twilio.rest.api.v2010", "twilio.http.async_http_client"):
         importlib.import_module(part)
 
 
-def _transport() -> Any:
+def transport() -> Any:
     """The library's own, but for the way it gives credentials to aiohttp, which aiohttp is about to drop."""
     from aiohttp import encode_basic_auth
     from twilio.http.async_http_client import AsyncTwilioHttpClient

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -54,6 +54,12 @@ class Webhook:
         return sid if _RECORDING_SID.fullmatch(sid) else ""
 
     @property
+    def attestation(self) -> str | None:
+        """What carriers say of the caller's number, in the provider's words; None for nothing, which it may write as NULL."""
+        words = self.get("StirVerstat")[:100]
+        return None if words in ("", "NULL") else words
+
+    @property
     def retry(self) -> int:
         """How often this caller was sent round already (`r` in the address)."""
         return number_of(self.query.get("r", "")) or 0
@@ -92,7 +98,7 @@ def idempotency_key(endpoint: str, headers_token: str | None, path: str, form: M
 
 
 async def verified(
-    request: web.Request, *, accounts: dict[str, TwilioAccount], public_url: str, needs_call: bool = True
+    request: web.Request, *, accounts: Mapping[str, TwilioAccount], public_url: str, needs_call: bool = True
 ) -> Webhook:
     """Read, check, parse. Raises HttpProblem: 413 too large, 408 too slow, 400 not a form, 403 not the provider's."""
     endpoint = request.path
@@ -100,27 +106,49 @@ async def verified(
     is_form = request.content_type == FORM or (not raw and request.method in ("GET", "POST"))
     form = read_form(raw) if is_form and request.method == "POST" else MultiDict()
     fields = form if request.method == "POST" else MultiDict(request.query)
-    account_sid = fields.get("AccountSid", "")
-    settings = request.headers.getall(SETTINGS_HEADER, [])
-    ok = _ACCOUNT_SID.fullmatch(account_sid) is not None and is_valid(
+    account_sid = signed_by(
+        request,
         accounts,
-        account_sid=account_sid,
-        signatures=request.headers.getall(SIGNATURE_HEADER, []),
-        settings=",".join(settings) if settings else None,
+        [fields.get("AccountSid", "")],
         public_url=public_url,
-        raw_path=request.raw_path,
         form=form,
         raw_body=raw,
         is_form=is_form,
     )
-    if not ok:
-        metrics.webhooks.labels(endpoint, "refused").inc()
-        log.warning("webhook refused", endpoint=endpoint)  # no token, no body: neither belongs in a log
-        raise HttpProblem(403, "The signature does not match.")
     if needs_call and not _CALL_SID.fullmatch(fields.get("CallSid", "")):
         raise HttpProblem(400, "CallSid is missing or malformed.")
     key = idempotency_key(endpoint, request.headers.get(IDEMPOTENCY_HEADER), request.path_qs, fields)
     return Webhook(endpoint, key, account_sid, _storable(fields), _storable(request.query))
+
+
+def signed_by(
+    request: web.Request,
+    accounts: Mapping[str, TwilioAccount],
+    candidates: Sequence[str],
+    *,
+    public_url: str,
+    form: MultiMapping[str],
+    raw_body: bytes,
+    is_form: bool,
+) -> str:
+    """The first of these accounts whose signature the request carries. Raises HttpProblem 403: none's."""
+    settings = request.headers.getall(SETTINGS_HEADER, [])
+    for account_sid in candidates:
+        if _ACCOUNT_SID.fullmatch(account_sid) is not None and is_valid(
+            accounts,
+            account_sid=account_sid,
+            signatures=request.headers.getall(SIGNATURE_HEADER, []),
+            settings=",".join(settings) if settings else None,
+            public_url=public_url,
+            raw_path=request.raw_path,
+            form=form,
+            raw_body=raw_body,
+            is_form=is_form,
+        ):
+            return account_sid
+    metrics.webhooks.labels(request.path, "refused").inc()
+    log.warning("webhook refused", endpoint=request.path)  # no token, no body: neither belongs in a log
+    raise HttpProblem(403, "The signature does not match.")
 
 
 def _storable(fields: MultiMapping[str]) -> MultiDict[str]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from core.errors import Conflict, Invalid, NotFound, VersionConflict
 from core.ids import CustomerId
-from core.phone import Number, NumberKind
+from core.phone import Attestation, Number, NumberKind
 
 MAX_CANDIDATES: Final = 5
 
@@ -100,7 +100,7 @@ def judge(number: Number, found: Sequence[Found]) -> Identification:
     """None, one or many. `found` is best first, one entry per customer.
 
     An extension decides between people behind one switchboard. A shared number, or one that may be misread, never makes a
-    single match: its one candidate is shown, and a person chooses."""
+    single match: its one candidate is shown, and a person chooses. Nor does one that failed the carriers' check: somebody else may be using it."""
     if number.kind is NumberKind.WITHHELD:
         return Identification(Match.WITHHELD, (), number)
     by_extension = [each for each in found if number.extension is not None and each.extension == number.extension]
@@ -108,7 +108,8 @@ def judge(number: Number, found: Sequence[Found]) -> Identification:
     candidates = tuple(each.candidate for each in fitting[:MAX_CANDIDATES])
     if not candidates:
         return Identification(Match.NONE, (), number)
-    is_certain = len(fitting) == 1 and not number.is_suspect and (by_extension or not candidates[0].evidence.is_shared)
+    may_be_wrong = number.is_suspect or number.attestation is Attestation.FAILED
+    is_certain = len(fitting) == 1 and not may_be_wrong and (by_extension or not candidates[0].evidence.is_shared)
     return Identification(Match.ONE if is_certain else Match.MANY, candidates, number)
 
 

@@ -39,6 +39,10 @@ class Metrics:
         # telephony
         self.webhooks = _counter("ringdesk_webhooks", "Provider webhooks", ["endpoint", "result"])
         self.emergency_answers = _counter("ringdesk_emergency_answers", "Voice webhooks answered without the database")
+        self.provider_errors = _counter(
+            "ringdesk_provider_errors", "What the provider's console complains of", ["level", "code"]
+        )
+        self.provider_errors.labels("error", "other")  # there from the start, so that the first one is an increase
         self.provider_commands = _counter(
             "ringdesk_provider_commands", "Commands to the telephony provider", ["kind", "result"]
         )

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.model import Me
+from core.phone import Attestation
 from core.texts import Text
 from customers.model import Candidate
 from routing.messages import Presence, QueueStats
@@ -33,6 +34,8 @@ class PopCall(Message):
     language: str
     calls_24h: int
     is_external: bool = False
+    attestation: Attestation | None = None
+    """What carriers say of whether the caller may use the number; null when nothing was said."""
 
 
 class PopCustomer(Message):

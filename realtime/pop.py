@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from accounts.model import Me
 from core.ids import CallId, CustomerId, conference_name
-from core.phone import Number, NumberKind
+from core.phone import Number, NumberKind, attestation_of
 from core.principal import Principal, Role
 from customers import service as customers
 from customers.model import Match
@@ -104,6 +104,7 @@ async def _pop(conn: Connection, row: Any) -> ScreenPop:
             language=row["language"],
             calls_24h=max(1, row["calls_24h"]),
             is_external=row["is_external"],
+            attestation=attestation_of(row["attestation"]),
         ),
         ticket=ticket,
         other_tickets=others,
@@ -134,7 +135,8 @@ def _shown_number(row: Any) -> str | None:
 
 async def _customer(conn: Connection, row: Any, chosen: int | None, viewer: Principal) -> PopCustomer:
     """What the number says, with evidence; and the profile of the one match or of who was chosen."""
-    number = Number(NumberKind(row["from_kind"]), row["from_raw"], row["from_value"])
+    attestation = attestation_of(row["attestation"])
+    number = Number(NumberKind(row["from_kind"]), row["from_raw"], row["from_value"], attestation=attestation)
     found = await customers.identify(conn, number)
     profile = None
     if chosen is not None:

@@ -32,7 +32,7 @@ POP: Final = """
 SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.deadline, o.version, o.queue, o.step, o.wrap_ends_at,
        o.wrap_requested, o.wrap_extended_s, o.disposition, o.connected_at,
        c.id AS call_id, c.from_raw, c.from_kind, c.from_value, c.to_number, c.language, c.state AS call_state, c.offer_id AS call_offer_id,
-       c.answered_at, c.ended_at, c.held_at, c.hold_wanted, c.version AS call_version, c.provider <> 'twilio' AS is_external,
+       c.answered_at, c.ended_at, c.held_at, c.hold_wanted, c.version AS call_version, c.attestation, c.provider <> 'twilio' AS is_external,
        q.name AS queue_name, q.wrap_mode, q.wrap_extension_s, i.entered_at, i.rule, d.counts, d.chosen_by, u.role, u.email, u.name AS agent_name,
        n.body AS note_body, n.version AS note_version, n.saved_at AS note_saved_at,
        t.transferred_by, t.transfer_note, t.transferred_at,

@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         service_address=options.connect_to,
         seed=options.seed,
         faults=Faults.model_validate_json(options.faults),
+        is_blank=options.blank,
+        rest_busy=options.rest_busy,
+        calls_per_second=options.calls_per_second or None,
         **account,
     )
     with contextlib.suppress(KeyboardInterrupt):
@@ -69,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--account-env", help="environment variable with RINGDESK_TWILIO_ACCOUNTS; the first one is played"
     )
+    serve.add_argument("--blank", action="store_true", help="numbers and TwiML App ask nobody until REST says whom")
+    serve.add_argument("--rest-busy", type=float, default=0.0, help="share of REST requests answered 429")
+    serve.add_argument("--calls-per-second", type=float, default=1.0, help="calls created over REST; 0: no limit")
     return parser
 
 

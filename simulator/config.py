@@ -66,6 +66,8 @@ class SimulatorConfig:
     numbers: Mapping[str, Line] = field(default_factory=dict)
     """Settings per number; any other number has the `default_line`."""
     accept_any_number: bool = True
+    is_blank: bool = False
+    """As a new account: numbers and TwiML App ask nobody until REST sets their addresses."""
     app: Line | None = None
     """Settings of the TwiML App; None: {base}/twilio/agent and the default fallback and status callback."""
 
@@ -79,6 +81,10 @@ class SimulatorConfig:
     retries: int = 1
     calls_per_second: float | None = 1
     """Calls and participants created over REST; more wait with status `queued`. None: no limit."""
+    requests_per_second: float | None = None
+    """REST requests of any kind; more are answered 429 with code 20429. None: no limit."""
+    rest_busy: float = 0
+    """The share of REST requests that is answered 429 whatever the rate, as the provider may at any time."""
     queue_size: int = 1000
     conference_size: int = 250
     speech_chars_per_s: float = 15
@@ -104,6 +110,8 @@ class SimulatorConfig:
         return self.numbers.get(number) or (self.default_line if self.accept_any_number else None)
 
     def _line(self, path: str) -> Line:
+        if self.is_blank:
+            return Line(Target(""))
         return Line(
             voice=Target(urljoin(self.base, path)),
             fallback=Target(urljoin(self.base, "twilio/voice/fallback")),

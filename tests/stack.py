@@ -330,7 +330,7 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(database_url: str, redis_url: str, *, pool: int = 10) -> AsyncIterator[Stack]:
+async def running_stack(database_url: str, redis_url: str, *, pool: int = 10, **more: Any) -> AsyncIterator[Stack]:
     """A whole service with the organisation above, on a free port, and a simulator as its provider."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -341,7 +341,7 @@ async def running_stack(database_url: str, redis_url: str, *, pool: int = 10) ->
     provider.middlewares.append(wire.middleware)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(TestServer(provider))
-        settings = Settings(public_url=url, twilio_api_base=f"{server.make_url('/twilio')}", database_pool=pool)
+        settings = Settings(public_url=url, twilio_api_base=f"{server.make_url('/twilio')}", database_pool=pool, **more)
         parts = await stack.enter_async_context(
             open_parts(
                 settings, database_url=database_url, redis_url=redis_url, rabbitmq_url=None, public_url=url, relay=False

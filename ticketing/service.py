@@ -18,7 +18,7 @@ from accounts.audit import audit
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CallAttached, CallEnded, CallQueued, TicketBound, TicketChanged, WrapUpEnded
 from core.ids import CallId, CustomerId, TicketId
-from core.phone import Number, NumberKind
+from core.phone import Attestation, Number, NumberKind
 from core.principal import SYSTEM, Actor
 from core.texts import in_language
 from customers import service as customers
@@ -109,7 +109,8 @@ async def bind_call(
 def _subject(found: Identification, language: str) -> str:
     if found.match is Match.WITHHELD:
         return in_language(model.CALL_FROM_WITHHELD, language)
-    if found.match is Match.MANY:
+    is_unproven = found.number.attestation is Attestation.FAILED and len(found.candidates) == 1
+    if found.match is Match.MANY and not is_unproven:
         return in_language(model.CALL_FROM_SHARED, language)
     return model.subject_of_call(None if found.customer is None else found.customer.name, language)
 

@@ -41,20 +41,25 @@ class Options:
     out: Path
     repetitions: int
     only: str | None
+    minutes: float | None = None
+    """How long a shift lasts, in a measurement that has one."""
 
     def wants(self, part: str) -> bool:
         return self.only is None or self.only in part
 
 
-def options(about: str, *, repetitions: int = 3) -> Options:
+def options(about: str, *, repetitions: int = 3, minutes: float | None = None) -> Options:
     parser = argparse.ArgumentParser(description=about.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a smoke version of a few seconds")
     parser.add_argument("--out", type=Path, help="folder for the JSON (default: bench/results, --quick: none)")
     parser.add_argument("--repetitions", type=int, help=f"rounds of each figure (default: {repetitions})")
     parser.add_argument("--only", help="only the parts whose name contains this")
+    if minutes is not None:
+        parser.add_argument("--minutes", type=float, default=minutes, help=f"how long it lasts (default: {minutes:g})")
     given = parser.parse_args()
     out = given.out or (ROOT / ".dev" / "bench" if given.quick else RESULTS)
-    return Options(given.quick, out, given.repetitions or (1 if given.quick else repetitions), given.only)
+    rounds = given.repetitions or (1 if given.quick else repetitions)
+    return Options(given.quick, out, rounds, given.only, getattr(given, "minutes", None))
 
 
 def say(text: str) -> None:

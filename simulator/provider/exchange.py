@@ -4,9 +4,10 @@ Calls come in from callers (`call_in`) and softphones (`connect_phone`), or go o
 (`call_out`). Each leg has one job that plays its TwiML (`engine`); this module begins and ends legs.
 """
 
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from simulator.chance import Chance
@@ -20,6 +21,7 @@ from simulator.provider.conference import Conference, Seat
 from simulator.provider.engine import Engine
 from simulator.provider.flow import DocumentRequest, HungUp, Program
 from simulator.provider.leg import Direction, Leg, StatusCallback
+from simulator.provider.numbers import Numbers
 from simulator.provider.queue import Queue
 from simulator.provider.recording import Recording
 from simulator.provider.twiml import DocumentFailed
@@ -41,6 +43,7 @@ class Exchange:
         self.webhooks = Webhooks(config, config.clock, self.journal, self.chance)
         self.callbacks = Callbacks(self.webhooks, config.clock, self.journal, self.chance, self.tasks)
         self.callees = Callees()
+        self.numbers = Numbers(config)
         self.legs: dict[str, Leg] = {}
         self.conferences: dict[str, Conference] = {}
         self._running: dict[str, Conference] = {}
@@ -48,6 +51,7 @@ class Exchange:
         self.queues: dict[str, Queue] = {}
         self.recordings: dict[str, Recording] = {}
         self._next_slot_at = config.clock.now()
+        self._asked_at: deque[datetime] = deque()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Exchange"]:
@@ -70,18 +74,18 @@ class Exchange:
         faults: Faults | None = None,
     ) -> Leg:
         """Somebody dials one of our numbers. Raises NumberUnknown."""
-        line = self.config.line(to)
-        if line is None:
+        line, owned = self.numbers.line(to), self.numbers.named(to)
+        if line is None or owned is None:
             raise NumberUnknown(to)
         leg = self._new_leg(from_, to, "inbound", "ringing", line, faults)
         leg.identity = dict(identity or {})
-        leg.phone_number_sid = f"PN{sum(map(ord, to)):032x}"
+        leg.phone_number_sid = owned.sid
         self._begin(leg, DocumentRequest(line.voice))
         return leg
 
     def connect_phone(self, identity: str, parameters: Mapping[str, str]) -> Leg:
         """A softphone calls the TwiML App; `parameters` are what its SDK passed on."""
-        line = self.config.app_line
+        line = self.numbers.app.line
         leg = self._new_leg(f"client:{identity}", "", "inbound", "ringing", line, None)
         leg.application_sid = self.config.app_sid
         leg.first_fields = dict(parameters)
@@ -238,6 +242,17 @@ class Exchange:
         leg.hang_up("completed" if leg.is_answered else "failed")
         self.journal.add("call", sid=leg.sid, event="ended", status=leg.status, seconds=leg.duration_s)
         self.callbacks.leg_event(leg, "completed")
+
+    def is_too_busy(self) -> bool:
+        """Whether one more REST request is refused: too many in the last second, or by chance."""
+        limit, now = self.config.requests_per_second, self.clock.now()
+        if limit is not None:
+            while self._asked_at and (now - self._asked_at[0]).total_seconds() >= 1:
+                self._asked_at.popleft()
+            if len(self._asked_at) >= limit:
+                return True
+            self._asked_at.append(now)
+        return self.config.rest_busy > 0 and self.chance.happens(self.config.rest_busy)
 
     def _slot_wait_s(self) -> float:
         """REST creates calls at a limited rate; the rest of them queue."""

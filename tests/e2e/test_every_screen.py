@@ -159,6 +159,9 @@ async def test_the_floor_and_the_demo(arrive: Arrive, see: Look, ringdesk: Ringd
     page = await arrive("/demo", None)
     await Desk(page).call.wait_for()
     await see(page, "demo")
+    await page.goto("/demo/console")
+    await page.get_by_test_id("console-entries").locator("summary").first.click()
+    await see(page, "console")
 
 
 async def test_the_figures(arrive: Arrive, see: Look, ringdesk: Ringdesk) -> None:

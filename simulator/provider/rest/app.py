@@ -1,4 +1,4 @@
-"""The provider's REST API: calls, conferences, participants, recordings.
+"""The provider's REST API: account, numbers, TwiML App, calls, conferences, participants, recordings.
 
 Basic auth with the auth token or an API key; form-encoded writes; `.json` paths; pages; errors as the provider words
 them. Unknown SIDs are 404, an ended call cannot be changed (21220).
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from simulator.keys import EXCHANGE
 from simulator.provider.exchange import Exchange
-from simulator.provider.rest import calls, conferences, forms, recordings, shapes
+from simulator.provider.rest import calls, conferences, forms, numbers, recordings, shapes
 from simulator.provider.rest.shapes import RestFailed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,8 +25,17 @@ def rest_app() -> web.Application:
     room = account + "/Conferences/{room}"
     recording = account + "/Recordings/{recording}"
     member = room + "/Participants/{member}.json"
+    number = account + "/IncomingPhoneNumbers/{number}.json"
+    twiml_app = account + "/Applications/{app}.json"
     app.add_routes(
         [
+            web.get(account + ".json", numbers.get_account),
+            web.get(account + "/IncomingPhoneNumbers.json", numbers.list_numbers),
+            web.get(number, numbers.get_number),
+            web.post(number, numbers.update_number),
+            web.get(account + "/Applications.json", numbers.list_apps),
+            web.get(twiml_app, numbers.get_app),
+            web.post(twiml_app, numbers.update_app),
             web.post(account + "/Calls.json", calls.create_call),
             web.get(account + "/Calls.json", calls.list_calls),
             web.get(account + "/Calls/{call}.json", calls.get_call),
@@ -61,6 +70,8 @@ async def _edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         with exchange.clock.working():
             _authenticate(request, exchange)
+            if exchange.is_too_busy():
+                raise RestFailed(429, 20429, "Too Many Requests")
             response = await handler(request)
     except RestFailed as failed:
         entry["error"] = failed.message
@@ -83,6 +94,8 @@ def _authenticate(request: web.Request, exchange: Exchange) -> None:
     if scheme.lower() != "basic" or not right or not secrets.compare_digest(right.encode(), password.encode()):
         raise RestFailed(401, 20003, "Authenticate")
     account = request.match_info.get("account")
+    if user == config.api_key_sid and request.path.endswith(f"/Accounts/{account}.json"):
+        raise RestFailed(401, 20003, "Authenticate")  # standard keys may not ask about accounts
     if account is not None and account != config.account_sid:
         raise shapes.not_found(request.path)
 

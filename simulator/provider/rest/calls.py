@@ -26,7 +26,7 @@ async def create_call(request: web.Request) -> web.Response:
     if form.get("ApplicationSid"):
         if form["ApplicationSid"] != exchange.config.app_sid:
             raise RestFailed(400, 21218, "Invalid ApplicationSid")
-        line = exchange.config.app_line
+        line = exchange.numbers.app.line
         program: Program = DocumentRequest(line.voice)
         fallback = line.fallback
         callback = StatusCallback(line.status_callback) if line.status_callback is not None else None

@@ -5,10 +5,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from simulator.config import Line, Target
 from simulator.provider import fields
 from simulator.provider.conference import Conference, Invitation, Seat
 from simulator.provider.fields import API_VERSION
 from simulator.provider.leg import Leg
+from simulator.provider.numbers import App, OwnedNumber
 from simulator.provider.recording import Recording
 
 ERRORS: Final = "https://www.twilio.com/docs/errors/"
@@ -66,6 +68,7 @@ def call(leg: Leg) -> dict[str, Any]:
         "caller_name": leg.identity.get("CallerName"),
         "queue_time": str(leg.queue_time_ms),
         "trunk_sid": None,
+        "stir_verstat": leg.identity.get("StirVerstat"),
         "uri": f"{path}.json",
         "subresource_uris": {"recordings": f"{path}/Recordings.json", "events": f"{path}/Events.json"},
     }
@@ -135,6 +138,87 @@ def recording(made: Recording) -> dict[str, Any]:
         "uri": f"{path}.json",
         "subresource_uris": {},
     }
+
+
+_NO_MESSAGES: Final = {
+    "sms_url": "",
+    "sms_method": "POST",
+    "sms_fallback_url": "",
+    "sms_fallback_method": "POST",
+}
+"""Of texts this provider knows nothing."""
+
+
+def account(sid: str) -> dict[str, Any]:
+    return {
+        "sid": sid,
+        "owner_account_sid": sid,
+        "friendly_name": "Ringdesk simulator",
+        "status": "active",
+        "type": "Full",
+        "date_created": None,
+        "date_updated": None,
+        "uri": f"{account_path(sid)}.json",
+        "subresource_uris": {},
+    }
+
+
+def number(owned: OwnedNumber, account_sid: str) -> dict[str, Any]:
+    return {
+        "sid": owned.sid,
+        "account_sid": account_sid,
+        "friendly_name": owned.number,
+        "phone_number": owned.number,
+        "capabilities": {"voice": owned.receives_voice, "sms": False, "mms": False, "fax": False},
+        "voice_receive_mode": "voice",
+        "address_sid": None,
+        "address_requirements": "none",
+        "identity_sid": None,
+        "bundle_sid": None,
+        "sms_application_sid": "",
+        "emergency_status": "Inactive",
+        "emergency_address_sid": None,
+        "emergency_address_status": "unregistered",
+        "type": None,
+        **_NO_MESSAGES,
+        "voice_application_sid": owned.application_sid or None,
+        "voice_caller_id_lookup": False,
+        "trunk_sid": owned.trunk_sid or None,
+        "status": "in-use",
+        "origin": "twilio",
+        "beta": False,
+        "date_created": _date(owned.created_at),
+        "date_updated": _date(owned.updated_at),
+        "api_version": API_VERSION,
+        "uri": f"{account_path(account_sid)}/IncomingPhoneNumbers/{owned.sid}.json",
+        **_addresses(owned.line),
+    }
+
+
+def app(made: App, account_sid: str) -> dict[str, Any]:
+    return {
+        "sid": made.sid,
+        "account_sid": account_sid,
+        "friendly_name": made.name,
+        "message_status_callback": "",
+        "sms_status_callback": "",
+        "public_application_connect_enabled": False,
+        **_NO_MESSAGES,
+        "voice_caller_id_lookup": False,
+        "date_created": _date(made.created_at),
+        "date_updated": _date(made.updated_at),
+        "api_version": API_VERSION,
+        "uri": f"{account_path(account_sid)}/Applications/{made.sid}.json",
+        **_addresses(made.line),
+    }
+
+
+def _addresses(line: Line) -> dict[str, str]:
+    targets = {"voice": line.voice, "voice_fallback": line.fallback}
+    found = {f"{name}_url": target.url if target is not None else "" for name, target in targets.items()}
+    found |= {f"{name}_method": target.method if target is not None else "POST" for name, target in targets.items()}
+    callback = line.status_callback or Target("")
+    return found | {"status_callback": callback.url, "status_callback_method": callback.method}
 
 
 def _before_joining(leg: Leg) -> str:

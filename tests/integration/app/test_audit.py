@@ -291,12 +291,12 @@ CLI: dict[str, tuple[str, ...]] = {
     "figures.recompute": ("figures", "recompute", "--from", f"{TODAY}", "--to", f"{TODAY + timedelta(days=1)}"),
 }
 WITHOUT = {
-    "up", "web", "worker", "migrate", "demo-data", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",
+    "up", "web", "worker", "migrate", "demo-data", "simulate", "settings", "schema", "apply --dry-run", "deliveries parked",
     "customers import", "user token", "user enable", "token", "rules list", "rules show", "block list", "rules dry-run", "rules check", "rules import-taskrouter",
 }  # fmt: skip
 """Serving, looking, and the schema itself; nobody's data."""
-ELSEWHERE = {"backup", "restore", "rules add", "block remove"}
-"""Their rows are asked for in tests/e2e/test_restore_drill.py, tests/integration/routing/test_re_evaluate.py and below."""
+ELSEWHERE = {"backup", "restore", "rules add", "block remove", "doctor"}
+"""Their rows are asked for in tests/e2e/test_restore_drill.py, tests/integration/app/test_doctor.py (with --fix), tests/integration/routing/test_re_evaluate.py and below."""
 
 
 @pytest.mark.parametrize("action", CLI)

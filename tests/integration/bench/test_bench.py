@@ -48,6 +48,7 @@ def test_the_measurements_are_those_of_the_plan() -> None:
         "floor",
         "relay",
         "routing",
+        "soak",
         "starts",
         "tickets",
     ]
@@ -55,7 +56,7 @@ def test_the_measurements_are_those_of_the_plan() -> None:
 
 @FULL
 @pytest.mark.timeout(WITHIN_S)
-@pytest.mark.parametrize("name", [name for name in BENCHES if name not in ("call_to_pop", "desks")])
+@pytest.mark.parametrize("name", [name for name in BENCHES if name not in ("call_to_pop", "desks", "soak")])
 async def test_a_measurement_writes_rows_and_the_machine_and_no_place(name: str, tmp_path: Path) -> None:
     found = await quick(name, tmp_path)
     assert found["bench"] == name
@@ -107,3 +108,16 @@ async def test_a_board_reaches_every_desk_and_all_come_back(tmp_path: Path) -> N
     assert storm["connected"] == 20
     if shutil.which("node") and (ROOT / "web" / "node_modules" / "socket.io").exists():
         assert any(row.get("side") == "npm socket.io" for row in found["rows"])
+
+
+@pytest.mark.timeout(WITHIN_S)
+async def test_every_call_of_a_shift_is_accounted_for(tmp_path: Path) -> None:
+    found = await quick("soak", tmp_path)
+    rows = {row["what"]: row for row in found["rows"]}
+    calls = rows["calls"]
+    assert calls["made"] >= 5
+    assert (calls["made"], calls["lost"], calls["unknown"]) == (calls["answered"] + calls["abandoned"], 0, 0)
+    assert sum(calls["outcomes"].values()) == calls["made"]
+    assert rows["faults of the provider"]["rest_all"] > 0
+    assert (rows["invariants"]["broken"], rows["service"]["tasks_failed"]) == (0, 0)
+    assert rows["invariants"]["checked"] > 30

@@ -98,3 +98,24 @@ def test_command_line_names_the_variables(capsys: pytest.CaptureFixture[str], mo
     for name in ("RINGDESK_PORT", "RINGDESK_TWILIO_ACCOUNTS", "RINGDESK_BROKER"):
         assert name in said
     assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "name",
+        "name:",
+        ":s3cret-password",
+        "name:s3cret",
+        "name:s3cret-pass word",
+        "na me:s3cret-password",
+        "n:s3cret/password",
+    ],
+)
+def test_credentials_of_webhooks_fit_into_an_address(value: str) -> None:
+    assert "name:password" in faults(webhook_credentials=value)["webhook_credentials"]
+
+
+def test_credentials_of_webhooks_are_name_and_password() -> None:
+    assert Settings(webhook_credentials="twilio:s3cret-password").basic_auth() == ("twilio", "s3cret-password")
+    assert Settings().basic_auth() is None

@@ -1079,6 +1079,12 @@ export interface components {
              */
             version?: number | null;
         };
+        /**
+         * Attestation
+         * @description What carriers say of whether the caller may use the number (STIR/SHAKEN).
+         * @enum {string}
+         */
+        Attestation: "verified" | "failed" | "unknown";
         /** BlockedNumber */
         BlockedNumber: {
             /**
@@ -2330,6 +2336,8 @@ export interface components {
          *     connects it, so it is answered, declined and ended at the telephone.
          */
         PopCall: {
+            /** @default null */
+            attestation?: components["schemas"]["Attestation"] | null;
             /** Calls 24H */
             calls_24h: number;
             /**

@@ -53,6 +53,9 @@ export function DemoPage() {
         <h1 className={classes.title}>{t("demo.title")}</h1>
         <div className={classes.topEnd}>
           <TrafficSwitch />
+          <Button component={Link} to="/demo/console" variant="default">
+            {t("console.open")}
+          </Button>
           <Button component={Link} to="/" variant="default">
             {t("demo.openApp")}
           </Button>

@@ -130,6 +130,12 @@ const wall = createRoute({
   component: lazyRouteComponent(() => import("@/app/WallRoute"), "WallRoute"),
 });
 
+const console = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/demo/console",
+  component: lazyRouteComponent(() => import("@/app/ConsolePage"), "ConsolePage"),
+});
+
 const demo = createRoute({
   getParentRoute: () => rootRoute,
   path: "/demo",
@@ -141,6 +147,7 @@ export function createAppRouter(queries: QueryClient) {
     routeTree: rootRoute.addChildren([
       loginRoute,
       demo,
+      console,
       wall,
       signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, supervisor, figures]),
     ]),

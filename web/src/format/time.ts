@@ -75,8 +75,8 @@ export function dateTime(iso: string, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 }
 
-export function timeOfDay(iso: string, language: string): string {
-  return new Intl.DateTimeFormat(language, { timeStyle: "short" }).format(new Date(iso));
+export function timeOfDay(iso: string, language: string, withSeconds = false): string {
+  return new Intl.DateTimeFormat(language, { timeStyle: withSeconds ? "medium" : "short" }).format(new Date(iso));
 }
 
 export function monthOf(iso: string, language: string): string {

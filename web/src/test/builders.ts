@@ -97,6 +97,7 @@ export function aPop(change: Partial<ScreenPop> = {}): ScreenPop {
       language: "en",
       calls_24h: 1,
       is_external: false,
+      attestation: null,
     },
     ticket: { ...aTicket(), is_new: false, last_note: "Refund approved." },
     other_tickets: [],

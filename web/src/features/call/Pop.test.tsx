@@ -130,3 +130,26 @@ test("a ringing call is announced once and leaves the focus where it is", async 
   expect(document.activeElement).toBe(field);
   queries.clear();
 });
+
+test("what the carriers say of the number is told in words, and nothing is told when they say nothing", async () => {
+  const of = (attestation: ScreenPop["call"]["attestation"], customer = aPop().customer) =>
+    aPop({ customer, call: { ...aPop().call, attestation } });
+  const said: [ScreenPop["call"]["attestation"], RegExp][] = [
+    ["verified", /carrier confirms/],
+    ["unknown", /do not confirm/],
+    ["failed", /may be forged/],
+  ];
+  for (const [attestation, words] of said) {
+    const { container, unmount } = await draw(<Pop pop={of(attestation)} hasKeys />, aDesk());
+    expect(screen.getByTestId("pop-attestation").textContent).toMatch(words);
+    await expectAccessible(container);
+    unmount();
+  }
+  const one = { ...many, candidates: many.candidates.slice(0, 1) };
+  const { unmount } = await draw(<Pop pop={of("failed", one)} hasKeys />, aDesk());
+  expect(screen.getByRole("heading").textContent).toBe("1 possible person");
+  expect(screen.getByTestId("pop-identity").textContent).toMatch(/\+1 \(415\) 555-0101.*may be forged/);
+  unmount();
+  await draw(<Pop pop={of(null)} hasKeys />, aDesk());
+  expect(screen.queryByTestId("pop-attestation")).toBeNull();
+});

@@ -1,4 +1,4 @@
-import { Building2, Clock, HelpCircle, Languages, PhoneOff, Users } from "lucide-react";
+import { Building2, Clock, HelpCircle, Languages, PhoneOff, Shield, ShieldAlert, ShieldCheck, Users } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 import type { Candidate, ScreenPop } from "@/api/types";
@@ -41,8 +41,22 @@ export function PopIdentity({ pop, pickedId = null }: { pop: ScreenPop; pickedId
           <CallerFacts call={call} language={profile?.language ?? call.language} />
         </div>
         <Evidence pop={pop} candidate={candidate} />
+        <NumberCheck attestation={call.attestation} />
       </div>
     </div>
+  );
+}
+
+/** What the carriers say of the number. A failed check is a warning: the number may be somebody else's. */
+function NumberCheck({ attestation }: { attestation: ScreenPop["call"]["attestation"] }) {
+  const { t } = useTranslation();
+  if (!attestation) return null;
+  const Icon = { verified: ShieldCheck, failed: ShieldAlert, unknown: Shield }[attestation];
+  return (
+    <p className={classes.numberCheck} data-testid="pop-attestation" data-attestation={attestation}>
+      <Icon aria-hidden="true" />
+      <span>{t(`pop.attestation.${attestation}`)}</span>
+    </p>
   );
 }
 
@@ -76,6 +90,7 @@ function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | n
     // Somebody asked and chose; the number itself says nothing about them.
     if (profile) return t("pop.chosenByHand");
     if (match === "withheld") return t("pop.withheldWhy");
+    if (match === "many" && pop.call.attestation === "failed" && pop.customer.candidates.length === 1) return null;
     if (match === "many") return t("pop.manyWhy");
     return t(pop.call.from_kind === "e164" ? "pop.noneWhy" : `pop.fromKind.${pop.call.from_kind}`);
   };
@@ -87,11 +102,12 @@ function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | n
       </p>
     );
   }
+  const reason = why();
   const from = pop.call.from === null ? null : formatPhone(pop.call.from);
   return (
     <p className={classes.evidence}>
       {from === null ? null : <strong className={classes.number}>{from}</strong>}
-      <span className={classes.soft}>{why()}</span>
+      {reason === null ? null : <span className={classes.soft}>{reason}</span>}
     </p>
   );
 }

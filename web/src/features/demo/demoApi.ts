@@ -1,6 +1,8 @@
 /** The simulator's own doors: callers, what they hear, and the traffic in the background. */
 import { asProblem, Problem, problemOf } from "@/api/problem";
 
+import type { Entry } from "./journal";
+
 export interface Said {
   at: string;
   verb: string;
@@ -42,3 +44,6 @@ export const press = (sid: string, digits: string) =>
 export const speak = (sid: string, text: string) => request<DemoCall>("POST", `/calls/${encodeURIComponent(sid)}/say`, { text });
 export const traffic = () => request<{ on: boolean }>("GET", "/traffic");
 export const setTraffic = (on: boolean) => request<{ on: boolean }>("POST", "/traffic", { on });
+export const liveCalls = () => request<{ items: DemoCall[] }>("GET", "/calls?state=active");
+export const journalSince = (since: number, limit: number) =>
+  request<{ items: Entry[]; next: number }>("GET", `/journal?since=${since}&limit=${limit}`);
