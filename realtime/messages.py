@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accounts.model import Me
 from core.texts import Text
 from customers.model import Candidate
+from realtime.sources import Hole
 from routing.messages import Presence, QueueStats
 from routing.model import WrapMode
 from ticketing.model import Profile, TicketOfCall, TicketSummary
@@ -36,9 +37,10 @@ class PopCall(Message):
 
 
 class PopCustomer(Message):
-    """`match` says what the number told; `chosen_id` what a person decided (or the one match)."""
+    """`match` says what the number told (`unread`: nobody could be looked up just now); `chosen_id` what a person decided (or the
+    one match)."""
 
-    match: Literal["one", "many", "none", "withheld"]
+    match: Literal["one", "many", "none", "withheld", "unread"]
     candidates: list[Candidate]
     profile: Profile | None
     chosen_id: int | None
@@ -74,6 +76,8 @@ class ScreenPop(Message):
     customer: PopCustomer
     reason: PopReason
     transfer: PopTransfer | None = None
+    holes: list[Hole] = []
+    """What could not be read in time, or at all: `GET /api/v1/offers/{id}/pop` asks again."""
 
 
 class NoteDraft(Message):
@@ -166,6 +170,10 @@ class Envelope(Message):
     data: Any
 
 
+Layer = Literal["identity", "reason", "context", "depth"]
+"""The parts of a pop in the order in which they are painted."""
+
+
 class AckIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     seq: int = Field(ge=0, le=2**53)
@@ -175,6 +183,7 @@ class PaintedIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     offer_id: int = Field(ge=1, le=2**53)
     ms: float = Field(ge=0, le=600_000)
+    layer: Layer = "identity"
 
 
 class ViewingIn(BaseModel):

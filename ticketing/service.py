@@ -14,10 +14,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
+
 from accounts.audit import audit
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CallAttached, CallEnded, CallQueued, TicketBound, TicketChanged, WrapUpEnded
-from core.ids import CallId, CustomerId, TicketId
+from core.ids import AgentId, CallId, CustomerId, TicketId
 from core.phone import Number, NumberKind
 from core.principal import SYSTEM, Actor
 from core.texts import in_language
@@ -103,7 +105,15 @@ async def bind_call(
         subject=_subject(found, language),
         match=found.match,
     )
+    # Read beforehand for the pop (realtime/pop.py): whoever is offered the call sees a name even if nobody can be looked up then.
+    await tx.conn.execute(
+        writes.KEEP_CALLER, call_id, caller.extension, caller.is_suspect, found.match, _plain(found.candidates), tx.now
+    )
     return found, bound
+
+
+def _plain(candidates: Sequence[Candidate]) -> Any:
+    return orjson.loads(orjson.dumps(candidates))
 
 
 def _subject(found: Identification, language: str) -> str:
@@ -281,9 +291,35 @@ async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
     """Inline: who spoke with the customer keeps the ticket if nobody has it, and it is resolved when the result says that
     nothing is left to do. Without this an answered call would leave a ticket that is nobody's."""
     ticket = None if event.call_id is None else await lock_of_call(tx, event.call_id)
-    if ticket is None or ticket.state not in OPEN_STATES:
+    if ticket is not None and event.call_id is not None:
+        await _after_call(tx, ticket, event.call_id, event.agent_id, event.disposition)
+
+
+async def result_given(
+    tx: Tx, *, call_id: CallId, agent_id: AgentId, before: str | None, disposition: str | None
+) -> None:
+    """The result of a call came late, or was corrected: its ticket is as if it had come at the end of wrap-up. What only the result
+    before had resolved is open again."""
+    ticket = await lock_of_call(tx, call_id)
+    if ticket is None:
         return
-    found = await tx.conn.fetchrow(writes.AGENT_AND_RESULT, event.agent_id, event.disposition)
+    found = await tx.conn.fetchrow(writes.AGENT_AND_RESULT, agent_id, before)
+    if ticket.state is TicketState.RESOLVED and found is not None and found["resolves_ticket"]:
+        changes = model.enter_state(ticket.state, TicketState.OPEN, now=tx.now, due_at=None)
+        actor = Actor("user", agent_id, found["name"])
+        await save(tx, ticket, changes, actor=actor, call_id=call_id)
+        await audit(
+            tx, actor, "ticket.after_call", "ticket", ticket.id, before={"state": ticket.state}, after={"state": TicketState.OPEN}
+        )  # fmt: skip
+        ticket = await lock_of_call(tx, call_id)
+        assert ticket is not None
+    await _after_call(tx, ticket, call_id, agent_id, disposition)
+
+
+async def _after_call(tx: Tx, ticket: TicketRow, call_id: CallId, agent_id: AgentId, disposition: str | None) -> None:
+    if ticket.state not in OPEN_STATES:
+        return
+    found = await tx.conn.fetchrow(writes.AGENT_AND_RESULT, agent_id, disposition)
     assert found is not None
     changes: dict[str, Any] = {}
     if found["resolves_ticket"]:
@@ -291,11 +327,11 @@ async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
     elif ticket.state is TicketState.NEW:
         changes = model.enter_state(ticket.state, TicketState.OPEN, now=tx.now, due_at=None)
     if ticket.assignee_id is None:
-        changes["assignee_id"] = event.agent_id
+        changes["assignee_id"] = agent_id
     if not changes:
         return
-    actor = Actor("user", event.agent_id, found["name"])
-    version = await save(tx, ticket, changes, actor=actor, call_id=event.call_id)
+    actor = Actor("user", agent_id, found["name"])
+    version = await save(tx, ticket, changes, actor=actor, call_id=call_id)
     before = {"state": ticket.state, "assignee_id": ticket.assignee_id}
     after = {**before, **{name: changes[name] for name in before if name in changes}, "version": version}
     await audit(tx, actor, "ticket.after_call", "ticket", ticket.id, before=before, after=after)
