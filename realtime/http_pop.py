@@ -157,9 +157,7 @@ def _past(row: Any) -> dict[str, Any]:
         "number": pop.shown_number(row),
         "ended_at": row["ended_at"],
         "ticket": None if row["ticket_id"] is None else TicketRef(id=row["ticket_id"], number=row["ticket_number"]),
-        "customer": None
-        if row["customer_id"] is None
-        else Named(id=row["customer_id"], name=row["customer_name"]),
+        "customer": None if row["customer_id"] is None else Named(id=row["customer_id"], name=row["customer_name"]),
     }
 
 

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from accounts.model import Me
 from core.texts import Text
 from customers.model import Candidate
-from realtime.sources import Hole
 from routing.messages import Presence, QueueStats
 from routing.model import WrapMode
 from ticketing.model import Profile, TicketOfCall, TicketSummary
@@ -58,6 +57,17 @@ class PopTransfer(Message):
     by: str
     note: str | None
     at: datetime
+
+
+Source = Literal["identity", "repeat", "ticket", "profile"]
+Why = Literal["slow", "failed"]
+
+
+class Hole(Message):
+    """What is missing in this pop: who it is, how often the number has called, the ticket's details, the customer's profile."""
+
+    source: Source
+    why: Why
 
 
 class ScreenPop(Message):

@@ -7,14 +7,14 @@ is left out; what has been read is sent, and the desk asks for the rest itself (
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import asyncpg
 import structlog
-from pydantic import BaseModel, ConfigDict
 
 from infra.postgres import Connection
 from infra.telemetry import metrics
+from realtime.messages import Hole, Source, Why
 
 log = structlog.get_logger()
 
@@ -24,18 +24,7 @@ ASKED_WITHIN_S: Final = 2.0
 LEAST_S: Final = 0.02
 """So that one slow source does not cut off those after it unasked."""
 
-Source = Literal["identity", "repeat", "ticket", "profile"]
-Why = Literal["slow", "failed"]
 Read = TypeVar("Read")
-
-
-class Hole(BaseModel):
-    """What is missing in this pop: the identity, how often the number has called, the ticket's details, the customer's profile."""
-
-    model_config = ConfigDict(frozen=True)
-
-    source: Source
-    why: Why
 
 
 class Sources:

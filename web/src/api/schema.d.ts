@@ -2094,7 +2094,7 @@ export interface components {
         };
         /**
          * Hole
-         * @description What is missing in this pop: the identity, how often the number has called, the ticket's details, the customer's profile.
+         * @description What is missing in this pop: who it is, how often the number has called, the ticket's details, the customer's profile.
          */
         Hole: {
             /**
