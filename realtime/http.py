@@ -200,9 +200,9 @@ async def request_wrap_up(tx: Tx, call: Call[WrapUpRequestIn]) -> WrapUpRequeste
 
 
 class ChosenCustomer(ApiModel):
-    """`instead_of`: whom the same agent chose by mistake a moment ago; that is not remembered."""
+    """null: it is open again who calls. `instead_of`: whom the same agent chose by mistake a moment ago; that is not remembered."""
 
-    customer_id: int = Field(ge=1, lt=2**63)
+    customer_id: int | None = Field(ge=1, lt=2**63)
     instead_of: int | None = Field(default=None, ge=1, lt=2**63)
 
 
@@ -213,7 +213,8 @@ async def choose_customer(tx: Tx, call: Call[ChosenCustomer]) -> ScreenPop:
     ticket = await tickets.ticket_of_call(tx.conn, call_id=CallId(call.id()))
     if ticket is None:
         raise NotFound("This call has no ticket.")
-    chosen, actor = CustomerId(call.data.customer_id), actor_of(call.who)
+    chosen = None if call.data.customer_id is None else CustomerId(call.data.customer_id)
+    actor = actor_of(call.who)
     await ticketing.attach_customer(tx, TicketId(ticket.id), chosen, actor=actor)
     await _remember(tx, call, chosen, instead_of=call.data.instead_of)
     await audit(
@@ -223,7 +224,7 @@ async def choose_customer(tx: Tx, call: Call[ChosenCustomer]) -> ScreenPop:
     return await _popped(tx, call, offer_id)
 
 
-async def _remember(tx: Tx, call: Call[ChosenCustomer], chosen: CustomerId, *, instead_of: int | None) -> None:
+async def _remember(tx: Tx, call: Call[ChosenCustomer], chosen: CustomerId | None, *, instead_of: int | None) -> None:
     """With the next call from this number whoever was chosen is a suggestion, unless the number says so by itself."""
     row = await tx.conn.fetchrow(sql.NUMBER_OF_CALL, call.id())
     if row is None or row["from_value"] is None:
@@ -233,6 +234,8 @@ async def _remember(tx: Tx, call: Call[ChosenCustomer], chosen: CustomerId, *, i
     )
     if instead_of is not None:
         await customers.forget_choice(tx, number=row["from_value"], customer_id=CustomerId(instead_of))
+    if chosen is None:
+        return
     found = await customers.identify(tx.conn, number)
     if found.customer is None or found.customer.id != chosen:
         await customers.remember_choice(tx, number=row["from_value"], customer_id=chosen, actor=actor_of(call.who))

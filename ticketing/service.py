@@ -435,8 +435,9 @@ async def facts_of(conn: Connection, ticket: TicketRow) -> dict[str, Any]:
     }
 
 
-async def attach_customer(tx: Tx, ticket_id: TicketId, customer_id: CustomerId, *, actor: Actor) -> None:
-    """Say whose ticket this is: an agent chose among candidates, or made the customer. The last word counts, so no version."""
+async def attach_customer(tx: Tx, ticket_id: TicketId, customer_id: CustomerId | None, *, actor: Actor) -> None:
+    """Say whose ticket this is: an agent chose among candidates, or made the customer; None takes that back. The last word counts, so no
+    version."""
     ticket = (await writes.lock_tickets(tx.conn, ids=[ticket_id])).get(ticket_id)
     if ticket is None:
         raise TicketNotFound
@@ -448,13 +449,14 @@ async def attach_customer(tx: Tx, ticket_id: TicketId, customer_id: CustomerId, 
     await _audit(tx, actor, "ticket.attach_customer", ticket_id, before=before, after={"customer_id": customer_id})
 
 
-async def _renamed(tx: Tx, ticket: TicketRow, customer_id: CustomerId) -> dict[str, str]:
+async def _renamed(tx: Tx, ticket: TicketRow, customer_id: CustomerId | None) -> dict[str, str]:
     """A subject that the call gave follows the customer. Raises Invalid when there is no such customer."""
-    names = await writes.names_of_customers(tx.conn, ids=[customer_id, ticket.customer_id or 0])
-    if customer_id not in names:
+    names = await writes.names_of_customers(tx.conn, ids=[customer_id or 0, ticket.customer_id or 0])
+    if customer_id is not None and customer_id not in names:
         raise _invalid("customer_id", "There is no such customer.")
     language = model.language_of_subject(ticket.subject, names.get(ticket.customer_id or 0))
-    return {} if language is None else {"subject": model.subject_of_call(names[customer_id], language)}
+    name = None if customer_id is None else names[customer_id]
+    return {} if language is None else {"subject": model.subject_of_call(name, language)}
 
 
 async def set_queue(tx: Tx, ticket_id: TicketId, queue: str, *, actor: Actor) -> int | None:

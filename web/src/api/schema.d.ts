@@ -1418,11 +1418,11 @@ export interface components {
         };
         /**
          * ChosenCustomer
-         * @description `instead_of`: whom the same agent chose by mistake a moment ago; that is not remembered.
+         * @description null: it is open again who calls. `instead_of`: whom the same agent chose by mistake a moment ago; that is not remembered.
          */
         ChosenCustomer: {
             /** Customer Id */
-            customer_id: number;
+            customer_id: number | null;
             /**
              * Instead Of
              * @default null

@@ -2,11 +2,15 @@ import { useTranslation } from "react-i18next";
 
 import type { Desk } from "@/api/types";
 import { Panel } from "@/design/Panel";
+import { CallerHistory } from "@/features/call/CallerHistory";
 import { ActiveCall } from "@/features/call/ActiveCall";
+import { MissingPart, Painted } from "@/features/call/Holes";
 import { IdleDesk } from "@/features/call/IdleDesk";
 import { LostOffers } from "@/features/call/LostOffers";
 import { Pop } from "@/features/call/Pop";
+import { WithoutResult } from "@/features/call/WithoutResult";
 import { CustomerPanel } from "@/features/customers/CustomerPanel";
+import { ActBar } from "@/parts/ActBar";
 import { TicketLine } from "@/parts/TicketParts";
 
 import classes from "./DeskPage.module.css";
@@ -38,7 +42,11 @@ export function DeskView({ desk }: { desk: Desk }) {
           {isIdle ? <IdleDesk desk={desk} /> : null}
         </div>
         <aside className={classes.side} aria-label={t(profile ? "customer.title" : "desk.myWork")}>
+          {focus ? <MissingPart pop={focus} source="profile" /> : null}
           {profile ? <CustomerPanel key={profile.id} profile={profile} /> : null}
+          {focus ? <Painted pop={focus} layer="context" when={profile !== null} /> : null}
+          {focus && profile ? <CallerHistory key={`history-${profile.id}`} pop={focus} customerId={profile.id} /> : null}
+          {isIdle ? <WithoutResult agentId={desk.me.id} dispositions={desk.dispositions} /> : null}
           {profile ? null : (
             <Panel title={t("desk.myTickets")} count={desk.tickets.length} flush>
               {desk.tickets.length === 0 ? (
@@ -57,6 +65,7 @@ export function DeskView({ desk }: { desk: Desk }) {
           <LostOffers />
         </aside>
       </div>
+      <ActBar />
     </div>
   );
 }

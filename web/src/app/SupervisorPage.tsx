@@ -11,6 +11,7 @@ import { AgentsTable } from "@/features/agents/AgentsTable";
 import { useAgentsLive } from "@/features/agents/useAgents";
 import { ExplainDrawer } from "@/features/explain/ExplainDrawer";
 import { WaitingNow } from "@/features/explain/WaitingNow";
+import { PopLevelPanel } from "@/features/poplevel/PopLevelPanel";
 import { QueueBoard } from "@/features/queues/QueueBoard";
 import { useQueuesLive } from "@/features/queues/useQueuesLive";
 import { useText } from "@/i18n";
@@ -46,6 +47,7 @@ export function SupervisorPage() {
         {!agents.data && agents.error ? <ErrorState error={agents.error} retry={() => void agents.refetch()} /> : null}
         {agents.isPending ? <Skeleton height={240} /> : null}
       </Panel>
+      <PopLevelPanel />
       <ExplainDrawer workItem={explained} onClose={() => setExplained(null)} />
       <ActBar />
     </Page>
