@@ -21,6 +21,8 @@ export type Heard = "playing" | "blocked" | "no-device" | "silent";
 const keyOf = (agentId: number) => `ringdesk.ring.${agentId}`;
 const LOCK = "ringdesk-ring";
 const QUIET = 0.15;
+/** As telephones ring: 440 and 480 Hz for one second, two seconds of silence. */
+const SOUND = "/assets/ring.wav";
 const listeners = new Set<() => void>();
 const known = new Map<number, RingSettings>();
 let isBlocked = false;
@@ -65,7 +67,7 @@ let tone: HTMLAudioElement | null = null;
 
 function audio(): HTMLAudioElement {
   if (tone) return tone;
-  tone = new Audio(ringSound());
+  tone = new Audio(SOUND);
   tone.loop = true;
   return tone;
 }
@@ -130,35 +132,4 @@ export function notify(tag: string, title: string, body: string): () => void {
     shown.close();
   });
   return () => shown.close();
-}
-
-const RATE = 8000;
-const SECONDS = 3;
-
-/** A ring as telephones have it, made here: 440 and 480 Hz for one second, two seconds of silence. */
-export function ringSound(): string {
-  const samples = RATE * SECONDS;
-  const bytes = new DataView(new ArrayBuffer(44 + samples));
-  const word = (at: number, text: string) => {
-    for (let index = 0; index < text.length; index += 1) bytes.setUint8(at + index, text.charCodeAt(index));
-  };
-  word(0, "RIFF");
-  bytes.setUint32(4, 36 + samples, true);
-  word(8, "WAVEfmt ");
-  bytes.setUint32(16, 16, true);
-  bytes.setUint16(20, 1, true);
-  bytes.setUint16(22, 1, true);
-  bytes.setUint32(24, RATE, true);
-  bytes.setUint32(28, RATE, true);
-  bytes.setUint16(32, 1, true);
-  bytes.setUint16(34, 8, true);
-  word(36, "data");
-  bytes.setUint32(40, samples, true);
-  for (let index = 0; index < samples; index += 1) {
-    const at = index / RATE;
-    const swell = Math.max(0, Math.min(1, at / 0.03, (1 - at) / 0.03));
-    const wave = (Math.sin(2 * Math.PI * 440 * at) + Math.sin(2 * Math.PI * 480 * at)) / 2;
-    bytes.setUint8(44 + index, 128 + Math.round(110 * swell * wave));
-  }
-  return URL.createObjectURL(new Blob([bytes], { type: "audio/wav" }));
 }
