@@ -42,12 +42,12 @@ export function SupervisorPage() {
       <Panel title={t("waiting.title")} flush>
         <WaitingNow queueNames={names} />
       </Panel>
+      <PopLevelPanel />
       <Panel title={t("agents.title")} count={agents.data?.items.length} flush>
         {agents.data ? <AgentsTable agents={agents.data.items} queueNames={names} /> : null}
         {!agents.data && agents.error ? <ErrorState error={agents.error} retry={() => void agents.refetch()} /> : null}
         {agents.isPending ? <Skeleton height={240} /> : null}
       </Panel>
-      <PopLevelPanel />
       <ExplainDrawer workItem={explained} onClose={() => setExplained(null)} />
       <ActBar />
     </Page>

@@ -3,7 +3,6 @@ import { type QueryClient, useMutation, useQuery, useQueryClient } from "@tansta
 import { useEffect } from "react";
 
 import { keySettings, saveKeySettings } from "@/api/endpoints";
-import { asProblem } from "@/api/problem";
 import type { KeySettings } from "@/api/types";
 import { areKeysOff, type CommandId, type OwnKeys, setKeysOff, setOwnKeys } from "@/keys/shortcuts";
 
@@ -40,11 +39,14 @@ export function useSetKeys(userId: number) {
       const before = known(queries, userId) ?? (await keySettings());
       return saveKeySettings({ ...before, ...(change as Partial<KeySettings>) });
     },
-    onSuccess: (saved) => queries.setQueryData([...KEY, userId], adopt(saved)),
-    // Another window was faster: its keys are shown, and the change can be made again.
-    onError: (cause) => {
-      if (asProblem(cause).code === "version_conflict") void queries.invalidateQueries({ queryKey: KEY });
+    // At once; if it cannot be kept, what is kept is read again.
+    onMutate: ({ is_off, bindings }) => {
+      if (is_off !== undefined) setKeysOff(is_off);
+      if (bindings !== undefined) setOwnKeys(bindings);
     },
+    onSuccess: (saved) => queries.setQueryData([...KEY, userId], adopt(saved)),
+    // Another window was faster, or it could not be kept: the keys that are kept are shown, and the change can be made again.
+    onError: () => queries.invalidateQueries({ queryKey: KEY }),
   });
 }
 

@@ -1,4 +1,4 @@
-import { Modal, TextInput, UnstyledButton } from "@mantine/core";
+import { Modal, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
@@ -66,7 +66,9 @@ export function CommandPalette({ me, onClose, onCheck, onLogOut }: Props) {
     }
   };
   return (
-    <Modal opened onClose={onClose} withCloseButton={false} size="lg" padding={0} aria-label={t("palette.title")}>
+    <Modal.Root opened onClose={onClose} size="lg">
+      <Modal.Overlay />
+      <Modal.Content aria-label={t("palette.title")}>
       <TextInput
         data-autofocus
         size="md"
@@ -95,20 +97,22 @@ export function CommandPalette({ me, onClose, onCheck, onLogOut }: Props) {
               id={`${id}-${index}`}
               role="option"
               aria-selected={index === chosen}
+              className={classes.entry}
+              onClick={() => choose(entry)}
+              data-testid={`palette-${entry.id}`}
               ref={index === chosen ? (item) => item?.scrollIntoView({ block: "nearest" }) : undefined}
             >
-              <UnstyledButton className={classes.entry} tabIndex={-1} onClick={() => choose(entry)} data-testid={`palette-${entry.id}`}>
-                <Icon size={16} aria-hidden="true" />
-                <span className={classes.text}>{entry.text}</span>
-                {entry.aside ? <span className={classes.aside}>{entry.aside}</span> : null}
-                {entry.keys ? <Keycaps of={entry.keys} /> : null}
-              </UnstyledButton>
+              <Icon size={16} aria-hidden="true" />
+              <span className={classes.text}>{entry.text}</span>
+              {entry.aside ? <span className={classes.aside}>{entry.aside}</span> : null}
+              {entry.keys ? <Keycaps of={entry.keys} /> : null}
             </li>
           );
         })}
       </ul>
       {entries.length === 0 ? <p className={classes.none}>{t(isPending ? "palette.searching" : "palette.nothing")}</p> : null}
-    </Modal>
+      </Modal.Content>
+    </Modal.Root>
   );
 }
 

@@ -11,7 +11,7 @@ import { Callout } from "@/design/Notice";
 import { useProblemText } from "@/design/useProblemText";
 import { ariaKeys, Keycaps } from "@/keys/Keycaps";
 import { useText } from "@/i18n";
-import { useShortcut } from "@/keys/shortcuts";
+import { useDigits, useShortcut } from "@/keys/shortcuts";
 import { showAct } from "@/parts/acts";
 import { showDone } from "@/parts/takeBack";
 
@@ -108,6 +108,10 @@ function WhoElse({ pop, isOpen }: { pop: Call["pop"]; isOpen: boolean }) {
 function ChooseCandidate({ call, hasKeys }: { call: Call; hasKeys: boolean }) {
   const choose = useChooseCustomer(call.pop);
   const { candidates } = call.pop.customer;
+  useDigits((digit) => {
+    const hit = candidates[digit - 1];
+    if (hit && !choose.isPending) choose.mutate(hit.id);
+  }, hasKeys);
   return (
     <Candidates
       candidates={candidates}

@@ -11,7 +11,7 @@ import { usePatchDesk, withPopAgain } from "@/live/desk";
 import classes from "./Pop.module.css";
 import { isMissing, usePainted } from "./usePainted";
 
-const AGAIN_MS = [0, 3000];
+const AGAIN_MS = [0, 3000, 8000, 15_000, 30_000];
 
 function useFill(pop: ScreenPop) {
   const patch = usePatchDesk();
@@ -22,7 +22,7 @@ function useFill(pop: ScreenPop) {
   });
 }
 
-/** What the pop came without is asked for at once, and once more a little later; after that by hand. */
+/** What the pop came without is asked for at once and, more and more seldom, again; and whenever somebody says so. */
 export function FillHoles({ pop }: { pop: ScreenPop }) {
   const { mutate } = useFill(pop);
   const isWhole = (pop.holes ?? []).length === 0;

@@ -57,7 +57,7 @@ function Levels({ level }: { level: PopLevel }) {
   const time = (ms: number | null) => (ms === null ? "–" : t("popLevel.ms", { ms: Math.round(ms).toLocaleString(language) }));
   return (
     <>
-      <div className={classes.frame} tabIndex={0} role="region" aria-label={t("popLevel.title")}>
+      <div className={classes.frame} tabIndex={0} role="region" aria-label={t("popLevel.layer")}>
         <table className={table.table}>
           <thead>
             <tr>
