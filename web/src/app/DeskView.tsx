@@ -8,6 +8,7 @@ import { MissingPart, Painted } from "@/features/call/Holes";
 import { IdleDesk } from "@/features/call/IdleDesk";
 import { LostOffers } from "@/features/call/LostOffers";
 import { Pop } from "@/features/call/Pop";
+import { isMissing } from "@/features/call/usePainted";
 import { CustomerPanel } from "@/features/customers/CustomerPanel";
 import { ActBar } from "@/parts/ActBar";
 import { TicketLine } from "@/parts/TicketParts";
@@ -54,7 +55,11 @@ export function DeskView({ desk }: { desk: Desk }) {
           {isIdle ? <IdleDesk desk={desk} /> : null}
         </div>
         <aside className={classes.side} aria-label={t(profile ? "customer.title" : "desk.myWork")}>
-          {focus ? <MissingPart pop={focus} source="profile" /> : null}
+          {focus && isMissing(focus, "profile") ? (
+            <Panel title={t("customer.title")} flush>
+              <MissingPart pop={focus} source="profile" />
+            </Panel>
+          ) : null}
           {profile ? <CustomerPanel key={profile.id} profile={profile} /> : null}
           {focus ? <Painted pop={focus} layer="context" when={profile !== null} /> : null}
           <Suspense>
