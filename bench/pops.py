@@ -110,7 +110,10 @@ async def _tell(
     try:
         deadlines = [float(each) for each in DEADLINES_MS.values()]
         rows = await conn.fetch(sql.POP_LEVEL, BEGINNING, list(DEADLINES_MS), deadlines)  # only the browsers report
-        of = {row["id"]: row["agent_id"] for row in await conn.fetch(OFFERS, [offer for offers in shown for offer in offers])}
+        of = {
+            row["id"]: row["agent_id"]
+            for row in await conn.fetch(OFFERS, [offer for offers in shown for offer in offers])
+        }
     finally:
         await conn.close(timeout=5)
     wrong = [
