@@ -13,6 +13,7 @@ from aiohttp.typedefs import Middleware
 from aiohttp_remotes import XForwardedStrict
 
 from accounts import http as accounts
+from accounts import keys
 from accounts.middleware import authenticate
 from app.operations import add_operations
 from app.parts import Parts
@@ -24,6 +25,7 @@ from infra.http import HttpProblem, edge, json_response
 from infra.openapi import MAX_BODY, Operation, document, mount
 from infra.resources import RESOURCES
 from realtime import http as desk
+from realtime import http_pop as pops
 from realtime import http_voicemail as voicemails
 from realtime.messages import SOCKET_MODELS
 from reporting import http as figures
@@ -41,9 +43,11 @@ OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
 """Health checks and scrapers come to a replica itself, past the proxy."""
 OPERATIONS: Final[list[Operation]] = [
     *accounts.ROUTES.operations,
+    *keys.ROUTES.operations,
     *desk.ROUTES.operations,
     *blocked.ROUTES.operations,
     *voicemails.ROUTES.operations,
+    *pops.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,
     *transfers.ROUTES.operations,

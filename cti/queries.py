@@ -169,6 +169,10 @@ SET_DISPOSITION: Final = """
 UPDATE calls SET disposition = CASE WHEN $4 THEN coalesce(disposition, $2) ELSE coalesce($2, disposition) END
 WHERE id = $1 AND (offer_id = $3 OR disposition IS NULL)
 """
+# Of the agent who had the call last, or where what stands there was this agent's.
+CORRECT_DISPOSITION: Final = """
+UPDATE calls SET disposition = $4 WHERE id = $1 AND (offer_id = $2 OR disposition IS NULL OR disposition = $3)
+"""
 # Once per (object, kind); asked for again, a refused one may be tried again.
 INTEND: Final = """
 INSERT INTO provider_commands (call_id, object, kind, payload) VALUES ($1, $2, $3, $4)

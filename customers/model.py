@@ -65,7 +65,18 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenBefore:
+    """Somebody said that this is who called from the number: by whom, when, how often."""
+
+    by: str | None
+    at: datetime
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
+    """`chosen`: whom an agent chose for this number before. A suggestion, never more."""
+
     id: CustomerId
     name: str
     tier: Tier
@@ -73,6 +84,7 @@ class Candidate:
     language: str | None
     evidence: Evidence
     version: int = 1
+    chosen: ChosenBefore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +102,34 @@ class Identification:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A candidate with the extension of its identity, as the query finds it."""
+    """A candidate with the extension of its identity, as the query finds it. `has_number`: it is one of theirs; otherwise somebody only
+    chose them for it."""
 
     candidate: Candidate
     extension: str | None
+    has_number: bool = True
 
 
 def judge(number: Number, found: Sequence[Found]) -> Identification:
     """None, one or many. `found` is best first, one entry per customer.
 
     An extension decides between people behind one switchboard. A shared number, or one that may be misread, never makes a
-    single match: its one candidate is shown, and a person chooses. Nor does one that failed the carriers' check: somebody else may be using it."""
+    single match: its one candidate is shown, and a person chooses. So it is with one that failed the carriers' check, since somebody else
+    may be using it, and with somebody who was only chosen for the number before: they are a candidate beside whoever has it."""
     if number.kind is NumberKind.WITHHELD:
         return Identification(Match.WITHHELD, (), number)
-    by_extension = [each for each in found if number.extension is not None and each.extension == number.extension]
+    by_extension = [
+        each
+        for each in found
+        if each.has_number and number.extension is not None and each.extension == number.extension
+    ]
     fitting = by_extension or found
     candidates = tuple(each.candidate for each in fitting[:MAX_CANDIDATES])
     if not candidates:
         return Identification(Match.NONE, (), number)
     may_be_wrong = number.is_suspect or number.attestation is Attestation.FAILED
-    is_certain = len(fitting) == 1 and not may_be_wrong and (by_extension or not candidates[0].evidence.is_shared)
+    is_plain = bool(by_extension) or not candidates[0].evidence.is_shared
+    is_certain = len(fitting) == 1 and fitting[0].has_number and not may_be_wrong and is_plain
     return Identification(Match.ONE if is_certain else Match.MANY, candidates, number)
 
 

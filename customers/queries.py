@@ -8,6 +8,7 @@ from core.ids import CustomerId
 from customers.model import (
     MAX_CANDIDATES,
     Candidate,
+    ChosenBefore,
     CustomerCard,
     CustomerSummary,
     Evidence,
@@ -21,18 +22,47 @@ from infra.postgres import Connection
 # --- who is it -----------------------------------------------------------------------------------------------------
 
 CUSTOMERS_BY_IDENTITY: Final = """
-SELECT id, name, tier, company, language, version,
-       kind, value, label, extension, verified_at, is_shared, source
-FROM (
+WITH theirs AS (
     SELECT DISTINCT ON (c.id) c.id, c.name, c.tier, c.company, c.language, c.version,
-           i.kind, i.value, i.label, i.extension, i.verified_at, i.is_shared, i.source
+           i.kind, i.value, i.label, i.extension, i.verified_at, i.is_shared, i.source, true AS has_number
     FROM customer_identities i
     JOIN customers c ON c.id = i.customer_id
     WHERE i.kind = $1 AND i.value = ANY($2)
     ORDER BY c.id, i.is_shared, i.verified_at DESC NULLS LAST, i.id
+), chosen AS (
+    SELECT DISTINCT ON (h.customer_id) h.customer_id, h.number, h.chosen_at, h.times, u.name AS chosen_by
+    FROM identity_choices h LEFT JOIN users u ON u.id = h.chosen_by
+    WHERE $1 = 'phone' AND h.number = ANY($2)
+    ORDER BY h.customer_id, h.chosen_at DESC
+)
+SELECT id, name, tier, company, language, version, kind, value, label, extension, verified_at, is_shared, source, has_number,
+       chosen_at, times, chosen_by
+FROM (
+    SELECT t.*, h.chosen_at, h.times, h.chosen_by FROM theirs t LEFT JOIN chosen h ON h.customer_id = t.id
+    UNION ALL
+    SELECT c.id, c.name, c.tier, c.company, c.language, c.version, 'phone', h.number, NULL, NULL, NULL, false, 'choice', false,
+           h.chosen_at, h.times, h.chosen_by
+    FROM chosen h JOIN customers c ON c.id = h.customer_id WHERE NOT EXISTS (SELECT FROM theirs t WHERE t.id = c.id)
 ) AS found
-ORDER BY extension IS DISTINCT FROM $3, is_shared, verified_at DESC NULLS LAST, id
+ORDER BY extension IS DISTINCT FROM $3, chosen_at DESC NULLS LAST, is_shared, verified_at DESC NULLS LAST, id
 LIMIT $4
+"""
+# Old choices make room: a number keeps as many as are shown.
+REMEMBER_CHOICE: Final = """
+WITH old AS (
+    DELETE FROM identity_choices h USING (
+        SELECT customer_id FROM identity_choices WHERE number = $1 AND customer_id <> $2 ORDER BY chosen_at DESC OFFSET $5
+    ) o WHERE h.number = $1 AND h.customer_id = o.customer_id
+)
+INSERT INTO identity_choices (number, customer_id, chosen_by, chosen_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (number, customer_id) DO UPDATE
+SET chosen_by = excluded.chosen_by, chosen_at = excluded.chosen_at, times = identity_choices.times + 1
+"""
+FORGET_CHOICE: Final = """
+WITH fewer AS (
+    UPDATE identity_choices SET times = times - 1 WHERE number = $1 AND customer_id = $2 AND times > 1 RETURNING 1
+)
+DELETE FROM identity_choices WHERE number = $1 AND customer_id = $2 AND NOT EXISTS (SELECT FROM fewer)
 """
 
 
@@ -46,14 +76,15 @@ def _found(row: Any) -> Found:
         row["language"],
         evidence,
         row["version"],
+        None if row["chosen_at"] is None else ChosenBefore(row["chosen_by"], row["chosen_at"], row["times"]),
     )
-    return Found(candidate, row["extension"])
+    return Found(candidate, row["extension"], row["has_number"])
 
 
 async def customers_by_identity(
     conn: Connection, *, kind: str, values: Sequence[str], extension: str | None = None
 ) -> list[Found]:
-    """Who has one of these identities, each customer once, best evidence first, one more than may be shown."""
+    """Who has one of these identities, and who was chosen for it, each customer once, the likeliest first, one more than may be shown."""
     rows = await conn.fetch(CUSTOMERS_BY_IDENTITY, kind, list(values), extension, MAX_CANDIDATES + 1)
     return [_found(row) for row in rows]
 

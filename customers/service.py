@@ -16,6 +16,7 @@ from core.principal import Actor
 from customers import csv_file, queries
 from customers.csv_file import Row
 from customers.model import (
+    MAX_CANDIDATES,
     Candidate,
     CustomerCard,
     CustomerExists,
@@ -42,6 +43,17 @@ async def identify(conn: Connection, number: Number) -> Identification:
         conn, kind="phone", values=same_line(number.value), extension=number.extension
     )
     return judge(number, found)
+
+
+async def remember_choice(tx: Tx, *, number: str, customer_id: CustomerId, actor: Actor) -> None:
+    """Somebody said who calls from this number. With the next call they are a suggestion, beside whoever has the number."""
+    chosen_by = actor.id if actor.kind == "user" else None
+    await tx.conn.execute(queries.REMEMBER_CHOICE, number, customer_id, chosen_by, tx.now, MAX_CANDIDATES - 1)
+
+
+async def forget_choice(tx: Tx, *, number: str, customer_id: CustomerId) -> None:
+    """That was a mistake."""
+    await tx.conn.execute(queries.FORGET_CHOICE, number, customer_id)
 
 
 async def card(conn: Connection, customer_id: int) -> CustomerCard:
@@ -96,7 +108,8 @@ async def _refuse_duplicate(conn: Connection, identities: Sequence[NewIdentity])
         for each in await queries.customers_by_identity(
             conn, kind=identity.kind, values=values, extension=identity.extension
         ):
-            found.setdefault(each.candidate.id, each.candidate)
+            if each.has_number:
+                found.setdefault(each.candidate.id, each.candidate)
     if found:
         raise CustomerExists(
             "A customer with this number or address exists. Choose that one, or create another with allow_duplicate.",

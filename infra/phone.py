@@ -45,7 +45,7 @@ EMERGENCY_ANYWHERE: Final = frozenset({"112", "911", "999", "000"})
 
 _PREFIX = re.compile(r"(sips?|client|tel|whatsapp|sms|callto):", re.IGNORECASE)
 _EXTENSION = re.compile(
-    r"(?:;\s*ext=|,{1,2}\s*|(?<![a-z])(?:extension|extn?|durchwahl|dw|x)[.:=\s]*|分机\s*|#\s*)(\d{1,7})#?\s*$",
+    r"(?:;\s*ext=|,{1,2}\s*|(?<![a-z])(?:extension|extn?|durchwahl|dw|x)[.:=\s]*|分机\s*|转\s*|#\s*)(\d{1,7})#?\s*$",
     re.IGNORECASE,
 )
 _PLAIN = re.compile(r"[\d\s+().\-\u2010-\u2015/]*")  # what people put between the digits of one number
@@ -219,7 +219,14 @@ def _is_suspect(body: str, parsed: PhoneNumber) -> bool:
     if slash and (len("".join(_DIGITS.findall(tail))) < 4 or len("".join(_DIGITS.findall(head))) > 7):
         return True
     is_national = parsed.country_code_source == CountryCodeSource.FROM_DEFAULT_COUNTRY
-    return is_national and not phonenumbers.is_valid_number(parsed)
+    return is_national and (not phonenumbers.is_valid_number(parsed) or _has_two_readings(body, parsed))
+
+
+def _has_two_readings(body: str, parsed: PhoneNumber) -> bool:
+    """`491701234567` on a German line: a number of Leer (0491) without its zero, or a mobile without its plus."""
+    digits, code = "".join(_DIGITS.findall(body)), str(parsed.country_code)
+    other = _parse(f"+{digits}", "ZZ") if digits.startswith(code) else None
+    return other is not None and phonenumbers.is_valid_number(other)
 
 
 def _without_mexican_one(text: str) -> str:

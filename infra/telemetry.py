@@ -66,6 +66,12 @@ class Metrics:
         # pops and desks
         self.pop_sent = _histogram("ringdesk_pop_sent_seconds", "Assignment to the pop handed to the sockets")
         self.pop_painted = _histogram("ringdesk_pop_painted_seconds", "Assignment to paint, as the browsers report it")
+        self.pop_layer_painted = _histogram(
+            "ringdesk_pop_layer_painted_seconds", "Assignment to paint of each layer of a pop", ["part"]
+        )
+        self.pop_holes = _counter(
+            "ringdesk_pop_holes", "Sources of a pop that did not answer in time, or at all", ["part", "reason"]
+        )
         self.desk_repeats = _counter(
             "ringdesk_desk_repeats", "Sends to an agent whose desk had acknowledged nothing for a second"
         )

@@ -9,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from accounts.audit import audit
 from core.errors import Invalid, NotFound, VersionConflict
 from core.ids import CallId, CustomerId, TicketId, conference_name
+from core.phone import Number, NumberKind
 from core.principal import READERS, STAFF, Role, actor_of
 from cti import hold
 from cti import queries as calls
 from cti import service as telephony
 from cti.http import TELEPHONY
 from cti.voice_token import voice_token
+from customers import service as customers
 from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
@@ -198,7 +200,10 @@ async def request_wrap_up(tx: Tx, call: Call[WrapUpRequestIn]) -> WrapUpRequeste
 
 
 class ChosenCustomer(ApiModel):
-    customer_id: int = Field(ge=1, lt=2**63)
+    """null: it is open again who calls. `instead_of`: whom the same agent chose by mistake a moment ago; that is not remembered."""
+
+    customer_id: int | None = Field(ge=1, lt=2**63)
+    instead_of: int | None = Field(default=None, ge=1, lt=2**63)
 
 
 @ROUTES.command("POST", "/api/v1/calls/{id}/customer", roles=STAFF, body=ChosenCustomer, returns=ScreenPop)
@@ -208,14 +213,32 @@ async def choose_customer(tx: Tx, call: Call[ChosenCustomer]) -> ScreenPop:
     ticket = await tickets.ticket_of_call(tx.conn, call_id=CallId(call.id()))
     if ticket is None:
         raise NotFound("This call has no ticket.")
-    await ticketing.attach_customer(
-        tx, TicketId(ticket.id), CustomerId(call.data.customer_id), actor=actor_of(call.who)
-    )
+    chosen = None if call.data.customer_id is None else CustomerId(call.data.customer_id)
+    actor = actor_of(call.who)
+    await ticketing.attach_customer(tx, TicketId(ticket.id), chosen, actor=actor)
+    await _remember(tx, call, chosen, instead_of=call.data.instead_of)
     await audit(
         tx, actor_of(call.who), "call.choose_customer", "call", call.id(),
         before={"customer_id": ticket.customer.id if ticket.customer else None}, after={"customer_id": call.data.customer_id},
     )  # fmt: skip
     return await _popped(tx, call, offer_id)
+
+
+async def _remember(tx: Tx, call: Call[ChosenCustomer], chosen: CustomerId | None, *, instead_of: int | None) -> None:
+    """With the next call from this number whoever was chosen is a suggestion, unless the number says so by itself."""
+    row = await tx.conn.fetchrow(sql.NUMBER_OF_CALL, call.id())
+    if row is None or row["from_value"] is None:
+        return
+    number = Number(
+        NumberKind(row["from_kind"]), row["from_raw"], row["from_value"], row["extension"], row["is_suspect"]
+    )
+    if instead_of is not None:
+        await customers.forget_choice(tx, number=row["from_value"], customer_id=CustomerId(instead_of))
+    if chosen is None:
+        return
+    found = await customers.identify(tx.conn, number)
+    if found.customer is None or found.customer.id != chosen:
+        await customers.remember_choice(tx, number=row["from_value"], customer_id=chosen, actor=actor_of(call.who))
 
 
 class ChosenTicket(ApiModel):

@@ -39,9 +39,10 @@ class PopCall(Message):
 
 
 class PopCustomer(Message):
-    """`match` says what the number told; `chosen_id` what a person decided (or the one match)."""
+    """`match` says what the number told (`unread`: nobody could be looked up just now); `chosen_id` what a person decided (or the
+    one match)."""
 
-    match: Literal["one", "many", "none", "withheld"]
+    match: Literal["one", "many", "none", "withheld", "unread"]
     candidates: list[Candidate]
     profile: Profile | None
     chosen_id: int | None
@@ -61,6 +62,17 @@ class PopTransfer(Message):
     at: datetime
 
 
+Source = Literal["identity", "repeat", "ticket", "profile"]
+Why = Literal["slow", "failed"]
+
+
+class Hole(Message):
+    """What is missing in this pop: who it is, how often the number has called, the ticket's details, the customer's profile."""
+
+    source: Source
+    why: Why
+
+
 class ScreenPop(Message):
     """Who, why, evidence, suggested ticket: what an agent sees when offered a call. Built for that agent's rights."""
 
@@ -77,6 +89,8 @@ class ScreenPop(Message):
     customer: PopCustomer
     reason: PopReason
     transfer: PopTransfer | None = None
+    holes: list[Hole] = []
+    """What could not be read in time, or at all: `GET /api/v1/offers/{id}/pop` asks again."""
 
 
 class NoteDraft(Message):
@@ -169,6 +183,10 @@ class Envelope(Message):
     data: Any
 
 
+Layer = Literal["identity", "reason", "context", "depth"]
+"""The parts of a pop in the order in which they are painted."""
+
+
 class AckIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     seq: int = Field(ge=0, le=2**53)
@@ -178,6 +196,7 @@ class PaintedIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     offer_id: int = Field(ge=1, le=2**53)
     ms: float = Field(ge=0, le=600_000)
+    layer: Layer = "identity"
 
 
 class ViewingIn(BaseModel):

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter
 
 from accounts.model import Me
 from core.ids import CallId, CustomerId, conference_name
 from core.phone import Number, NumberKind, attestation_of
 from core.principal import Principal, Role
 from customers import service as customers
-from customers.model import Match
+from customers.model import Candidate, Identification, Match
 from infra.postgres import Connection
 from realtime import queries as sql
 from realtime.messages import (
@@ -27,6 +29,7 @@ from realtime.messages import (
     ScreenPop,
     WrapUp,
 )
+from realtime.sources import PUSH_WITHIN_S, Sources
 from routing.explain import why_agent
 from routing.live import board, presence_of
 from routing.messages import QueueStats
@@ -36,16 +39,23 @@ from ticketing.model import OPEN_STATES, Profile, TicketOfCall, TicketSummary
 from ticketing.profile import profile as profile_of
 
 OTHER_TICKETS = 5
+CANDIDATES: Final = TypeAdapter(tuple[Candidate, ...])
 NOT_OVER = ("pending", "accepted", "wrapping")
+TICKET_FIELDS = (
+    *("id", "number", "subject", "state", "priority", "queue", "version", "opened_at", "updated_at", "closed_at"),
+    *("tags", "is_new"),
+)
 
 
-async def screen_pop(conn: Connection, *, offer_id: int) -> ScreenPop | None:
-    """The pop of an offer for its agent; None when there is no such offer."""
+async def screen_pop(conn: Connection, *, offer_id: int, within_s: float = PUSH_WITHIN_S) -> ScreenPop | None:
+    """The pop of an offer for its agent; None when there is no such offer. What cannot be read `within_s` is a hole in it."""
     row = await conn.fetchrow(sql.POP, offer_id)
-    return None if row is None else await _pop(conn, row)
+    return None if row is None else await _pop(conn, row, within_s)
 
 
-async def active_call(conn: Connection, *, offer_id: int) -> ActiveCall | ClosedCall | None:
+async def active_call(
+    conn: Connection, *, offer_id: int, within_s: float = PUSH_WITHIN_S
+) -> ActiveCall | ClosedCall | None:
     """The call of an accepted offer as it stands on the desk."""
     row = await conn.fetchrow(sql.POP, offer_id)
     if row is None:
@@ -59,7 +69,7 @@ async def active_call(conn: Connection, *, offer_id: int) -> ActiveCall | Closed
     elif is_current and row["call_state"] in ("in_call", "on_hold"):
         state = row["call_state"]
     return ActiveCall(
-        pop=await _pop(conn, row),
+        pop=await _pop(conn, row, within_s),
         state=state,
         conference=conference_name(row["call_id"]),
         connected_at=row["connected_at"],
@@ -78,12 +88,12 @@ async def active_call(conn: Connection, *, offer_id: int) -> ActiveCall | Closed
     )
 
 
-async def _pop(conn: Connection, row: Any) -> ScreenPop:
+async def _pop(conn: Connection, row: Any, within_s: float) -> ScreenPop:
     viewer = Principal(row["agent_id"], Role(row["role"]), row["agent_name"], row["email"])
-    ticket = await tickets.ticket_of_call(conn, call_id=CallId(row["call_id"]))
-    assert ticket is not None  # by construction: no queued call without its ticket
-    chosen = None if ticket.customer is None else ticket.customer.id
-    customer = await _customer(conn, row, chosen, viewer)
+    sources, call_id = Sources(conn, within_s=within_s), CallId(row["call_id"])
+    customer = await _customer(conn, row, viewer, sources)
+    calls_24h = await sources.read("repeat", lambda: _calls_24h(conn, call_id), 1)
+    ticket = await sources.read("ticket", lambda: _ticket(conn, call_id), None) or _bare_ticket(row)
     others, restricted = _other_tickets(ticket, customer.profile)
     counts, by = row["counts"] or {}, row["chosen_by"] or By.LONGEST_IDLE
     return ScreenPop(
@@ -95,14 +105,14 @@ async def _pop(conn: Connection, row: Any) -> ScreenPop:
         version=row["version"],
         call=PopCall(
             id=row["call_id"],
-            from_=_shown_number(row),
+            from_=shown_number(row),
             from_kind=row["from_kind"],
             to=row["to_number"],
             queue=row["queue"],
             queue_name=row["queue_name"],
             waited_s=round(max(0.0, (row["created_at"] - row["entered_at"]).total_seconds()), 1),
             language=row["language"],
-            calls_24h=max(1, row["calls_24h"]),
+            calls_24h=max(1, calls_24h),
             is_external=row["is_external"],
             attestation=attestation_of(row["attestation"]),
         ),
@@ -114,7 +124,23 @@ async def _pop(conn: Connection, row: Any) -> ScreenPop:
         transfer=None
         if row["transferred_by"] is None
         else PopTransfer(by=row["transferred_by"], note=row["transfer_note"], at=row["transferred_at"]),
+        holes=sources.holes,
     )
+
+
+async def _calls_24h(conn: Connection, call_id: CallId) -> int:
+    found: int = await conn.fetchval(sql.CALLS_24H, call_id)
+    return found
+
+
+async def _ticket(conn: Connection, call_id: CallId) -> TicketOfCall | None:
+    return await tickets.ticket_of_call(conn, call_id=call_id)
+
+
+def _bare_ticket(row: Any) -> TicketOfCall:
+    """What the ticket's own row says, without the names and the words that stand elsewhere."""
+    plain = {name: row[f"ticket_{name}"] for name in TICKET_FIELDS}
+    return TicketOfCall(**plain, assignee=None, customer=None, last_note=None)
 
 
 def _other_tickets(ticket: TicketOfCall, profile: Profile | None) -> tuple[list[TicketSummary], int]:
@@ -127,24 +153,49 @@ def _other_tickets(ticket: TicketOfCall, profile: Profile | None) -> tuple[list[
     return others[:OTHER_TICKETS], max(0, profile.restricted_tickets - is_restricted)
 
 
-def _shown_number(row: Any) -> str | None:
+def shown_number(row: Any) -> str | None:
+    """Of a call: what may be shown and dialled."""
     if row["from_kind"] == NumberKind.WITHHELD:
         return None
     return row["from_value"] or row["from_raw"] or None
 
 
-async def _customer(conn: Connection, row: Any, chosen: int | None, viewer: Principal) -> PopCustomer:
+async def _customer(conn: Connection, row: Any, viewer: Principal, sources: Sources) -> PopCustomer:
     """What the number says, with evidence; and the profile of the one match or of who was chosen."""
-    attestation = attestation_of(row["attestation"])
-    number = Number(NumberKind(row["from_kind"]), row["from_raw"], row["from_value"], attestation=attestation)
-    found = await customers.identify(conn, number)
+    number = Number(
+        NumberKind(row["from_kind"]),
+        row["from_raw"],
+        row["from_value"],
+        row["from_extension"],
+        row["from_is_suspect"],
+        attestation=attestation_of(row["attestation"]),
+    )
+    found = await sources.read("identity", lambda: _identify(conn, number), None) or _when_queued(row, number)
+    chosen: int | None = row["ticket_customer_id"]
     profile = None
     if chosen is not None:
-        profile = await profile_of(conn, customer_id=CustomerId(chosen), principal=viewer)
-        earlier = [contact for contact in profile.last_contacts if contact.call_id != row["call_id"]]
-        profile = profile.model_copy(update={"last_contacts": earlier})
-    match = found.match if found.match is not Match.NONE or chosen is None else Match.NONE
-    return PopCustomer(match=match.value, candidates=list(found.candidates), profile=profile, chosen_id=chosen)
+        profile = await sources.read("profile", lambda: _profile(conn, row["call_id"], chosen, viewer), None)
+    if found is None:
+        return PopCustomer(match="unread", candidates=[], profile=profile, chosen_id=chosen)
+    return PopCustomer(match=found.match.value, candidates=list(found.candidates), profile=profile, chosen_id=chosen)
+
+
+async def _identify(conn: Connection, number: Number) -> Identification | None:
+    return await customers.identify(conn, number)
+
+
+def _when_queued(row: Any, number: Number) -> Identification | None:
+    """What was found when the call entered the queue: the hole stays, so that the desk asks again."""
+    if row["queued_match"] is None:
+        return None
+    return Identification(Match(row["queued_match"]), CANDIDATES.validate_python(row["queued_candidates"]), number)
+
+
+async def _profile(conn: Connection, call_id: int, customer_id: int, viewer: Principal) -> Profile | None:
+    """As the viewer may see it, without the call itself among the contacts."""
+    found = await profile_of(conn, customer_id=CustomerId(customer_id), principal=viewer)
+    earlier = [contact for contact in found.last_contacts if contact.call_id != call_id]
+    return found.model_copy(update={"last_contacts": earlier})
 
 
 @dataclass(frozen=True, slots=True)

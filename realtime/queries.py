@@ -36,19 +36,30 @@ SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.de
        q.name AS queue_name, q.wrap_mode, q.wrap_extension_s, i.entered_at, i.rule, d.counts, d.chosen_by, u.role, u.email, u.name AS agent_name,
        n.body AS note_body, n.version AS note_version, n.saved_at AS note_saved_at,
        t.transferred_by, t.transfer_note, t.transferred_at,
-       (SELECT count(*) FROM calls x WHERE x.from_value = c.from_value AND x.created_at > c.created_at - interval '24 hours') AS calls_24h
+       tc.is_opener AS ticket_is_new, k.id AS ticket_id, k.number AS ticket_number, k.subject AS ticket_subject, k.state AS ticket_state,
+       k.priority AS ticket_priority, k.queue AS ticket_queue, k.version AS ticket_version, k.opened_at AS ticket_opened_at,
+       k.updated_at AS ticket_updated_at, k.closed_at AS ticket_closed_at, k.tags AS ticket_tags, k.customer_id AS ticket_customer_id,
+       w.extension AS from_extension, coalesce(w.is_suspect, false) AS from_is_suspect, w.match AS queued_match,
+       w.candidates AS queued_candidates
 FROM offers o
 JOIN calls c ON c.id = o.call_id
 JOIN work_items i ON i.id = o.work_item_id
 JOIN queues q ON q.key = o.queue
 JOIN users u ON u.id = o.agent_id
+JOIN ticket_calls tc ON tc.call_id = c.id
+JOIN tickets k ON k.id = tc.ticket_id
 LEFT JOIN LATERAL (SELECT counts, chosen_by FROM decisions d WHERE d.work_item_id = i.id AND d.offer_id = o.id LIMIT 1) d ON true
 LEFT JOIN LATERAL (
     SELECT f.name AS transferred_by, t.note AS transfer_note, t.at AS transferred_at FROM transfers t JOIN users f ON f.id = t.from_agent_id
     WHERE t.call_id = c.id AND t.at <= o.created_at AND t.offer_id <> o.id ORDER BY t.id DESC LIMIT 1
 ) t ON true
+LEFT JOIN call_callers w ON w.call_id = c.id
 LEFT JOIN call_notes n ON n.call_id = c.id AND n.agent_id = o.agent_id
 WHERE o.id = $1
+"""
+CALLS_24H: Final = """
+SELECT count(*) FROM calls c JOIN calls x ON x.from_value = c.from_value AND x.created_at > c.created_at - interval '24 hours'
+WHERE c.id = $1
 """
 OPEN_OFFERS: Final = """
 SELECT id, state FROM offers WHERE agent_id = $1 AND state IN ('pending', 'accepted', 'wrapping') AND call_id IS NOT NULL ORDER BY id
@@ -78,8 +89,58 @@ TAKE_NOTE: Final = """
 DELETE FROM call_notes n USING users u WHERE n.call_id = $1 AND n.agent_id = $2 AND u.id = n.agent_id RETURNING n.body, u.name
 """
 PAINTED: Final = """
-INSERT INTO painted (offer_id, agent_id, ms, at) SELECT id, agent_id, $3, now() FROM offers WHERE id = $1 AND agent_id = $2
-ON CONFLICT (offer_id) DO NOTHING RETURNING offer_id
+INSERT INTO pop_layers (offer_id, layer, agent_id, ms, at) SELECT id, $4, agent_id, $3, now() FROM offers WHERE id = $1 AND agent_id = $2
+ON CONFLICT (offer_id, layer) DO NOTHING RETURNING offer_id
+"""
+POP_LEVEL: Final = """
+SELECT p.layer, count(*) AS painted, count(*) FILTER (WHERE p.ms <= d.deadline_ms) AS within,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY p.ms) AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY p.ms) AS p95,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY p.ms) AS p99
+FROM pop_layers p JOIN unnest($2::text[], $3::real[]) AS d (layer, deadline_ms) ON d.layer = p.layer
+WHERE p.at >= $1 GROUP BY p.layer
+"""
+POPS_REPORTED: Final = """
+SELECT count(*) AS offers, count(p.offer_id) AS reported
+FROM offers o LEFT JOIN pop_layers p ON p.offer_id = o.id AND p.layer = 'identity'
+WHERE o.created_at >= $1 AND o.call_id IS NOT NULL
+"""
+OFFER_FOR: Final = """
+SELECT state FROM offers WHERE id = $1 AND agent_id = $2 AND call_id IS NOT NULL AND state IN ('pending', 'accepted', 'wrapping')
+"""
+NUMBER_OF_CALL: Final = """
+SELECT c.from_value, c.from_raw, c.from_kind, w.extension, coalesce(w.is_suspect, false) AS is_suspect
+FROM calls c LEFT JOIN call_callers w ON w.call_id = c.id WHERE c.id = $1
+"""
+LOST_OFFERS: Final = """
+SELECT o.id AS offer_id, o.call_id, o.ended_at, o.state, o.reason, b.name AS by, q.name AS queue_name, c.from_kind, c.from_value, c.from_raw,
+       t.id AS ticket_id, t.number AS ticket_number, k.id AS customer_id, k.name AS customer_name, w.match
+FROM (
+    SELECT DISTINCT l.offer_id FROM desk_heads h JOIN desk_log l ON l.agent_id = h.agent_id AND l.seq > h.last_seq - 400
+    WHERE h.agent_id = $1 AND l.type = 'offer_ended' AND l.created_at > $2
+) l
+JOIN offers o ON o.id = l.offer_id
+JOIN calls c ON c.id = o.call_id
+JOIN queues q ON q.key = o.queue
+LEFT JOIN ticket_calls tc ON tc.call_id = c.id
+LEFT JOIN tickets t ON t.id = tc.ticket_id
+LEFT JOIN customers k ON k.id = t.customer_id
+LEFT JOIN users b ON b.id = o.by_agent_id
+LEFT JOIN call_callers w ON w.call_id = c.id
+WHERE o.agent_id = $1 AND o.state IN ('timeout', 'rescinded', 'canceled')
+ORDER BY o.ended_at DESC LIMIT 10
+"""
+WITHOUT_RESULT: Final = """
+SELECT o.id AS offer_id, o.call_id, o.queue, q.name AS queue_name, o.ended_at, c.from_kind, c.from_value, c.from_raw,
+       t.id AS ticket_id, t.number AS ticket_number, t.subject, k.id AS customer_id, k.name AS customer_name
+FROM offers o
+JOIN calls c ON c.id = o.call_id
+JOIN queues q ON q.key = o.queue
+LEFT JOIN ticket_calls tc ON tc.call_id = c.id
+LEFT JOIN tickets t ON t.id = tc.ticket_id
+LEFT JOIN customers k ON k.id = t.customer_id
+WHERE o.agent_id = $1 AND o.state = 'completed' AND o.disposition IS NULL AND o.call_id IS NOT NULL AND o.ended_at > $2
+  AND EXISTS (SELECT FROM dispositions d WHERE d.queue IS NULL OR d.queue = o.queue)
+ORDER BY o.ended_at DESC LIMIT 20
 """
 QUEUES_OF_AGENTS: Final = "SELECT agent_id, queue_key FROM agent_queues WHERE agent_id = ANY($1)"
 WAS_ACCEPTED: Final = "SELECT accepted_at IS NOT NULL FROM offers WHERE id = $1"

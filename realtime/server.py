@@ -352,9 +352,11 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         desk = self.desks.get(sid)
         painted = PaintedIn.model_validate(data)
         if desk is not None and await self._write(
-            sql.PAINTED, painted.offer_id, desk.principal.user_id, painted.ms, fetch=True
+            sql.PAINTED, painted.offer_id, desk.principal.user_id, painted.ms, painted.layer, fetch=True
         ):
-            metrics.pop_painted.observe(painted.ms / 1000)
+            metrics.pop_layer_painted.labels(painted.layer).observe(painted.ms / 1000)
+            if painted.layer == "identity":
+                metrics.pop_painted.observe(painted.ms / 1000)
 
     async def _on_viewing(self, sid: str, data: Any) -> None:
         """Follow one ticket: its changes come live. Rights are checked against the ticket itself."""

@@ -674,6 +674,12 @@ OPTIONAL_WRAP_UPS: Final = """
 SELECT o.id, o.call_id FROM offers o JOIN queues q ON q.key = o.queue
 WHERE o.agent_id = $1 AND o.state = 'wrapping' AND q.wrap_mode = 'optional' ORDER BY o.call_id, o.id
 """
+COMPLETED_OFFER_OF_CALL: Final = """
+SELECT id, disposition, ended_at FROM offers WHERE call_id = $1 AND agent_id = $2 AND state = 'completed' ORDER BY id DESC LIMIT 1 FOR UPDATE
+"""
+SET_LATE_RESULT: Final = (
+    "UPDATE offers SET disposition = $2, disposition_is_default = false, version = version + 1 WHERE id = $1"
+)
 SAVE_DISPOSITION: Final = "UPDATE offers SET disposition = $2 WHERE id = $1"
 FREE_AGENTS: Final = """
 UPDATE agents a SET used_units = a.used_units - f.units, version = a.version + 1,

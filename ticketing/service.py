@@ -14,10 +14,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
+
 from accounts.audit import audit
 from core.errors import Conflict, Invalid, NotFound
 from core.events import CallAttached, CallEnded, CallQueued, TicketBound, TicketChanged, WrapUpEnded
-from core.ids import CallId, CustomerId, TicketId
+from core.ids import AgentId, CallId, CustomerId, TicketId
 from core.phone import Attestation, Number, NumberKind
 from core.principal import SYSTEM, Actor
 from core.texts import in_language
@@ -103,7 +105,15 @@ async def bind_call(
         subject=_subject(found, language),
         match=found.match,
     )
+    # Read beforehand for the pop (realtime/pop.py): whoever is offered the call sees a name even if nobody can be looked up then.
+    await tx.conn.execute(
+        writes.KEEP_CALLER, call_id, caller.extension, caller.is_suspect, found.match, _plain(found.candidates), tx.now
+    )
     return found, bound
+
+
+def _plain(candidates: Sequence[Candidate]) -> Any:
+    return orjson.loads(orjson.dumps(candidates))
 
 
 def _subject(found: Identification, language: str) -> str:
@@ -282,9 +292,35 @@ async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
     """Inline: who spoke with the customer keeps the ticket if nobody has it, and it is resolved when the result says that
     nothing is left to do. Without this an answered call would leave a ticket that is nobody's."""
     ticket = None if event.call_id is None else await lock_of_call(tx, event.call_id)
-    if ticket is None or ticket.state not in OPEN_STATES:
+    if ticket is not None and event.call_id is not None:
+        await _after_call(tx, ticket, event.call_id, event.agent_id, event.disposition)
+
+
+async def result_given(
+    tx: Tx, *, call_id: CallId, agent_id: AgentId, before: str | None, disposition: str | None
+) -> None:
+    """The result of a call came late, or was corrected: its ticket is as if it had come at the end of wrap-up. What only the result
+    before had resolved is open again."""
+    ticket = await lock_of_call(tx, call_id)
+    if ticket is None:
         return
-    found = await tx.conn.fetchrow(writes.AGENT_AND_RESULT, event.agent_id, event.disposition)
+    found = await tx.conn.fetchrow(writes.AGENT_AND_RESULT, agent_id, before)
+    if ticket.state is TicketState.RESOLVED and found is not None and found["resolves_ticket"]:
+        changes = model.enter_state(ticket.state, TicketState.OPEN, now=tx.now, due_at=None)
+        actor = Actor("user", agent_id, found["name"])
+        await save(tx, ticket, changes, actor=actor, call_id=call_id)
+        await audit(
+            tx, actor, "ticket.after_call", "ticket", ticket.id, before={"state": ticket.state}, after={"state": TicketState.OPEN}
+        )  # fmt: skip
+        ticket = await lock_of_call(tx, call_id)
+        assert ticket is not None
+    await _after_call(tx, ticket, call_id, agent_id, disposition)
+
+
+async def _after_call(tx: Tx, ticket: TicketRow, call_id: CallId, agent_id: AgentId, disposition: str | None) -> None:
+    if ticket.state not in OPEN_STATES:
+        return
+    found = await tx.conn.fetchrow(writes.AGENT_AND_RESULT, agent_id, disposition)
     assert found is not None
     changes: dict[str, Any] = {}
     if found["resolves_ticket"]:
@@ -292,11 +328,11 @@ async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
     elif ticket.state is TicketState.NEW:
         changes = model.enter_state(ticket.state, TicketState.OPEN, now=tx.now, due_at=None)
     if ticket.assignee_id is None:
-        changes["assignee_id"] = event.agent_id
+        changes["assignee_id"] = agent_id
     if not changes:
         return
-    actor = Actor("user", event.agent_id, found["name"])
-    version = await save(tx, ticket, changes, actor=actor, call_id=event.call_id)
+    actor = Actor("user", agent_id, found["name"])
+    version = await save(tx, ticket, changes, actor=actor, call_id=call_id)
     before = {"state": ticket.state, "assignee_id": ticket.assignee_id}
     after = {**before, **{name: changes[name] for name in before if name in changes}, "version": version}
     await audit(tx, actor, "ticket.after_call", "ticket", ticket.id, before=before, after=after)
@@ -400,8 +436,9 @@ async def facts_of(conn: Connection, ticket: TicketRow) -> dict[str, Any]:
     }
 
 
-async def attach_customer(tx: Tx, ticket_id: TicketId, customer_id: CustomerId, *, actor: Actor) -> None:
-    """Say whose ticket this is: an agent chose among candidates, or made the customer. The last word counts, so no version."""
+async def attach_customer(tx: Tx, ticket_id: TicketId, customer_id: CustomerId | None, *, actor: Actor) -> None:
+    """Say whose ticket this is: an agent chose among candidates, or made the customer; None takes that back. The last word counts, so no
+    version."""
     ticket = (await writes.lock_tickets(tx.conn, ids=[ticket_id])).get(ticket_id)
     if ticket is None:
         raise TicketNotFound
@@ -413,13 +450,14 @@ async def attach_customer(tx: Tx, ticket_id: TicketId, customer_id: CustomerId, 
     await _audit(tx, actor, "ticket.attach_customer", ticket_id, before=before, after={"customer_id": customer_id})
 
 
-async def _renamed(tx: Tx, ticket: TicketRow, customer_id: CustomerId) -> dict[str, str]:
+async def _renamed(tx: Tx, ticket: TicketRow, customer_id: CustomerId | None) -> dict[str, str]:
     """A subject that the call gave follows the customer. Raises Invalid when there is no such customer."""
-    names = await writes.names_of_customers(tx.conn, ids=[customer_id, ticket.customer_id or 0])
-    if customer_id not in names:
+    names = await writes.names_of_customers(tx.conn, ids=[customer_id or 0, ticket.customer_id or 0])
+    if customer_id is not None and customer_id not in names:
         raise _invalid("customer_id", "There is no such customer.")
     language = model.language_of_subject(ticket.subject, names.get(ticket.customer_id or 0))
-    return {} if language is None else {"subject": model.subject_of_call(names[customer_id], language)}
+    name = None if customer_id is None else names[customer_id]
+    return {} if language is None else {"subject": model.subject_of_call(name, language)}
 
 
 async def set_queue(tx: Tx, ticket_id: TicketId, queue: str, *, actor: Actor) -> int | None:

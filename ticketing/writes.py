@@ -158,6 +158,11 @@ FROM ended e JOIN tickets t ON t.id = e.ticket_id LEFT JOIN queues q ON q.key = 
 """
 """Reads routing's `queues` on purpose: the limit belongs to the queue, 5 s where the queue is unknown."""
 
+KEEP_CALLER: Final = """
+INSERT INTO call_callers (call_id, extension, is_suspect, match, candidates, at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (call_id) DO UPDATE SET extension = excluded.extension, is_suspect = excluded.is_suspect, match = excluded.match,
+    candidates = excluded.candidates, at = excluded.at
+"""
 TICKET_ID_OF_CALL: Final = "SELECT ticket_id FROM ticket_calls WHERE call_id = $1"
 
 IS_UNTOUCHED: Final = """

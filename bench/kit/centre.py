@@ -83,7 +83,7 @@ AVAILABLE: Final = (
 )
 FORGET_CALLS: Final = """
 TRUNCATE provider_events, work_items, stints, offers, decisions, desk_log, desk_heads, timers, events, deliveries, provider_commands, legs,
-    call_notes, painted, exclusions
+    call_notes, painted, pop_layers, call_callers, exclusions
 """
 ANALYSED: Final = "VACUUM ANALYZE"
 

@@ -24,6 +24,7 @@ FLAGS: Final = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a microphone that beeps
 ]
 PATIENCE_MS: Final = 10_000
 
@@ -34,14 +35,17 @@ def _missing(what: str) -> None:
     pytest.skip(what)
 
 
+def chromium() -> str:
+    return os.environ.get("CHROMIUM") or "/usr/bin/chromium"
+
+
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    chromium = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
-    if shutil.which(chromium) is None:
+    if shutil.which(chromium()) is None:
         _missing("no Chromium: install the package chromium, or say in CHROMIUM where it is")
     expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        launched = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield launched
         await launched.close()
 

@@ -177,6 +177,13 @@ class Ringdesk:
             return value
 
     @contextlib.asynccontextmanager
+    async def slow(self, table: str) -> AsyncIterator[None]:
+        """Whoever reads this table waits."""
+        async with self._database() as conn, conn.transaction():
+            await conn.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
+
+    @contextlib.asynccontextmanager
     async def _database(self) -> AsyncIterator[Connection]:
         run = json.loads((self.data_dir / "run.json").read_text())
         conn = await asyncpg.connect(run["database_url"], timeout=10)

@@ -97,6 +97,14 @@ async def _extend_wrap_up(w: World) -> Given:
     return path.replace("hangup", "wrap-up/extend"), {}
 
 
+async def _set_result(w: World) -> Given:
+    path, _ = await _hang_up(w)
+    assert (await w.ava.ask("POST", path, {}))[0] == 200
+    await w.stack.quiet()
+    assert (await w.ava.ask("POST", path.replace("hangup", "wrap-up"), {}))[0] == 200
+    return path.replace("hangup", "result"), {"disposition": None}
+
+
 async def _request_wrap_up(w: World) -> Given:
     await w.stack.rows("UPDATE queues SET wrap_mode = 'on_request' RETURNING key")
     return await _with_call(w, "/wrap-up/request", {"is_wanted": True})
@@ -196,6 +204,8 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "save_note": lambda w: _with_call(w, "/note", {"body": "x", "version": 0}),
     "wrap_up": _wrap_up,
     "extend_wrap_up": _extend_wrap_up,
+    "set_result": _set_result,
+    "save_keys": lambda w: _fixed("/keys", {"version": 0, "is_off": False, "bindings": {}}),
     "request_wrap_up": _request_wrap_up,
     "choose_customer": _choose_customer,
     "choose_ticket": _choose_ticket,

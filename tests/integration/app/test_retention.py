@@ -37,6 +37,7 @@ DO_NOT_GROW: Final = {
     "agents": "one per user",
     "pool_turns": "one per pool",
     "desk_heads": "one per agent",
+    "key_settings": "one per user",
     "customers": "the organisation's own data",
     "queues": "configuration",
     "skills": "configuration",
@@ -106,6 +107,12 @@ async def a_past(stack: Stack) -> None:
     await stack.rows(
         "INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, at, outcome, ended_at) "
         "SELECT call_id, id, agent_id, 'queue', 'sales', now(), 'taken', now() FROM offers WHERE state = 'completed' RETURNING 1"
+    )
+    await stack.rows(
+        "INSERT INTO pop_layers (offer_id, layer, agent_id, ms) SELECT id, 'identity', agent_id, 1 FROM offers RETURNING 1"
+    )
+    await stack.rows(
+        "INSERT INTO identity_choices (number, customer_id, chosen_at) SELECT '1', id, now() FROM customers LIMIT 1 RETURNING 1"
     )
     await stack.rows("INSERT INTO painted (offer_id, agent_id, ms) SELECT id, agent_id, 1 FROM offers RETURNING 1")
     await stack.rows(

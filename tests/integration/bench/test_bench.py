@@ -46,6 +46,7 @@ def test_the_measurements_are_those_of_the_plan() -> None:
         "desks",
         "figures",
         "floor",
+        "pops",
         "relay",
         "routing",
         "soak",
@@ -56,7 +57,7 @@ def test_the_measurements_are_those_of_the_plan() -> None:
 
 @FULL
 @pytest.mark.timeout(WITHIN_S)
-@pytest.mark.parametrize("name", [name for name in BENCHES if name not in ("call_to_pop", "desks", "soak")])
+@pytest.mark.parametrize("name", [name for name in BENCHES if name not in ("call_to_pop", "desks", "pops", "soak")])
 async def test_a_measurement_writes_rows_and_the_machine_and_no_place(name: str, tmp_path: Path) -> None:
     found = await quick(name, tmp_path)
     assert found["bench"] == name

@@ -300,7 +300,7 @@ async def test_painted_is_kept_once_and_only_for_ones_own_offer(live: Stack, ava
             await desk.wire.emit("painted", {"offer_id": offer_id, "ms": ms})
         await desk.wire.emit("ack", {"seq": 2})  # handled in order: when this is kept, those are
         await acked(live, ava, 2)
-        assert [tuple(row) for row in await live.rows("SELECT agent_id, ms FROM painted")] == [(ava.id, 120)]
+        assert [tuple(row) for row in await live.rows("SELECT agent_id, ms FROM pop_layers")] == [(ava.id, 120)]
 
 
 # --- the end of a session ------------------------------------------------------------------------------------------

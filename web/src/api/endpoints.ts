@@ -7,10 +7,12 @@ import type {
   ChosenPresence,
   CustomerChange,
   Desk,
+  KeySettings,
   Me,
   NewCustomer,
   NewWallboard,
   Page,
+  PastOffer,
   Presence,
   Priority,
   ScreenPop,
@@ -70,8 +72,18 @@ export const finishCall = (call: number, disposition: string | null, note: strin
 export const extendWrapUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/wrap-up/extend`, at(call)));
 export const requestWrapUp = (call: number, is_wanted: boolean) =>
   answer(client.POST(`${ROOT}/calls/{id}/wrap-up/request`, { ...at(call), body: { is_wanted } }));
-export const chooseCustomer = (call: number, customer_id: number) =>
-  answer(client.POST(`${ROOT}/calls/{id}/customer`, { ...at(call), body: { customer_id } })) as Promise<ScreenPop>;
+export const chooseCustomer = (call: number, customer_id: number | null, instead_of?: number) =>
+  answer(client.POST(`${ROOT}/calls/{id}/customer`, { ...at(call), body: { customer_id, instead_of } })) as Promise<ScreenPop>;
+export const popAgain = (offer: number) => answer(client.GET(`${ROOT}/offers/{id}/pop`, at(offer))) as Promise<ScreenPop>;
+export const lostOffers = async (): Promise<PastOffer[]> =>
+  (await answer(client.GET(`${ROOT}/desk/lost-offers`))).items as PastOffer[];
+export const withoutResult = async () => (await answer(client.GET(`${ROOT}/desk/without-result`))).items;
+export const setResult = (call: number, disposition: string | null) =>
+  answer(client.PUT(`${ROOT}/calls/{id}/result`, { ...at(call), body: { disposition } }));
+export const popLevel = (minutes: number) =>
+  answer(client.GET(`${ROOT}/pop-level`, { params: { query: { minutes } } }));
+export const keySettings = () => answer(client.GET(`${ROOT}/keys`));
+export const saveKeySettings = (body: KeySettings) => answer(client.PUT(`${ROOT}/keys`, { body }));
 export const chooseTicket = (call: number, ticket_id: number | null) =>
   answer(client.POST(`${ROOT}/calls/{id}/ticket`, { ...at(call), body: { ticket_id } })) as Promise<ScreenPop>;
 

@@ -175,6 +175,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/calls/{id}/result": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** The result of a call whose wrap-up is over: one that is missing, or within 10 s of the end another one, or none again. */
+        put: operations["set_result"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls/{id}/resume": {
         parameters: {
             query?: never;
@@ -364,6 +381,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/desk/lost-offers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last calls that rang at this desk and went elsewhere, of the last day, latest first. */
+        get: operations["lost_offers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/desk/without-result": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own calls of the last days that ended without a result, latest first. They hold nobody up. */
+        get: operations["without_result"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/figures": {
         parameters: {
             query?: never;
@@ -391,6 +442,24 @@ export interface paths {
         /** The contacts that a figure of a queue counts, in the order of time. */
         get: operations["list_contacts_behind"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own keys. */
+        get: operations["read_keys"];
+        /** Set one's own keys. 409 version_conflict with `current` when another window was faster. */
+        put: operations["save_keys"];
         post?: never;
         delete?: never;
         options?: never;
@@ -432,6 +501,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/offers/{id}/pop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own offer or call as it is now, with more patience for sources that were too slow for the push (`holes`). */
+        get: operations["read_pop"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/offers/{id}/reject": {
         parameters: {
             query?: never;
@@ -443,6 +529,23 @@ export interface paths {
         put?: never;
         /** Decline the offered call; it keeps its place in line and goes to the next agent. */
         post: operations["reject_offer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pop-level": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How soon pops were painted in the last minutes, by layer, against the deadlines 0.3, 0.6, 1 and 2 s. */
+        get: operations["read_level"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1237,8 +1340,18 @@ export interface components {
             /** State */
             state: string;
         };
-        /** Candidate */
+        /** CallsWithoutResult */
+        CallsWithoutResult: {
+            /** Items */
+            items: components["schemas"]["WithoutResult"][];
+        };
+        /**
+         * Candidate
+         * @description `chosen`: whom an agent chose for this number before. A suggestion, never more.
+         */
         Candidate: {
+            /** @default null */
+            chosen?: components["schemas"]["ChosenBefore"] | null;
             /** Company */
             company: string | null;
             evidence: components["schemas"]["Evidence"];
@@ -1294,10 +1407,33 @@ export interface components {
             /** Name */
             name: string;
         };
-        /** ChosenCustomer */
+        /**
+         * ChosenBefore
+         * @description Somebody said that this is who called from the number: by whom, when, how often.
+         */
+        ChosenBefore: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string | null;
+            /** Times */
+            times: number;
+        };
+        /**
+         * ChosenCustomer
+         * @description null: it is open again who calls. `instead_of`: whom the same agent chose by mistake a moment ago; that is not remembered.
+         */
         ChosenCustomer: {
             /** Customer Id */
-            customer_id: number;
+            customer_id: number | null;
+            /**
+             * Instead Of
+             * @default null
+             */
+            instead_of?: number | null;
         };
         /** ChosenTicket */
         ChosenTicket: {
@@ -1963,6 +2099,22 @@ export interface components {
             hold_wanted: boolean;
         };
         /**
+         * Hole
+         * @description What is missing in this pop: who it is, how often the number has called, the ticket's details, the customer's profile.
+         */
+        Hole: {
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "identity" | "repeat" | "ticket" | "profile";
+            /**
+             * Why
+             * @enum {string}
+             */
+            why: "slow" | "failed";
+        };
+        /**
          * Identity
          * @description `verified_at`: when a person or a proof confirmed it; None means somebody only said so.
          */
@@ -2028,6 +2180,32 @@ export interface components {
             waited_s: number;
         };
         /**
+         * KeysIn
+         * @description `bindings`: only commands whose keys are not the usual ones; an empty list switches the keys of a command off. `version`: of what was
+         *     read, 0 when nothing was ever set.
+         */
+        KeysIn: {
+            /** Bindings */
+            bindings: {
+                [key: string]: string[];
+            };
+            /** Is Off */
+            is_off: boolean;
+            /** Version */
+            version: number;
+        };
+        /** KeysOut */
+        KeysOut: {
+            /** Bindings */
+            bindings: {
+                [key: string]: string[];
+            };
+            /** Is Off */
+            is_off: boolean;
+            /** Version */
+            version: number;
+        };
+        /**
          * LastContact
          * @description `agent` is the name of who took the call.
          */
@@ -2051,6 +2229,34 @@ export interface components {
             queue: string | null;
             /** Talk S */
             talk_s: number | null;
+        };
+        /**
+         * LayerLevel
+         * @description `level` and the percentiles are null where nothing was reported. `budget_used`: late ones, in parts of those that may be late;
+         *     above 1 the target is missed.
+         */
+        LayerLevel: {
+            /** Budget Used */
+            budget_used: number | null;
+            /** Count */
+            count: number;
+            /** Deadline Ms */
+            deadline_ms: number;
+            /**
+             * Layer
+             * @enum {string}
+             */
+            layer: "identity" | "reason" | "context" | "depth";
+            /** Level */
+            level: number | null;
+            /** P50 Ms */
+            p50_ms: number | null;
+            /** P95 Ms */
+            p95_ms: number | null;
+            /** P99 Ms */
+            p99_ms: number | null;
+            /** Within */
+            within: number;
         };
         /** LegOut */
         LegOut: {
@@ -2088,6 +2294,42 @@ export interface components {
             email: string;
             /** Password */
             password: string;
+        };
+        /**
+         * LostOffer
+         * @description `outcome` and `reason` as in `offer_ended`; `by`: who took it instead; `match`: what the number told.
+         */
+        LostOffer: {
+            /** By */
+            by: string | null;
+            /** Call Id */
+            call_id: number;
+            customer: components["schemas"]["Named"] | null;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Match */
+            match: string | null;
+            /** Number */
+            number: string | null;
+            /** Offer Id */
+            offer_id: number;
+            /** Outcome */
+            outcome: string;
+            /** Queue Name */
+            queue_name: {
+                [key: string]: string;
+            };
+            /** Reason */
+            reason: string;
+            ticket: components["schemas"]["TicketRef"] | null;
+        };
+        /** LostOffers */
+        LostOffers: {
+            /** Items */
+            items: components["schemas"]["LostOffer"][];
         };
         /**
          * Me
@@ -2372,7 +2614,8 @@ export interface components {
         };
         /**
          * PopCustomer
-         * @description `match` says what the number told; `chosen_id` what a person decided (or the one match).
+         * @description `match` says what the number told (`unread`: nobody could be looked up just now); `chosen_id` what a person decided (or the
+         *     one match).
          */
         PopCustomer: {
             /** Candidates */
@@ -2383,8 +2626,41 @@ export interface components {
              * Match
              * @enum {string}
              */
-            match: "one" | "many" | "none" | "withheld";
+            match: "one" | "many" | "none" | "withheld" | "unread";
             profile: components["schemas"]["Profile"] | null;
+        };
+        /**
+         * PopLevel
+         * @description `offers`: made in this time to agents with a desk; `reported`: those of them whose browser said when the first layer was painted.
+         */
+        PopLevel: {
+            /**
+             * As Of
+             * Format: date-time
+             */
+            as_of: string;
+            /** Layers */
+            layers: components["schemas"]["LayerLevel"][];
+            /** Offers */
+            offers: number;
+            /** Reported */
+            reported: number;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /** Target */
+            target: number;
+        };
+        /** PopLevelParams */
+        PopLevelParams: {
+            /**
+             * Minutes
+             * @description how far back from now
+             * @default 60
+             */
+            minutes?: number;
         };
         /** PopReason */
         PopReason: {
@@ -2738,6 +3014,23 @@ export interface components {
             offer: components["schemas"]["OfferBrief"];
         };
         /**
+         * ResultIn
+         * @description null takes the result back.
+         */
+        ResultIn: {
+            /** Disposition */
+            disposition: string | null;
+        };
+        /** ResultSet */
+        ResultSet: {
+            /** Before */
+            before: string | null;
+            /** Call Id */
+            call_id: number;
+            /** Disposition */
+            disposition: string | null;
+        };
+        /**
          * Role
          * @enum {string}
          */
@@ -2853,6 +3146,11 @@ export interface components {
              * Format: date-time
              */
             deadline: string;
+            /**
+             * Holes
+             * @default []
+             */
+            holes?: components["schemas"]["Hole"][];
             /** Offer Id */
             offer_id: number;
             /**
@@ -3488,6 +3786,30 @@ export interface components {
             id: number;
             /** Label */
             label: string;
+        };
+        /** WithoutResult */
+        WithoutResult: {
+            /** Call Id */
+            call_id: number;
+            customer: components["schemas"]["Named"] | null;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Number */
+            number: string | null;
+            /** Offer Id */
+            offer_id: number;
+            /** Queue */
+            queue: string;
+            /** Queue Name */
+            queue_name: {
+                [key: string]: string;
+            };
+            /** Subject */
+            subject: string | null;
+            ticket: components["schemas"]["TicketRef"] | null;
         };
         /** WrapUpExtended */
         WrapUpExtended: {
@@ -4566,6 +4888,116 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NoteDraft"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_result: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResultIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResultSet"];
                 };
             };
             /** @description Not logged in */
@@ -5909,6 +6341,154 @@ export interface operations {
             };
         };
     };
+    lost_offers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LostOffers"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    without_result: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallsWithoutResult"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_figures: {
         parameters: {
             query?: {
@@ -6040,6 +6620,188 @@ export interface operations {
             };
             /** @description Not found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeysOut"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    save_keys: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeysIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeysOut"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6256,6 +7018,82 @@ export interface operations {
             };
         };
     };
+    read_pop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScreenPop"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     reject_offer: {
         parameters: {
             query?: never;
@@ -6330,6 +7168,82 @@ export interface operations {
             };
             /** @description Not JSON */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_level: {
+        parameters: {
+            query?: {
+                minutes?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PopLevel"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -53,6 +53,13 @@ export type PopTicket = Schemas["TicketOfCall"];
 export type PopCustomer = Schemas["PopCustomer"];
 export type ScreenPop = With<Schemas["ScreenPop"], { call: PopCall }>;
 
+export type Hole = ScreenPop["holes"] extends (infer One)[] | undefined ? One : never;
+export type PopLayer = Schemas["LayerLevel"]["layer"];
+export type PopLevel = Schemas["PopLevel"];
+export type PastOffer = With<Schemas["LostOffer"], { match: PopCustomer["match"] | null }>;
+export type WithoutResult = Schemas["WithoutResult"];
+export type KeySettings = Schemas["KeysOut"];
+
 export type CallNote = Schemas["NoteDraft"];
 export type ActiveCall = With<Schemas["ActiveCall"], { pop: ScreenPop }>;
 export type CallClosed = Schemas["ClosedCall"];

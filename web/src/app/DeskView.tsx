@@ -1,15 +1,26 @@
+import { Skeleton } from "@mantine/core";
+import { lazy, Suspense, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Desk } from "@/api/types";
 import { Panel } from "@/design/Panel";
-import { ActiveCall } from "@/features/call/ActiveCall";
+import { MissingPart, Painted } from "@/features/call/Holes";
 import { IdleDesk } from "@/features/call/IdleDesk";
 import { LostOffers } from "@/features/call/LostOffers";
 import { Pop } from "@/features/call/Pop";
+import { isMissing } from "@/features/call/usePainted";
 import { CustomerPanel } from "@/features/customers/CustomerPanel";
+import { ActBar } from "@/parts/ActBar";
 import { TicketLine } from "@/parts/TicketParts";
 
 import classes from "./DeskPage.module.css";
+
+// What is not needed before somebody has called comes a moment later, so that the desk is there at once.
+const loadCall = () => import("@/features/call/ActiveCall");
+const ActiveCall = lazy(async () => ({ default: (await loadCall()).ActiveCall }));
+const loadHistory = () => import("@/features/call/CallerHistory");
+const CallerHistory = lazy(async () => ({ default: (await loadHistory()).CallerHistory }));
+const WithoutResult = lazy(async () => ({ default: (await import("@/features/call/WithoutResult")).WithoutResult }));
 
 /** The agent's desk: what rings, what is going on, and beside it the customer. */
 export function DeskView({ desk }: { desk: Desk }) {
@@ -18,6 +29,10 @@ export function DeskView({ desk }: { desk: Desk }) {
   const focus = calls[0]?.pop ?? offers[0];
   const profile = focus?.customer.profile ?? null;
   const isIdle = focus === undefined;
+  useEffect(() => {
+    void loadCall().catch(() => undefined);
+    void loadHistory().catch(() => undefined);
+  }, []);
   return (
     <div className={classes.host}>
       <h1 className="visually-hidden">{t("nav.desk")}</h1>
@@ -26,19 +41,31 @@ export function DeskView({ desk }: { desk: Desk }) {
           {offers.map((pop, index) => (
             <Pop key={pop.offer_id} pop={pop} hasKeys={index === 0} isCompact={calls.length > 0} />
           ))}
-          {calls.map((call, index) => (
-            <ActiveCall
-              key={call.pop.call.id}
-              agentId={desk.me.id}
-              call={call}
-              dispositions={desk.dispositions}
-              hasKeys={index === 0}
-            />
-          ))}
+          <Suspense fallback={<Skeleton height={320} radius="lg" />}>
+            {calls.map((call, index) => (
+              <ActiveCall
+                key={call.pop.call.id}
+                agentId={desk.me.id}
+                call={call}
+                dispositions={desk.dispositions}
+                hasKeys={index === 0}
+              />
+            ))}
+          </Suspense>
           {isIdle ? <IdleDesk desk={desk} /> : null}
         </div>
         <aside className={classes.side} aria-label={t(profile ? "customer.title" : "desk.myWork")}>
+          {focus && isMissing(focus, "profile") ? (
+            <Panel title={t("customer.title")} flush>
+              <MissingPart pop={focus} source="profile" />
+            </Panel>
+          ) : null}
           {profile ? <CustomerPanel key={profile.id} profile={profile} /> : null}
+          {focus ? <Painted pop={focus} layer="context" when={profile !== null} /> : null}
+          <Suspense>
+            {focus && profile ? <CallerHistory key={`history-${profile.id}`} pop={focus} customerId={profile.id} /> : null}
+            {isIdle ? <WithoutResult agentId={desk.me.id} dispositions={desk.dispositions} /> : null}
+          </Suspense>
           {profile ? null : (
             <Panel title={t("desk.myTickets")} count={desk.tickets.length} flush>
               {desk.tickets.length === 0 ? (
@@ -57,6 +84,7 @@ export function DeskView({ desk }: { desk: Desk }) {
           <LostOffers />
         </aside>
       </div>
+      <ActBar />
     </div>
   );
 }

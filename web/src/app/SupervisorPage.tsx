@@ -11,6 +11,7 @@ import { AgentsTable } from "@/features/agents/AgentsTable";
 import { useAgentsLive } from "@/features/agents/useAgents";
 import { ExplainDrawer } from "@/features/explain/ExplainDrawer";
 import { WaitingNow } from "@/features/explain/WaitingNow";
+import { PopLevelPanel } from "@/features/poplevel/PopLevelPanel";
 import { QueueBoard } from "@/features/queues/QueueBoard";
 import { useQueuesLive } from "@/features/queues/useQueuesLive";
 import { useText } from "@/i18n";
@@ -41,6 +42,7 @@ export function SupervisorPage() {
       <Panel title={t("waiting.title")} flush>
         <WaitingNow queueNames={names} />
       </Panel>
+      <PopLevelPanel />
       <Panel title={t("agents.title")} count={agents.data?.items.length} flush>
         {agents.data ? <AgentsTable agents={agents.data.items} queueNames={names} /> : null}
         {!agents.data && agents.error ? <ErrorState error={agents.error} retry={() => void agents.refetch()} /> : null}

@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import type { Desk, Me, OfferEnded, PresenceChanged, TicketSummary } from "@/api/types";
 import { showToast } from "@/design/toasts";
 import { callerName } from "@/features/call/caller";
-import { addLostOffer, type LostOffer, lostText } from "@/features/call/lostOffers";
+import { addLostOffer, LATE_KEY, lostText } from "@/features/call/lostOffers";
 import type { DeskEvent } from "@/live/protocol";
 
 /** What an event says aloud: calls that went elsewhere, presence that somebody else changed, tickets that were assigned. */
@@ -15,6 +15,8 @@ export function useDeskEvents(me: Me) {
   const queries = useQueryClient();
   return useCallback(
     (event: DeskEvent, before: Desk | undefined) => {
+      // Wrap-up is over, by hand or by itself: a result may be missing now.
+      if (event.type === "call_changed" && event.data.state === "closed") void queries.invalidateQueries({ queryKey: LATE_KEY });
       if (event.type === "offer_ended") onOfferEnded(queries, t, me, event.data, before, event.at);
       if (event.type === "presence_changed") onPresence(t, me, event.data, before);
       if (event.type === "ticket_changed") onTicket(t, me, event.data, before);
@@ -34,12 +36,11 @@ function onOfferEnded(
   const offer = before?.offers.find(({ offer_id }) => offer_id === ended.offer_id);
   const isMine = ended.outcome === "accepted" && (ended.by === null || ended.by === me.name);
   if (!offer || isMine || ended.outcome === "rejected") return;
-  const lost: LostOffer = { ...ended, at, pop: offer };
-  addLostOffer(queries, lost);
+  addLostOffer(queries, ended, at, offer);
   showToast({
     id: `offer-${ended.offer_id}`,
     tone: "grey",
-    title: lostText(t, lost),
+    title: lostText(t, ended),
     text: `${callerName(t, offer)} · ${offer.ticket.number}`,
   });
 }

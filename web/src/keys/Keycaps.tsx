@@ -1,12 +1,15 @@
-import { type Binding, type CommandId, KEYS, keycaps } from "@/keys/shortcuts";
+import { bindingsOf, type CommandId, keycaps, useActiveCommands } from "@/keys/shortcuts";
 
 import classes from "./Keycaps.module.css";
 
 /** The keys of a command. Beside a button they are hidden from assistive tech: `aria-keyshortcuts` says them. */
 export function Keycaps({ of, isSpoken = false }: { of: CommandId; isSpoken?: boolean }) {
+  useActiveCommands();
+  const binding = bindingsOf(of)[0];
+  if (!binding) return null;
   return (
     <span className={classes.caps} aria-hidden={!isSpoken}>
-      {keycaps(KEYS[of][0]).map((cap) => (
+      {keycaps(binding).map((cap) => (
         <kbd key={cap} className={classes.cap}>
           {cap}
         </kbd>
@@ -16,7 +19,8 @@ export function Keycaps({ of, isSpoken = false }: { of: CommandId; isSpoken?: bo
 }
 
 /** The value of `aria-keyshortcuts`. */
-export function ariaKeys(of: CommandId): string {
-  const binding: Binding = KEYS[of][0];
+export function ariaKeys(of: CommandId): string | undefined {
+  const binding = bindingsOf(of)[0];
+  if (!binding) return undefined;
   return [binding.ctrl && "Control", binding.alt && "Alt", binding.shift && "Shift", binding.key].filter(Boolean).join("+");
 }

@@ -2,7 +2,7 @@ import { render } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, expect, test, vi } from "vitest";
 
-import { setKeysOff, useDigits, useShortcut } from "./shortcuts";
+import { bindingsOf, KEYS, keysText, parseKeys, runCommand, setKeysOff, setOwnKeys, useDigits, usersOf, useShortcut } from "./shortcuts";
 
 const run = vi.fn<(what: string) => void>();
 
@@ -23,6 +23,7 @@ function Page() {
 afterEach(() => {
   run.mockClear();
   setKeysOff(false);
+  setOwnKeys({});
 });
 
 test("single keys run when nobody types", async () => {
@@ -59,4 +60,32 @@ test("a command ends with its component", async () => {
   unmount();
   await userEvent.keyboard("t");
   expect(run).not.toHaveBeenCalled();
+});
+
+test("a key of one's own takes the place of the usual one, and none is none", async () => {
+  const { getByRole } = render(<Page />);
+  setOwnKeys({ accept: ["Alt+Q"], help: [] });
+  getByRole("textbox").focus();
+  await userEvent.keyboard("{Control>}{Shift>}a{/Shift}{/Control}{Alt>}q{/Alt}");
+  getByRole("button").focus();
+  await userEvent.keyboard("?");
+  expect(run.mock.calls.flat()).toEqual(["accept"]);
+  expect(runCommand("help")).toBe(true);
+  expect(run.mock.calls.flat()).toEqual(["accept", "help"]);
+});
+
+test("keys are read as they are written, and who has them is known", () => {
+  for (const bindings of Object.values(KEYS)) {
+    for (const binding of bindings) expect(keysText(parseKeys(keysText(binding)))).toBe(keysText(binding));
+  }
+  expect(usersOf("Ctrl+Enter", "accept")).toEqual(["finish"]);
+  expect(usersOf("Ctrl+Enter", "finish")).toEqual([]);
+  setOwnKeys({ finish: ["Alt+F"] });
+  expect(usersOf("Ctrl+Enter", "accept")).toEqual([]);
+  expect(bindingsOf("finish")).toEqual([{ key: "F", ctrl: false, alt: true, shift: false, typing: true }]);
+});
+
+test("no two commands that can be there together have the same usual keys", () => {
+  const texts = Object.values(KEYS).flatMap((bindings) => bindings.map(keysText));
+  expect(texts.filter((text, index) => texts.indexOf(text) !== index)).toEqual([]);
 });

@@ -1,8 +1,8 @@
 /**
  * Keyboard commands.
  *
- * One listener for the page. A command is known by its id; its default keys stand in `KEYS`, so that a later setting
- * can remap them in one place. Nothing fires while somebody types, except commands with Ctrl or Alt that say so.
+ * One listener for the page. A command is known by its id; its usual keys stand in `KEYS`, a person's own in `own`, kept with the person
+ * by the service (`keySettings.ts`). Nothing fires while somebody types, except commands with Ctrl or Alt that say so.
  * All of it can be switched off (WCAG 2.1.4).
  */
 import { useEffect, useRef, useSyncExternalStore } from "react";
@@ -37,6 +37,8 @@ export const KEYS = {
   choice8: [{ key: "8" }, { key: "8", alt: true, typing: true }],
   choice9: [{ key: "9" }, { key: "9", alt: true, typing: true }],
   presence: [{ key: "P" }],
+  goAvailable: [{ key: "A", alt: true, typing: true }],
+  palette: [{ key: "K", ctrl: true, typing: true }],
   goDesk: [{ key: "D" }],
   goTickets: [{ key: "T" }],
   goCustomers: [{ key: "C" }],
@@ -52,6 +54,11 @@ interface Registration {
 }
 
 const OFF = "ringdesk.keys.off";
+const OWN = "ringdesk.keys.own";
+/** Command → its keys as text, such as "Ctrl+Shift+A"; none: it has no key. */
+export type OwnKeys = Partial<Record<CommandId, string[]>>;
+let own: OwnKeys = readOwn();
+const bound = new Map<CommandId, readonly Binding[]>();
 const commands = new Map<CommandId, Registration[]>();
 const listeners = new Set<() => void>();
 let version = 0;
@@ -59,6 +66,66 @@ let version = 0;
 function changed(): void {
   version += 1;
   listeners.forEach((listener) => listener());
+}
+
+function readOwn(): OwnKeys {
+  try {
+    return JSON.parse(localStorage.getItem(OWN) ?? "{}") as OwnKeys;
+  } catch {
+    return {};
+  }
+}
+
+/** Kept in this browser too, so that the keys of whoever was here last are right from the first moment. */
+export function setOwnKeys(keys: OwnKeys): void {
+  own = keys;
+  bound.clear();
+  localStorage.setItem(OWN, JSON.stringify(keys));
+  changed();
+}
+
+export function ownKeys(): OwnKeys {
+  return own;
+}
+
+/** "Ctrl+Shift+A" → a binding. What has Ctrl or Alt also works while typing. */
+export function parseKeys(text: string): Binding {
+  const parts = text.split("+");
+  const key = parts.at(-1) ?? "";
+  const [ctrl, alt, shift] = ["Ctrl", "Alt", "Shift"].map((each) => parts.slice(0, -1).includes(each));
+  return { key, ctrl, alt, shift, typing: ctrl || alt };
+}
+
+export function keysText({ key, ctrl, alt, shift }: Binding): string {
+  return [ctrl && "Ctrl", alt && "Alt", shift && "Shift", key].filter(Boolean).join("+");
+}
+
+/** The keys of a command as they are now, the first one is shown on its button. */
+export function bindingsOf(id: CommandId): readonly Binding[] {
+  const known = bound.get(id);
+  if (known) return known;
+  const found: readonly Binding[] = own[id]?.map(parseKeys) ?? KEYS[id];
+  bound.set(id, found);
+  return found;
+}
+
+/** The text of what was pressed, for one who sets a key; null for a modifier alone. */
+export function pressedKeys(event: KeyboardEvent): string | null {
+  if (["Control", "Shift", "Alt", "Meta", "AltGraph", "Dead"].includes(event.key)) return null;
+  const isSign = ["?", "/"].includes(event.key);
+  return keysText({
+    key: event.key === " " ? "Space" : event.key === "+" ? "Plus" : keyOf(event),
+    ctrl: event.ctrlKey || event.metaKey,
+    alt: event.altKey,
+    shift: event.shiftKey && !isSign,
+  });
+}
+
+/** The commands that another one with these keys would collide with. */
+export function usersOf(keys: string, except: CommandId): CommandId[] {
+  return (Object.keys(KEYS) as CommandId[]).filter(
+    (id) => id !== except && bindingsOf(id).some((binding) => keysText(binding) === keys),
+  );
 }
 
 export function areKeysOff(): boolean {
@@ -82,7 +149,8 @@ export function isTyping(target: EventTarget | null): boolean {
 function keyOf(event: KeyboardEvent): string {
   const coded = /^(?:Key|Digit)(.)$/.exec(event.code)?.[1];
   // "?" and "/" sit on different keys in different layouts, so they go by what was typed.
-  return coded !== undefined && !["?", "/"].includes(event.key) ? coded : event.key;
+  if (coded !== undefined && !["?", "/"].includes(event.key)) return coded;
+  return event.key === " " ? "Space" : event.key === "+" ? "Plus" : event.key;
 }
 
 function matches(binding: Binding, event: KeyboardEvent): boolean {
@@ -101,7 +169,7 @@ function onKeyDown(event: KeyboardEvent): void {
   if (areKeysOff() || event.repeat || event.isComposing || event.defaultPrevented) return;
   for (const [id, registrations] of commands) {
     const latest = registrations.at(-1);
-    if (latest && KEYS[id].some((binding) => matches(binding, event))) {
+    if (latest && bindingsOf(id).some((binding) => matches(binding, event))) {
       event.preventDefault();
       latest.run();
       return;
@@ -142,6 +210,13 @@ export function useDigits(run: (digit: number) => void, enabled: boolean): void 
   useShortcut("choice7", () => run(7), enabled);
   useShortcut("choice8", () => run(8), enabled);
   useShortcut("choice9", () => run(9), enabled);
+}
+
+/** Runs a command as its key would; false when it is not there now. */
+export function runCommand(id: CommandId): boolean {
+  const latest = commands.get(id)?.at(-1);
+  latest?.run();
+  return latest !== undefined;
 }
 
 /** The commands that would run now, for the key sheet. */

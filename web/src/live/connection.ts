@@ -7,7 +7,7 @@
  */
 import { Manager, type Socket } from "socket.io-client";
 
-import type { Desk } from "@/api/types";
+import type { Desk, PopLayer } from "@/api/types";
 import { observeServerTime, serverNow } from "@/live/clock";
 import type { ClientToServer, DeskEvent, ServerToClient } from "@/live/protocol";
 import { place, reduce } from "@/live/reduce";
@@ -40,7 +40,7 @@ export class LiveConnection {
   status: LiveStatus = { state: "connecting", since: serverNow() };
   private readonly socket: DeskSocket;
   private readonly listeners = new Set<() => void>();
-  private readonly reported = new Set<number>();
+  private readonly reported = new Set<string>();
   private viewed: number | null = null;
   private ticket = "";
   private attempts = 0;
@@ -98,11 +98,12 @@ export class LiveConnection {
 
   getStatus = (): LiveStatus => this.status;
 
-  /** Say once per offer how long after the assignment it was on the screen. */
-  painted(offerId: number, ms: number): void {
-    if (this.reported.has(offerId) || !this.socket.connected) return;
-    this.reported.add(offerId);
-    this.socket.emit("painted", { offer_id: offerId, ms });
+  /** Say once per layer of an offer how long after the assignment it was on the screen. */
+  painted(offerId: number, layer: PopLayer, ms: number): void {
+    const key = `${offerId}:${layer}`;
+    if (this.reported.has(key) || !this.socket.connected) return;
+    this.reported.add(key);
+    this.socket.emit("painted", { offer_id: offerId, layer, ms });
   }
 
   /** Follow one ticket, or none: its changes come live, also after the connection was lost. */

@@ -69,6 +69,12 @@ export function withPop(desk: Desk, pop: ScreenPop): Desk {
   return withCall(desk, pop.call.id, (call) => (pop.version < call.pop.version ? call : { ...call, pop }));
 }
 
+/** A pop that was read again, wherever it stands: ringing or in hand. */
+export function withPopAgain(desk: Desk, pop: ScreenPop): Desk {
+  const offers = desk.offers.map((known) => (known.offer_id === pop.offer_id && known.version <= pop.version ? pop : known));
+  return withPop({ ...desk, offers }, pop);
+}
+
 export function withCall(desk: Desk, callId: number, change: (call: ActiveCall) => ActiveCall): Desk {
   return { ...desk, calls: desk.calls.map((call) => (call.pop.call.id === callId ? change(call) : call)) };
 }

@@ -4,6 +4,7 @@ import type {
   CallClosed,
   Desk,
   OfferEnded,
+  PopLayer,
   PresenceChanged,
   QueueStatsChanged,
   ScreenPop,
@@ -43,7 +44,7 @@ export interface ServerToClient {
 }
 export interface ClientToServer {
   ack: (message: { seq: number }) => void;
-  painted: (message: { offer_id: number; ms: number }) => void;
+  painted: (message: { offer_id: number; layer: PopLayer; ms: number }) => void;
   viewing: (message: { ticket_id: number | null }) => void;
 }
 

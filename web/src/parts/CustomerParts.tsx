@@ -25,6 +25,8 @@ export function identityText({ kind, value }: Pick<Identity, "kind" | "value">):
   return kind === "phone" ? formatPhone(value) : value;
 }
 
+const isOnlyChosen = (evidence: Evidence | Identity) => "source" in evidence && evidence.source === "choice";
+
 /** Why we think it is this person: which number or address, what it is called, and how far it can be trusted. */
 export function EvidenceLine({ evidence }: { evidence: Evidence | Identity }) {
   const { t } = useTranslation();
@@ -43,7 +45,7 @@ export function EvidenceLine({ evidence }: { evidence: Evidence | Identity }) {
           {t("customer.verified", { when: monthOf(evidence.verified_at, language) })}
         </Chip>
       ) : (
-        <span className={classes.soft}>· {t("customer.notVerified")}</span>
+        <span className={classes.soft}>· {t(isOnlyChosen(evidence) ? "customer.notTheirs" : "customer.notVerified")}</span>
       )}
     </span>
   );

@@ -1,11 +1,17 @@
 /** What a supervisor has just done, until it can no longer be undone: one at a time, the newest. */
 import type { UndoHandle } from "@/api/types";
 
+/** An act that its own counterpart takes back, until then. */
+export interface TakeBack {
+  until: string;
+  run: () => Promise<unknown>;
+}
+
 export interface Act {
   text: string;
   /** It went wrong: says why. */
   isFault?: boolean;
-  undo?: UndoHandle;
+  undo?: UndoHandle | TakeBack;
 }
 
 const listeners = new Set<() => void>();

@@ -1,11 +1,11 @@
 import { ActionIcon, Button, Popover, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
-import { Keyboard, LogOut, Settings2 } from "lucide-react";
+import { Headphones, Keyboard, LogOut, Settings2 } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Me } from "@/api/types";
 import { switchLanguage, useLanguage } from "@/i18n";
-import { setKeysOff, useActiveCommands } from "@/keys/shortcuts";
+import { useActiveCommands } from "@/keys/shortcuts";
 import { Avatar } from "@/parts/CustomerParts";
 
 import classes from "./Shell.module.css";
@@ -13,11 +13,13 @@ import classes from "./Shell.module.css";
 interface Props {
   me?: Me;
   onKeySheet?: () => void;
+  onKeysOff?: (isOff: boolean) => void;
+  onCheck?: () => void;
   onLogOut?: () => void;
 }
 
 /** Language, theme and keys; with somebody signed in also who that is and the way out. */
-export function Settings({ me, onKeySheet, onLogOut }: Props) {
+export function Settings({ me, onKeySheet, onKeysOff, onCheck, onLogOut }: Props) {
   const { t } = useTranslation();
   const language = useLanguage();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
@@ -84,10 +86,23 @@ export function Settings({ me, onKeySheet, onLogOut }: Props) {
                 size="sm"
                 label={t("settings.keys")}
                 checked={!isOff}
-                onChange={(event) => setKeysOff(!event.currentTarget.checked)}
+                onChange={(event) => onKeysOff?.(!event.currentTarget.checked)}
               />
             </div>
             <div className={classes.settingButtons}>
+              {onCheck ? (
+                <Button
+                  variant="subtle"
+                  color="gray"
+                  fullWidth
+                  justify="flex-start"
+                  leftSection={<Headphones size={16} aria-hidden="true" />}
+                  onClick={() => close(onCheck)}
+                  data-testid="open-check"
+                >
+                  {t("ring.check")}
+                </Button>
+              ) : null}
               <Button
                 variant="subtle"
                 color="gray"

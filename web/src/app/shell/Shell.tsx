@@ -10,10 +10,14 @@ import { useDeskEvents } from "@/app/useDeskEvents";
 import { PresenceControl } from "@/features/presence/PresenceControl";
 import { RingAnnouncer } from "@/features/call/RingAnnouncer";
 import { useLogOut, useMe } from "@/features/session/session";
+import { useOwnKeys, useSetKeys } from "@/keys/keySettings";
 import { useShortcut } from "@/keys/shortcuts";
 import { useDesk, useDeskIfRead, workOf } from "@/live/desk";
 import { LiveProvider } from "@/live/LiveProvider";
+import { openCheck } from "@/ring/ring";
+import { useCheckOpen } from "@/ring/useRing";
 import { PhoneProvider } from "@/phone/PhoneProvider";
+import { RingSignals } from "@/features/call/RingSignals";
 
 import { ConnectionBanner } from "./ConnectionBanner";
 import { Logo } from "./Logo";
@@ -23,6 +27,8 @@ import { RingingElsewhere } from "./RingingElsewhere";
 import { Settings } from "./Settings";
 import classes from "./Shell.module.css";
 
+const CommandPalette = lazy(async () => ({ default: (await import("./CommandPalette")).CommandPalette }));
+const ShiftCheck = lazy(async () => ({ default: (await import("@/ring/ShiftCheck")).ShiftCheck }));
 const KeySheet = lazy(async () => ({ default: (await import("./KeySheet")).KeySheet }));
 
 /** The frame of every page of somebody signed in. */
@@ -42,9 +48,21 @@ export function Connected({ me, children }: { me: Me; children: ReactNode }) {
   const onEvent = useDeskEvents(me);
   return (
     <LiveProvider onEvent={onEvent}>
-      <PhoneProvider key={me.id} agentId={me.id}>{children}</PhoneProvider>
+      <PhoneProvider key={me.id} agentId={me.id}>
+        {children}
+        <Check agentId={me.id} />
+      </PhoneProvider>
     </LiveProvider>
   );
+}
+
+/** Opened from the desk, the settings and the palette. */
+function Check({ agentId }: { agentId: number }) {
+  return useCheckOpen() ? (
+    <Suspense>
+      <ShiftCheck agentId={agentId} onClose={() => openCheck(false)} />
+    </Suspense>
+  ) : null;
 }
 
 function Frame({ me, children }: { me: Me; children: ReactNode }) {
@@ -53,6 +71,10 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
   const logOut = useLogOut();
   const takesCalls = useTakesCalls(me);
   const [isSheetOpen, setSheetOpen] = useState(false);
+  const [isPaletteOpen, setPaletteOpen] = useState(false);
+  const setKeys = useSetKeys(me.id);
+  useOwnKeys(me.id);
+  useShortcut("palette", () => setPaletteOpen(true));
   useShortcut("help", () => setSheetOpen(true));
   useShortcut("goDesk", () => void navigate({ to: "/desk" }));
   useShortcut("goTickets", () => void navigate({ to: "/tickets" }));
@@ -90,13 +112,19 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
         <QuickSearch />
         <div className={classes.topEnd}>
           {hasDesk(me.role) ? <MyPresence /> : null}
-          <Settings me={me} onKeySheet={() => setSheetOpen(true)} onLogOut={leave} />
+          <Settings
+            me={me}
+            onKeySheet={() => setSheetOpen(true)}
+            onKeysOff={(is_off) => setKeys.mutate({ is_off })}
+            onCheck={takesCalls ? () => openCheck(true) : undefined}
+            onLogOut={leave}
+          />
         </div>
       </section>
       {hasDesk(me.role) ? (
         <section className={classes.notices} aria-label={t("nav.notices")}>
           <ConnectionBanner />
-          <Ringing />
+          <Ringing me={me} />
         </section>
       ) : null}
       <main id="main" className={classes.main} tabIndex={-1}>
@@ -104,9 +132,20 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
       </main>
       {isSheetOpen ? (
         <Suspense>
-          <KeySheet onClose={() => setSheetOpen(false)} />
+          <KeySheet userId={me.id} onClose={() => setSheetOpen(false)} />
         </Suspense>
       ) : null}
+      {isPaletteOpen ? (
+        <Suspense>
+          <CommandPalette
+            me={me}
+            onClose={() => setPaletteOpen(false)}
+            onCheck={takesCalls ? () => openCheck(true) : undefined}
+            onLogOut={leave}
+          />
+        </Suspense>
+      ) : null}
+
     </div>
   );
 }
@@ -122,11 +161,14 @@ function MyPresence() {
   return desk?.presence ? <PresenceControl presence={desk.presence} work={workOf(desk)} /> : null;
 }
 
-function Ringing() {
-  const offers = useDesk().data?.offers ?? [];
+function Ringing({ me }: { me: Me }) {
+  const desk = useDesk().data;
+  const offers = desk?.offers ?? [];
+  const isTalking = (desk?.calls ?? []).some(({ state }) => state !== "wrapping");
   return (
     <>
       <RingAnnouncer offers={offers} />
+      <RingSignals agentId={me.id} offers={offers} isQuiet={isTalking} />
       <RingingElsewhere offers={offers} />
     </>
   );

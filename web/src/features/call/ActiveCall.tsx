@@ -1,25 +1,32 @@
 import { Button } from "@mantine/core";
-import { Check, CircleCheck, ClipboardList, X } from "lucide-react";
+import { Check, CircleCheck, ClipboardList, UserRoundSearch, X } from "lucide-react";
+import { useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { addTicketNote } from "@/api/endpoints";
+import { addTicketNote, setResult } from "@/api/endpoints";
 import { asProblem } from "@/api/problem";
 import type { ActiveCall as Call, Disposition } from "@/api/types";
 import { Callout } from "@/design/Notice";
 import { useProblemText } from "@/design/useProblemText";
 import { ariaKeys, Keycaps } from "@/keys/Keycaps";
-import { useShortcut } from "@/keys/shortcuts";
+import { useText } from "@/i18n";
+import { useDigits, useShortcut } from "@/keys/shortcuts";
+import { showAct } from "@/parts/acts";
+import { showDone } from "@/parts/takeBack";
 
 import classes from "./ActiveCall.module.css";
+import { useCallerName } from "./caller";
 import { CallHead } from "./CallHead";
 import { Candidates } from "./Candidates";
 import { useChooseCustomer, useFinish, useRequestWrapUp } from "./commands";
 import { Dispositions } from "./Dispositions";
+import { MissingPart, FillHoles } from "./Holes";
 import { NoteField } from "./NoteField";
 import { PopIdentity } from "./PopIdentity";
 import { PopTransfer } from "./PopTransfer";
 import { TicketChoice } from "./TicketChoice";
+import { LATE_KEY } from "./lostOffers";
 import { useDisposition } from "./useDisposition";
 import { useNote } from "./useNote";
 
@@ -45,15 +52,14 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
   return (
     <article className={classes.call} data-testid="active-call" data-call={pop.call.id} aria-label={t("call.title")}>
       <CallHead call={call} hasKeys={hasKeys} />
+      <FillHoles pop={pop} />
       <PopIdentity pop={pop} />
+      <MissingPart pop={pop} source="identity" />
       <PopTransfer pop={pop} />
       {isAmbiguous ? <ChooseCandidate call={call} hasKeys={hasKeys} /> : null}
-      {isUnknown ? (
-        <Suspense>
-          <CreateOrAttach pop={pop} />
-        </Suspense>
-      ) : null}
+      <WhoElse pop={pop} isOpen={isUnknown} />
       <TicketChoice pop={pop} />
+      <MissingPart pop={pop} source="ticket" />
       <NoteField note={note} hasKeys={hasKeys} />
       <Dispositions
         dispositions={fitting}
@@ -63,14 +69,49 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
         onChoose={setDisposition}
         hasKeys={hasKeys && !isAmbiguous}
       />
-      <Finish call={call} note={note} disposition={disposition} hasKeys={hasKeys} />
+      <Finish call={call} note={note} disposition={disposition} dispositions={fitting} hasKeys={hasKeys} />
     </article>
   );
 }
 
+/** Nobody is known: who is it? And where somebody is, or may be: the way to say that it is somebody else. */
+function WhoElse({ pop, isOpen }: { pop: Call["pop"]; isOpen: boolean }) {
+  const { t } = useTranslation();
+  const who = pop.customer.chosen_id;
+  const [asked, setAsked] = useState<{ who: number | null } | null>(null);
+  const isAsked = isOpen || (asked !== null && asked.who === who);
+  return (
+    <>
+      {isOpen ? null : (
+        <div className={classes.whoElse}>
+          <Button
+            size="compact-sm"
+            variant="subtle"
+            leftSection={<UserRoundSearch size={14} aria-hidden="true" />}
+            aria-expanded={isAsked}
+            onClick={() => setAsked(isAsked ? null : { who })}
+            data-testid="somebody-else"
+          >
+            {t(pop.customer.profile === null ? "somebody.noneOfThese" : "somebody.else")}
+          </Button>
+        </div>
+      )}
+      {isAsked ? (
+        <Suspense>
+          <CreateOrAttach pop={pop} />
+        </Suspense>
+      ) : null}
+    </>
+  );
+}
+
 function ChooseCandidate({ call, hasKeys }: { call: Call; hasKeys: boolean }) {
-  const choose = useChooseCustomer(call.pop.call.id);
+  const choose = useChooseCustomer(call.pop);
   const { candidates } = call.pop.customer;
+  useDigits((digit) => {
+    const hit = candidates[digit - 1];
+    if (hit && !choose.isPending) choose.mutate(hit.id);
+  }, hasKeys);
   return (
     <Candidates
       candidates={candidates}
@@ -86,6 +127,7 @@ interface FinishProps {
   call: Call;
   note: ReturnType<typeof useNote>;
   disposition: string | null;
+  dispositions: Disposition[];
   hasKeys: boolean;
 }
 
@@ -100,8 +142,11 @@ const ENDS = {
 } as const;
 
 /** Save and finish. During the call it keeps note and result and waits: nobody is cut off by a key meant for the note. */
-function Finish({ call, note, disposition, hasKeys }: FinishProps) {
+function Finish({ call, note, disposition, dispositions, hasKeys }: FinishProps) {
   const { t } = useTranslation();
+  const text = useText();
+  const nameOf = useCallerName();
+  const queries = useQueryClient();
   const problemText = useProblemText();
   const finish = useFinish(call.pop.call.id);
   const [isArmed, setArmed] = useState(false);
@@ -116,6 +161,7 @@ function Finish({ call, note, disposition, hasKeys }: FinishProps) {
       const { call: after } = await finish.mutateAsync({ disposition, note: words });
       if (after.state === "closed") {
         note.forget();
+        sayFinished();
         return;
       }
       // Still wrapping: this queue's time may not be cut short.
@@ -127,6 +173,16 @@ function Finish({ call, note, disposition, hasKeys }: FinishProps) {
       // Shown beside the button; the note goes on being saved by itself.
     }
     note.resume();
+  };
+  const sayFinished = () => {
+    const result = dispositions.find(({ key }) => key === disposition);
+    const name = nameOf(call.pop);
+    if (!result) {
+      showAct({ text: t("late.finished", { name }) });
+      return;
+    }
+    const takeBack = () => setResult(call.pop.call.id, null).finally(() => queries.invalidateQueries({ queryKey: LATE_KEY }));
+    showDone(t("late.finishedAs", { name, result: text(result.name) }), takeBack);
   };
   const press = () => {
     if (!finish.isPending) void run();

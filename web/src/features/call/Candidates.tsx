@@ -1,8 +1,10 @@
 import { UnstyledButton } from "@mantine/core";
-import { Check } from "lucide-react";
+import { Check, History } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 import type { Candidate } from "@/api/types";
+import { dateTime } from "@/format/time";
+import { useLanguage } from "@/i18n";
 import { Keycaps } from "@/keys/Keycaps";
 import type { CommandId } from "@/keys/shortcuts";
 import { EvidenceLine, TierChip } from "@/parts/CustomerParts";
@@ -15,6 +17,20 @@ interface Props {
   onPick: (candidate: Candidate) => void;
   hasKeys: boolean;
   isBusy?: boolean;
+}
+
+/** Somebody said so with an earlier call. A suggestion: nobody is picked by it. */
+export function ChosenBefore({ candidate: { chosen } }: { candidate: Candidate }) {
+  const { t } = useTranslation();
+  const language = useLanguage();
+  if (!chosen) return null;
+  const when = dateTime(chosen.at, language);
+  return (
+    <span className={classes.chosenBefore}>
+      <History size={12} aria-hidden="true" />
+      {chosen.by === null ? t("somebody.chosen", { when }) : t("somebody.chosenBy", { name: chosen.by, when })}
+    </span>
+  );
 }
 
 /** Several people share this number: up to five, each with its evidence. Nobody is picked for the agent. */
@@ -39,6 +55,7 @@ export function Candidates({ candidates, pickedId, onPick, hasKeys, isBusy = fal
                 {candidate.company ? <span className={classes.soft}>{candidate.company}</span> : null}
               </span>
               <EvidenceLine evidence={candidate.evidence} />
+              <ChosenBefore candidate={candidate} />
             </span>
             {candidate.id === pickedId ? <Check aria-hidden="true" className={classes.picked} /> : null}
           </UnstyledButton>

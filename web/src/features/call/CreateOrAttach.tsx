@@ -23,8 +23,8 @@ export function CreateOrAttach({ pop }: { pop: ScreenPop }) {
   const { t } = useTranslation();
   const problemText = useProblemText();
   const page = useLanguage();
-  const attach = useChooseCustomer(pop.call.id);
-  const create = useCreateCustomer(pop.call.id);
+  const attach = useChooseCustomer(pop);
+  const create = useCreateCustomer(pop);
   const [name, setName] = useState("");
   const spoken = pop.call.language || page;
   const [language, setLanguage] = useState(spoken);

@@ -14,13 +14,14 @@ import { useDigits, useShortcut } from "@/keys/shortcuts";
 import { Candidates } from "./Candidates";
 import { useAccept, useChooseCustomer, useReject } from "./commands";
 import { Deadline, TimeLine } from "./Deadline";
+import { FillHoles, MissingPart } from "./Holes";
 import classes from "./Pop.module.css";
 import { PopHead } from "./PopHead";
 import { PopIdentity } from "./PopIdentity";
 import { PopReason } from "./PopReason";
 import { PopTicket } from "./PopTicket";
 import { PopTransfer } from "./PopTransfer";
-import { usePainted } from "./usePainted";
+import { isMissing, usePainted } from "./usePainted";
 
 interface Props {
   pop: ScreenPop;
@@ -38,11 +39,12 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
   const [pickedId, setPickedId] = useState<number | null>(null);
   const accept = useAccept();
   const reject = useReject();
-  const choose = useChooseCustomer(pop.call.id);
+  const choose = useChooseCustomer(pop);
   const isExternal = pop.call.is_external;
   const isBusy = accept.isPending || accept.isSuccess || reject.isPending || reject.isSuccess;
   const isAmbiguous = pop.customer.match === "many" && pop.customer.chosen_id === null;
-  usePainted(pop);
+  usePainted(pop, "identity", !isMissing(pop, "identity") || pop.customer.match !== "unread");
+  usePainted(pop, "reason", !isCompact && !isMissing(pop, "ticket", "repeat"));
   const doAccept = () => {
     if (!isBusy) accept.mutate({ pop, customerId: pickedId });
   };
@@ -68,7 +70,9 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
         waited={pop.call.waited_s + secondsSince(pop.offered_at, now)}
         aside={isExternal ? null : <Deadline deadline={pop.deadline} />}
       />
+      <FillHoles pop={pop} />
       <PopIdentity pop={pop} pickedId={pickedId} />
+      <MissingPart pop={pop} source="identity" />
       {isAmbiguous ? (
         <Candidates
           candidates={pop.customer.candidates}
@@ -84,7 +88,9 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
       {isCompact ? null : (
         <>
           <PopReason pop={pop} />
+          <MissingPart pop={pop} source="repeat" />
           <PopTicket ticket={pop.ticket} others={pop.other_tickets.length} restricted={pop.restricted_tickets} />
+          <MissingPart pop={pop} source="ticket" />
         </>
       )}
       {error ? (

@@ -8,6 +8,7 @@ import { useLanguage } from "@/i18n";
 import { Avatar, EvidenceLine, languageName, TierChip } from "@/parts/CustomerParts";
 
 import { chosenCandidate, useCallerName } from "./caller";
+import { ChosenBefore } from "./Candidates";
 import classes from "./Pop.module.css";
 
 /** Identity first: the name, the facts that change how one answers, and the evidence for it. */
@@ -83,6 +84,9 @@ function CallerFacts({ call, language }: { call: ScreenPop["call"]; language: st
   );
 }
 
+/** Nobody has this number: all there is are people whom somebody chose for it before. */
+const isOnlySuggested = ({ customer }: ScreenPop) => customer.candidates.every(({ evidence }) => evidence.source === "choice");
+
 function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | null }) {
   const { t } = useTranslation();
   const { match, profile } = pop.customer;
@@ -91,7 +95,8 @@ function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | n
     if (profile) return t("pop.chosenByHand");
     if (match === "withheld") return t("pop.withheldWhy");
     if (match === "many" && pop.call.attestation === "failed" && pop.customer.candidates.length === 1) return null;
-    if (match === "many") return t("pop.manyWhy");
+    if (match === "unread") return t("hole.unreadWhy");
+    if (match === "many") return t(isOnlySuggested(pop) ? "pop.suggestedWhy" : "pop.manyWhy");
     return t(pop.call.from_kind === "e164" ? "pop.noneWhy" : `pop.fromKind.${pop.call.from_kind}`);
   };
   if (candidate) {
@@ -99,6 +104,7 @@ function Evidence({ pop, candidate }: { pop: ScreenPop; candidate: Candidate | n
       <p className={classes.evidence}>
         <span className={classes.label}>{t("pop.matchedBy")}</span>
         <EvidenceLine evidence={candidate.evidence} />
+        <ChosenBefore candidate={candidate} />
       </p>
     );
   }

@@ -7,6 +7,8 @@ import { useText } from "@/i18n";
 
 import { useCallerName } from "./caller";
 
+const FLASH_MS = 1000;
+
 /** Says a ringing call once to assistive tech and in the window's title. It never moves the focus. */
 export function RingAnnouncer({ offers }: { offers: ScreenPop[] }) {
   const { t } = useTranslation();
@@ -26,8 +28,15 @@ export function RingAnnouncer({ offers }: { offers: ScreenPop[] }) {
   useEffect(() => {
     if (title === null) return;
     const before = document.title;
+    let isTitle = true;
     document.title = title;
+    // It flashes for those who look at another window; who looks at this one sees the call.
+    const flash = setInterval(() => {
+      isTitle = !isTitle || document.hasFocus();
+      document.title = isTitle ? title : before;
+    }, FLASH_MS);
     return () => {
+      clearInterval(flash);
       document.title = before;
     };
   }, [title]);

@@ -16,7 +16,7 @@ import { PopTicket } from "./PopTicket";
 export function TicketChoice({ pop }: { pop: ScreenPop }) {
   const { t } = useTranslation();
   const problemText = useProblemText();
-  const choose = useChooseTicket(pop.call.id);
+  const choose = useChooseTicket(pop);
   const others = pop.other_tickets.filter((ticket) => ticket.id !== pop.ticket.id);
   return (
     <div className={classes.ticketChoice}>

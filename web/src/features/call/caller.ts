@@ -16,6 +16,7 @@ export function callerName(t: TFunction, pop: ScreenPop, pickedId: number | null
   const known = chosenCandidate(pop, pickedId)?.name ?? pop.customer.profile?.name;
   if (known !== undefined) return known;
   if (pop.customer.match === "withheld") return t("pop.withheld");
+  if (pop.customer.match === "unread") return t("hole.unread");
   if (pop.customer.match === "many") return t("pop.possible", { count: pop.customer.candidates.length });
   return t("pop.unknown");
 }

@@ -8,6 +8,7 @@ import { showToast } from "@/design/toasts";
 import { useProblemText } from "@/design/useProblemText";
 import { usePatchDesk, useReadDeskAgain, withCall, withPop } from "@/live/desk";
 import { useLiveStatus } from "@/live/LiveProvider";
+import { showDone } from "@/parts/takeBack";
 import { usePhone } from "@/phone/PhoneProvider";
 
 import { useCallerName } from "./caller";
@@ -141,29 +142,47 @@ export function useRequestWrapUp(callId: number) {
   });
 }
 
-export function useChooseCustomer(callId: number) {
+/** Who it is, with the way back to who it was, or to nobody. */
+export function useChooseCustomer(pop: ScreenPop) {
+  const { t } = useTranslation();
   const patch = usePatchDesk();
   return useMutation({
-    mutationFn: (customerId: number) => api.chooseCustomer(callId, customerId),
-    onSuccess: (pop) => patch((desk) => withPop(desk, pop)),
-  });
-}
-
-export function useCreateCustomer(callId: number) {
-  const patch = usePatchDesk();
-  return useMutation({
-    mutationFn: async (fresh: { name: string; language?: string; phone?: string }) => {
-      const profile = await api.createCustomer(fresh);
-      return api.chooseCustomer(callId, profile.id);
+    mutationFn: (customerId: number) => api.chooseCustomer(pop.call.id, customerId),
+    onSuccess: (chosen, customerId) => {
+      patch((desk) => withPop(desk, chosen));
+      const name = chosen.customer.profile?.name ?? t("customer.title");
+      showDone(t("somebody.attached", { name }), async () => {
+        const before = await api.chooseCustomer(pop.call.id, pop.customer.chosen_id, customerId);
+        patch((desk) => withPop(desk, before));
+      });
     },
-    onSuccess: (pop) => patch((desk) => withPop(desk, pop)),
   });
 }
 
-export function useChooseTicket(callId: number) {
+export function useCreateCustomer(pop: ScreenPop) {
   const patch = usePatchDesk();
   return useMutation({
-    mutationFn: (ticketId: number | null) => api.chooseTicket(callId, ticketId),
-    onSuccess: (pop) => patch((desk) => withPop(desk, pop)),
+    // That others have the number too is on the screen, where it is so.
+    mutationFn: async (fresh: { name: string; language?: string; phone?: string }) => {
+      const profile = await api.createCustomer(pop.customer.candidates.length > 0 ? { ...fresh, allow_duplicate: true } : fresh);
+      return api.chooseCustomer(pop.call.id, profile.id);
+    },
+    onSuccess: (chosen) => patch((desk) => withPop(desk, chosen)),
+  });
+}
+
+/** The ticket of the call, with the way back. A fresh ticket that the call has left is closed, so back means a new one. */
+export function useChooseTicket(pop: ScreenPop) {
+  const { t } = useTranslation();
+  const patch = usePatchDesk();
+  return useMutation({
+    mutationFn: (ticketId: number | null) => api.chooseTicket(pop.call.id, ticketId),
+    onSuccess: (moved) => {
+      patch((desk) => withPop(desk, moved));
+      showDone(t("somebody.moved", { ticket: moved.ticket.number }), async () => {
+        const before = await api.chooseTicket(pop.call.id, pop.ticket.is_new ? null : pop.ticket.id);
+        patch((desk) => withPop(desk, before));
+      });
+    },
   });
 }

@@ -8,7 +8,8 @@ import type { ChosenPresence, Presence, PresenceState, WorkState } from "@/api/t
 import { StateDot, type Tone } from "@/design/Chip";
 import { useProblemText } from "@/design/useProblemText";
 import { clock, secondsSince, useNow } from "@/format/time";
-import { useShortcut } from "@/keys/shortcuts";
+import { Keycaps } from "@/keys/Keycaps";
+import { type CommandId, useShortcut } from "@/keys/shortcuts";
 import { useSetPresence } from "@/parts/useSetPresence";
 
 import classes from "./PresenceControl.module.css";
@@ -39,6 +40,7 @@ export function PresenceControl({ presence, work }: { presence: Presence; work: 
   const { state, reason, next = null, next_reason = null } = presence;
   const isSetByService = state === "not_responding" || state === "unreachable";
   useShortcut("presence", () => setOpen(true));
+  useShortcut("goAvailable", () => choose.mutate({ state: "available" }), state !== "available" || next !== null);
 
   const textOf = (which: PresenceState, why: string | null) =>
     which === "break" && isBreakReason(why) ? t(`breakReason.${why}`) : t(`presence.${which}`);
@@ -81,7 +83,7 @@ export function PresenceControl({ presence, work }: { presence: Presence; work: 
           {isSetByService ? <Menu.Label>{t(`presenceWhy.${state}`)}</Menu.Label> : null}
           {atWork ? <Menu.Label>{t("presence.appliesAfter")}</Menu.Label> : null}
           {choose.error ? <Menu.Label c="var(--tone-red-fg)">{problemText(asProblem(choose.error))}</Menu.Label> : null}
-          <Choice tone="green" isChosen={chosen === "available"} onClick={() => choose.mutate({ state: "available" })}>
+          <Choice tone="green" isChosen={chosen === "available"} keys="goAvailable" onClick={() => choose.mutate({ state: "available" })}>
             {t("presence.available")}
           </Choice>
           <Menu.Divider />
@@ -123,8 +125,9 @@ function isChosenByPeople(state: PresenceState): state is ChosenPresence {
   return state === "available" || state === "break" || state === "offline";
 }
 
-function Choice({ tone, isChosen, onClick, children }: {
+function Choice({ tone, isChosen, onClick, keys, children }: {
   tone: Tone;
+  keys?: CommandId;
   isChosen: boolean;
   onClick: () => void;
   children: string;
@@ -132,7 +135,7 @@ function Choice({ tone, isChosen, onClick, children }: {
   return (
     <Menu.Item
       leftSection={<StateDot tone={tone} />}
-      rightSection={isChosen ? <Check size={14} aria-hidden="true" /> : null}
+      rightSection={isChosen ? <Check size={14} aria-hidden="true" /> : keys ? <Keycaps of={keys} /> : null}
       onClick={onClick}
       aria-current={isChosen || undefined}
     >
