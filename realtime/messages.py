@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from accounts.model import Me
 from core.texts import Text
@@ -156,6 +156,29 @@ class QueueStatsData(Message):
     queues: list[QueueStats]
 
 
+class Viewer(Message):
+    """Somebody who has a ticket or a customer on the screen; with several windows once."""
+
+    id: int
+    name: str
+    is_editing: bool
+    since: datetime
+
+
+class ViewersData(Message):
+    """Who looks at this now, oneself included."""
+
+    kind: Literal["ticket", "customer"]
+    id: int
+    viewers: list[Viewer]
+
+
+class CustomerChangedData(Message):
+    """Read the customer again: the card, or what happened with them, has changed."""
+
+    id: int
+
+
 class Envelope(Message):
     """Every server-to-client event has this one argument; its name is `type`."""
 
@@ -178,8 +201,18 @@ class PaintedIn(BaseModel):
 
 
 class ViewingIn(BaseModel):
+    """What is on the screen: a ticket or a customer, or neither. `is_editing`: something typed is not saved yet."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
     ticket_id: int | None = Field(default=None, ge=1, le=2**53)
+    customer_id: int | None = Field(default=None, ge=1, le=2**53)
+    is_editing: bool = False
+
+    @model_validator(mode="after")
+    def _only_one(self) -> "ViewingIn":
+        if self.ticket_id is not None and self.customer_id is not None:
+            raise ValueError("a ticket or a customer, not both")
+        return self
 
 
 SERVER_MESSAGES: Final[Mapping[str, Any]] = {
@@ -189,6 +222,8 @@ SERVER_MESSAGES: Final[Mapping[str, Any]] = {
     "call_changed": ActiveCall | ClosedCall,
     "presence_changed": PresenceChangedData,
     "ticket_changed": TicketSummary,
+    "customer_changed": CustomerChangedData,
+    "viewers": ViewersData,
     "queue_stats": QueueStatsData,
     "noop": dict[str, Any],
 }
@@ -205,4 +240,6 @@ SOCKET_MODELS: tuple[type[BaseModel], ...] = (
     OfferEndedData,
     PresenceChangedData,
     QueueStatsData,
+    ViewersData,
+    CustomerChangedData,
 )

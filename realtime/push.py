@@ -17,7 +17,7 @@ import structlog
 from pydantic import BaseModel
 
 from accounts.model import Me
-from core.events import Event, OfferCreated, TicketChanged
+from core.events import CustomerChanged, Event, OfferCreated, TicketChanged
 from core.principal import Role
 from infra.broker_outcome import heed_cancellation
 from infra.crashpoints import crashpoint
@@ -26,7 +26,9 @@ from infra.postgres import Connection
 from infra.telemetry import metrics
 from realtime import pop
 from realtime import queries as sql
+from realtime.messages import CustomerChangedData
 from realtime.server import NAMESPACE, DeskServer, DeskSocket
+from realtime.viewers import LOOK_S
 from routing.live import board
 from routing.messages import QueueStats
 from ticketing import queries as tickets
@@ -87,6 +89,18 @@ class Push:
         message = envelope(None, "ticket_changed", self._database.clock.now(), summary)
         for room in (*(f"agent:{agent_id}" for agent_id in agents), f"ticket:{event.ticket_id}"):
             await self._emit(message, room)
+        if summary.customer is not None:
+            await self._tell_of_customer(summary.customer.id)
+
+    async def customer_changed(self, event: CustomerChanged) -> None:
+        """Effect: who has the customer on the screen reads them again."""
+        await self._tell_of_customer(event.customer_id)
+
+    async def _tell_of_customer(self, customer_id: int) -> None:
+        """Only that there is something new: what of it may be seen differs from reader to reader."""
+        data = CustomerChangedData(id=customer_id)
+        message = envelope(None, "customer_changed", self._database.clock.now(), data)
+        await self._emit(message, f"customer:{customer_id}")
 
     # --- the log -----------------------------------------------------------------------------------------------------
 
@@ -133,6 +147,7 @@ class Push:
                 tasks.create_task(self._greet())
             tasks.create_task(_every(REPEAT_S, self._repeat))
             tasks.create_task(_every(BOARD_S, self._show_boards))
+            tasks.create_task(_every(LOOK_S, self._server.look_at_viewers))
             tasks.create_task(self._server.keep())
 
     async def _greet(self) -> None:
