@@ -8,6 +8,7 @@ no database connection is held while sending.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from time import monotonic
@@ -28,7 +29,7 @@ from realtime import pop
 from realtime import queries as sql
 from realtime.messages import CustomerChangedData
 from realtime.server import NAMESPACE, DeskServer, DeskSocket
-from realtime.viewers import LOOK_S
+from realtime.viewers import LOOK_S, VIEWED_CUSTOMER
 from routing.live import board
 from routing.messages import QueueStats
 from ticketing import queries as tickets
@@ -80,17 +81,18 @@ class Push:
         async with self._database.acquire() as conn:
             agents = [row["agent_id"] for row in await conn.fetch(sql.AGENTS_OF_TICKET, event.ticket_id, event.version)]
             is_new = event.version == 1  # nobody can have it open yet
-            if is_new and not agents:
-                return
-            try:
-                summary = await tickets.summary(conn, ticket_id=event.ticket_id)
-            except TicketNotFound:
-                return
+            summary = None
+            if agents or not is_new:
+                with contextlib.suppress(TicketNotFound):
+                    summary = await tickets.summary(conn, ticket_id=event.ticket_id)
+            viewed: int | None = await conn.fetchval(VIEWED_CUSTOMER, event.ticket_id)
+        if viewed is not None:
+            await self._tell_of_customer(viewed)
+        if summary is None:
+            return
         message = envelope(None, "ticket_changed", self._database.clock.now(), summary)
         for room in (*(f"agent:{agent_id}" for agent_id in agents), f"ticket:{event.ticket_id}"):
             await self._emit(message, room)
-        if summary.customer is not None:
-            await self._tell_of_customer(summary.customer.id)
 
     async def customer_changed(self, event: CustomerChanged) -> None:
         """Effect: who has the customer on the screen reads them again."""

@@ -46,6 +46,12 @@ CROSS JOIN LATERAL (
 ) v
 """
 
+VIEWED_CUSTOMER: Final = """
+SELECT t.customer_id FROM tickets t
+WHERE t.id = $1 AND EXISTS (SELECT FROM desk_viewings d WHERE d.kind = 'customer' AND d.object_id = t.customer_id)
+"""
+"""The customer of a ticket, if anybody has them on the screen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Viewed:

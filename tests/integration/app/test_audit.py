@@ -185,18 +185,19 @@ async def _revoke_wallboard(w: World) -> Given:
 
 
 async def _many(world: World) -> Given:
-    ticket = await world.ava.ask("POST", "/tickets", {"subject": "x", "queue": "support"})
+    ticket = await world.ticket()
     row = {"id": ticket["id"], "version": ticket["version"]}
     return "/ticket-acts", {"rows": [row], "change": {"priority": "high"}}
 
 
 async def _undo_many(world: World) -> Given:
     path, body = await _many(world)
-    return f"{path}/{(await world.ava.ask('POST', path, body))['act']}/undo", {}
+    _, done = await world.ava.ask("POST", path, body)
+    return f"{path}/{done['act']}/undo", {}
 
 
 async def _view(world: World, body: dict[str, Any] | None) -> Given:
-    made = await world.ava.ask("POST", "/ticket-views", {"name": "Mine", "query": {}})
+    _, made = await world.ava.ask("POST", "/ticket-views", {"name": "Mine", "query": {}})
     return f"/ticket-views/{made['id']}", body
 
 
