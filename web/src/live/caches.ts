@@ -1,7 +1,7 @@
 /** Which other cached answers an event touches, beside the desk itself. */
 import type { QueryClient } from "@tanstack/react-query";
 
-import type { Page, QueuesLive, TicketSummary } from "@/api/types";
+import type { Page, QueuesLive, TicketSummary, Viewer, ViewersTold } from "@/api/types";
 import type { DeskEvent } from "@/live/protocol";
 import { mergeQueues } from "@/live/reduce";
 
@@ -9,8 +9,14 @@ export const QUEUES_LIVE_KEY = ["queues", "live"] as const;
 /** Figures that are on the screen. */
 export const FIGURES_LIVE_KEY = ["figures", "live"] as const;
 export const TICKETS_KEY = ["tickets"] as const;
+export const viewersKey = (kind: ViewersTold["kind"], id: number) => ["viewers", kind, id] as const;
+export const customerKey = (id: number) => ["customer", id] as const;
 export const ticketKey = (id: number | string) => ["ticket", String(id)] as const;
 
+export interface Told {
+  viewers: Viewer[];
+  at: string;
+}
 interface Pages {
   pages: Page<TicketSummary>[];
 }
@@ -23,6 +29,13 @@ export function updateCaches(queries: QueryClient, event: DeskEvent): void {
     // At most once a second. A reading under way goes on: cut off each second, a slow one would never end.
     void queries.invalidateQueries({ queryKey: FIGURES_LIVE_KEY }, { cancelRefetch: false });
   }
+  if (event.type === "viewers") {
+    const { kind, id, viewers } = event.data;
+    const told: Told = { viewers, at: event.at };
+    // Two changes at once may be told in the wrong order.
+    queries.setQueryData<Told>(viewersKey(kind, id), (known) => (known && known.at > told.at ? known : told));
+  }
+  if (event.type === "customer_changed") void queries.invalidateQueries({ queryKey: customerKey(event.data.id) });
   if (event.type === "ticket_changed") {
     const ticket = event.data;
     queries.setQueriesData<Pages>({ queryKey: TICKETS_KEY }, (known) =>

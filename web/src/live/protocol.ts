@@ -8,7 +8,16 @@ import type {
   QueueStatsChanged,
   ScreenPop,
   TicketSummary,
+  CustomerTold,
+  ViewersTold,
 } from "@/api/types";
+
+/** What is on the screen; nothing, a ticket or a customer. `is_editing`: something typed is not saved yet. */
+export interface Viewing {
+  ticket_id?: number;
+  customer_id?: number;
+  is_editing?: boolean;
+}
 
 export interface EventData {
   snapshot: Desk;
@@ -17,6 +26,8 @@ export interface EventData {
   call_changed: ActiveCall | CallClosed;
   presence_changed: PresenceChanged;
   ticket_changed: TicketSummary;
+  customer_changed: CustomerTold;
+  viewers: ViewersTold;
   queue_stats: QueueStatsChanged;
   noop: Record<string, never>;
 }
@@ -38,13 +49,15 @@ export interface ServerToClient {
   call_changed: (event: Envelope<"call_changed">) => void;
   presence_changed: (event: Envelope<"presence_changed">) => void;
   ticket_changed: (event: Envelope<"ticket_changed">) => void;
+  customer_changed: (event: Envelope<"customer_changed">) => void;
+  viewers: (event: Envelope<"viewers">) => void;
   queue_stats: (event: Envelope<"queue_stats">) => void;
   noop: (event: Envelope<"noop">) => void;
 }
 export interface ClientToServer {
   ack: (message: { seq: number }) => void;
   painted: (message: { offer_id: number; ms: number }) => void;
-  viewing: (message: { ticket_id: number | null }) => void;
+  viewing: (message: Viewing) => void;
 }
 
 export function isClosed(data: EventData["call_changed"]): data is CallClosed {
