@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from accounts.model import Me
 from core.texts import Text
 from customers.model import Candidate
-from routing.messages import Presence, QueueStats
+from routing.messages import AgentLive, Presence, QueueStats
 from routing.model import WrapMode
 from ticketing.model import Profile, TicketOfCall, TicketSummary
 
@@ -156,6 +156,13 @@ class QueueStatsData(Message):
     queues: list[QueueStats]
 
 
+class AgentsChangedData(Message):
+    """Of the agents on a supervisor's floor, those that are otherwise than was told last, and the ids of those who are gone."""
+
+    items: list[AgentLive]
+    gone: list[int]
+
+
 class Viewer(Message):
     """Somebody who has a ticket or a customer on the screen; with several windows once."""
 
@@ -201,12 +208,14 @@ class PaintedIn(BaseModel):
 
 
 class ViewingIn(BaseModel):
-    """What is on the screen: a ticket or a customer, or neither. `is_editing`: something typed is not saved yet."""
+    """What is on the screen: a ticket or a customer, or neither. `is_editing`: something typed is not saved yet. `is_floor`: the floor of
+    a supervisor, whose agents are told as they change."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     ticket_id: int | None = Field(default=None, ge=1, le=2**53)
     customer_id: int | None = Field(default=None, ge=1, le=2**53)
     is_editing: bool = False
+    is_floor: bool = False
 
     @model_validator(mode="after")
     def _only_one(self) -> "ViewingIn":
@@ -224,6 +233,7 @@ SERVER_MESSAGES: Final[Mapping[str, Any]] = {
     "ticket_changed": TicketSummary,
     "customer_changed": CustomerChangedData,
     "viewers": ViewersData,
+    "agents_changed": AgentsChangedData,
     "queue_stats": QueueStatsData,
     "noop": dict[str, Any],
 }
@@ -242,4 +252,5 @@ SOCKET_MODELS: tuple[type[BaseModel], ...] = (
     QueueStatsData,
     ViewersData,
     CustomerChangedData,
+    AgentsChangedData,
 )

@@ -55,6 +55,8 @@ CONNECT_DEADLINE_S: Final = 5.0
 CONNECT_TRIES: Final = 5
 """A page may try again with a new ticket on the same connection, but it may not guess tickets."""
 RENEW_S: Final = 5.0
+FLOOR: Final = "floor"
+"""The room of those who have the floor on the screen. Their role is looked at again with their session."""
 LOOK_S: Final = 0.5
 MAX_FRAMES_PER_S: Final = 100
 MAX_PACKETS_PER_S: Final = 50
@@ -129,6 +131,7 @@ class DeskSocket:
     board_room: str
     queues: frozenset[str] | None
     viewing: Viewed | None = None
+    sees_floor: bool = False
     since: float = field(default_factory=monotonic)
     packets: int = 0
     packets_since: float = field(default_factory=monotonic)
@@ -167,6 +170,8 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         self.outbox = outbox
         self.replica = replica
         self.viewers = Viewers(replica)
+        self.has_new_floor = False
+        """Somebody has opened the floor, and is to be told of all agents, whatever was told before."""
         self.desks: dict[str, DeskSocket] = {}
         self._fresh: dict[str, _Handshake] = {}
         self._started: asyncio.Queue[tuple[str, int | None]] = asyncio.Queue(10_000)
@@ -369,6 +374,7 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
             return
         message = ViewingIn.model_validate(data)
         viewed = wanted(message)
+        await self._show_floor(desk, is_wanted=message.is_floor and desk.principal.is_lead)
         with contextlib.suppress(*AWAY):
             if desk.viewing != viewed:
                 await self._stop_viewing(desk)
@@ -382,6 +388,13 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
                 await self._stop_viewing(desk)
                 return
             await self.tell_viewers([viewed], to_all=True)
+
+    async def _show_floor(self, desk: DeskSocket, *, is_wanted: bool) -> None:
+        if desk.sees_floor is not is_wanted:
+            desk.sees_floor = is_wanted
+            self.has_new_floor |= is_wanted
+            move = self.enter_room if is_wanted else self.leave_room
+            await move(desk.sid, FLOOR, namespace=NAMESPACE)
 
     async def tell_viewers(self, objects: Collection[Viewed], *, to_all: bool = False) -> None:
         """Who looks at these now, to those who do: where it has changed, or (`to_all`) in any case and on all replicas."""

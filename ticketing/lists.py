@@ -9,11 +9,11 @@ SEARCH_WALK tickets that fit the filters: that finds common words. If they were 
 word is rare, and the trigram indexes find its tickets; words of one or two letters, which have no trigram, are then looked for in
 numbers and subjects alone.
 
+A word that more than MOST_HITS tickets hold, and hardly any of the newest, would take more than a second to put in order (a word of
+200,000 old tickets: 1.5 s): then some of them are shown, and the page says so (`is_partial`). A tag is looked for the same way.
+
 Statements are planned with their values (`force_custom_plan`): a plan for any word or queue is the wrong one for the next.
-Measured with 1,000,000 tickets (4 % open, 12 queues, 200 agents), PostgreSQL 18 with 64 MB of shared buffers on 2 cores that had
-other work too, medians of 12: every filter for every kind of reader 1 to 13 ms (at most 61); common words and number parts 2 to
-17 ms, rare words 30 to 75 ms, two letters that nothing has 160 to 200 ms. Beyond the 300 ms we promise, and known: a word that
-200,000 older tickets hold and none of the newest 5,000 (`t-2023` in 2026) takes about a second.
+`python3 dev.py bench ticket_list` measures all of it with 1,000,000 tickets and as many notes; figures and plans are in bench/results.
 """
 # ruff: noqa: S608 - statements are put together from constants of this package only; values are parameters
 
@@ -45,6 +45,8 @@ SELECT ARRAY(SELECT queue_key FROM agent_queues WHERE agent_id = $1 ORDER BY que
 FROM set_config('plan_cache_mode', 'force_custom_plan', true)
 """
 SEARCH_WALK: Final = 5_000
+MOST_HITS: Final = 20_000
+"""Of more than these not all are put in order: the page then says that it is partial."""
 TEXTS_OF: Final = """(SELECT body FROM ticket_search WHERE ticket_id = t.id
                        UNION ALL SELECT body FROM ticket_note_search WHERE ticket_id = t.id)"""
 NOTE_FOUND: Final = """
@@ -75,6 +77,8 @@ class _Statement:
     parameters: list[Any]
     conditions: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """Conditions that have an index of their own, and would make a walk long."""
     has_trigram: bool = False
 
     def add(self, value: Any) -> str:
@@ -97,8 +101,9 @@ async def list_tickets(
         statement.where(f"(t.updated_at, t.id) < ({statement.add(at)}, {statement.add(ident)})")
     async with conn.transaction():
         queues = await conn.fetchval(PREPARE_LIST, principal.user_id)
-        if statement.words:
-            rows = await _search(conn, statement, wanted, principal, queues, limit + 1)
+        is_partial = False
+        if statement.words or statement.late:
+            rows, is_partial = await _search(conn, statement, wanted, principal, queues, limit + 1)
         else:
             arms = _arms(statement, wanted, principal, queues, limit + 1)
             rows = await conn.fetch(
@@ -106,8 +111,8 @@ async def list_tickets(
             )
         found = await _found_in_notes(conn, [row["id"] for row in rows[:limit]], wanted.q) if statement.words else {}
     items = [TicketFound(**summary_fields(row), found=found.get(row["id"])) for row in rows[:limit]]
-    more = len(rows) > limit
-    return TicketPage(items=items, next_cursor=write_cursor(items[-1].updated_at, items[-1].id) if more else None)
+    cursor = write_cursor(items[-1].updated_at, items[-1].id) if len(rows) > limit else None
+    return TicketPage(items=items, next_cursor=cursor, is_partial=is_partial)
 
 
 async def _search(
@@ -117,16 +122,17 @@ async def _search(
     principal: Principal,
     queues: Sequence[str],
     count: int,
-) -> Sequence[Any]:
+) -> tuple[Sequence[Any], bool]:
+    """The rows, and whether there are so many hits that not all could be looked at."""
     without_arms = list(statement.parameters)
     arms = _arms(statement, wanted, principal, queues, SEARCH_WALK)
-    words = " AND ".join(statement.words)
+    words, late = " AND ".join(statement.words), " AND ".join(statement.late) or "true"
+    hit = f"CROSS JOIN LATERAL (SELECT FROM {TEXTS_OF} w WHERE {words} LIMIT 1) hit" if words else ""
     rows = await conn.fetch(
         f"""
         WITH walked AS MATERIALIZED (SELECT * FROM ({arms}) t {NEWEST_FIRST} LIMIT {SEARCH_WALK:d}),
         found AS (
-            SELECT t.id FROM walked t CROSS JOIN LATERAL (
-                SELECT FROM {TEXTS_OF} w WHERE {words} LIMIT 1) hit {NEWEST_FIRST} LIMIT {count:d}
+            SELECT t.id FROM walked n JOIN tickets t USING (id) {hit} WHERE {late} {NEWEST_FIRST} LIMIT {count:d}
         )
         SELECT n.walked, {COLUMNS}
         FROM (SELECT count(*) AS walked FROM walked) n LEFT JOIN (found f JOIN tickets t USING (id) {NAMES}) ON true
@@ -135,15 +141,35 @@ async def _search(
         *statement.parameters,
     )
     if rows[0]["walked"] < SEARCH_WALK or len(rows) == count:
-        return [row for row in rows if row["id"] is not None]
-    conditions = " AND ".join([*statement.conditions, IN_LIST])
-    hits = f"SELECT w.ticket_id FROM ticket_search w WHERE {words}"
+        return [row for row in rows if row["id"] is not None], False
+    newest = [row["id"] for row in rows if row["id"] is not None]
+    conditions = " AND ".join([*statement.conditions, *statement.late, IN_LIST])
+    rows = await conn.fetch(
+        f"""
+        WITH hits AS MATERIALIZED (SELECT * FROM ({_hits(statement)}) h LIMIT {MOST_HITS + 1:d}),
+        page AS (
+            SELECT t.id FROM (SELECT id FROM hits UNION SELECT unnest(${len(without_arms) + 1}::bigint[])) h
+            JOIN tickets t ON t.id = h.id WHERE {conditions} {NEWEST_FIRST} LIMIT {count:d}
+        )
+        SELECT n.hits, {COLUMNS}
+        FROM (SELECT count(*) AS hits FROM hits) n LEFT JOIN (page p JOIN tickets t USING (id) {NAMES}) ON true
+        {NEWEST_FIRST}
+        """,
+        *without_arms,
+        newest,
+    )
+    return [row for row in rows if row["id"] is not None], rows[0]["hits"] > MOST_HITS
+
+
+def _hits(statement: _Statement) -> str:
+    """Where the indexes find the words, or without words the tag. Not sorted: it ends when there are enough."""
+    if not statement.words:
+        return f"SELECT t.id FROM tickets t WHERE {' AND '.join(statement.late)}"
+    words = " AND ".join(statement.words)
+    hits = f"SELECT w.ticket_id AS id FROM ticket_search w WHERE {words}"
     if statement.has_trigram:
-        hits += f" UNION SELECT w.ticket_id FROM ticket_note_search w WHERE {words}"
-    page = f"""
-        WITH hits AS MATERIALIZED ({hits})
-        SELECT t.id FROM hits h JOIN tickets t ON t.id = h.ticket_id WHERE {conditions} {NEWEST_FIRST} LIMIT {count:d}"""
-    return await conn.fetch(_page(page), *without_arms)
+        hits += f" UNION ALL SELECT w.ticket_id FROM ticket_note_search w WHERE {words}"
+    return hits
 
 
 def _page(ids: str) -> str:
@@ -170,7 +196,7 @@ def _add_filters(statement: _Statement, wanted: TicketFilter) -> None:
         seldom = "" if Priority.NORMAL in wanted.priorities else " AND t.priority <> 'normal'"
         statement.where(f"t.priority IN ({given}){seldom}")
     if wanted.tag is not None:
-        statement.where(f"t.tags @> ARRAY[{statement.add(wanted.tag)}::text] AND t.tags <> '{{}}'")
+        statement.late.append(f"t.tags @> ARRAY[{statement.add(wanted.tag)}::text] AND t.tags <> '{{}}'")
     if wanted.q is not None:
         _add_search(statement, wanted.q)
 

@@ -269,8 +269,11 @@ class TicketFound(TicketSummary):
 
 
 class TicketPage(Shown):
+    """`is_partial`: so many tickets hold the words that only some of them are here; another word or a filter makes it whole."""
+
     items: list[TicketFound]
     next_cursor: str | None
+    is_partial: bool
 
 
 class IdentityShown(Shown):

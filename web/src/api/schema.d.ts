@@ -1129,6 +1129,16 @@ export interface components {
             /** Version */
             version: number;
         };
+        /**
+         * AgentsChangedData
+         * @description Of the agents on a supervisor's floor, those that are otherwise than was told last, and the ids of those who are gone.
+         */
+        AgentsChangedData: {
+            /** Gone */
+            gone: number[];
+            /** Items */
+            items: components["schemas"]["AgentLive"][];
+        };
         /** AgentsLive */
         AgentsLive: {
             /**
@@ -1644,11 +1654,16 @@ export interface components {
         };
         /**
          * CustomerSummary
-         * @description A line of the customer list.
+         * @description A line of the customer list. `found`: addresses and numbers of other systems that hold what was looked for.
          */
         CustomerSummary: {
             /** Company */
             company: string | null;
+            /**
+             * Found
+             * @default []
+             */
+            found?: string[];
             /** Id */
             id: number;
             /** Language */
@@ -3357,8 +3372,13 @@ export interface components {
             /** Version */
             version: number;
         };
-        /** TicketPage */
+        /**
+         * TicketPage
+         * @description `is_partial`: so many tickets hold the words that only some of them are here; another word or a filter makes it whole.
+         */
         TicketPage: {
+            /** Is Partial */
+            is_partial: boolean;
             /** Items */
             items: components["schemas"]["TicketFound"][];
             /** Next Cursor */

@@ -58,6 +58,7 @@ export type ActiveCall = With<Schemas["ActiveCall"], { pop: ScreenPop }>;
 export type CallClosed = Schemas["ClosedCall"];
 export type OfferEnded = Schemas["OfferEndedData"];
 export type QueueStatsChanged = Schemas["QueueStatsData"];
+export type AgentsTold = With<Schemas["AgentsChangedData"], { items: AgentRow[] }>;
 export type Viewer = Schemas["Viewer"];
 export type ViewersTold = Schemas["ViewersData"];
 export type CustomerTold = Schemas["CustomerChangedData"];

@@ -130,6 +130,13 @@ const wall = createRoute({
   component: lazyRouteComponent(() => import("@/app/WallRoute"), "WallRoute"),
 });
 
+/** The design system, for whoever builds a page; it asks the service for nothing. */
+const design = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/design",
+  component: lazyRouteComponent(() => import("@/app/DesignRoute"), "DesignRoute"),
+});
+
 const demo = createRoute({
   getParentRoute: () => rootRoute,
   path: "/demo",
@@ -142,6 +149,7 @@ export function createAppRouter(queries: QueryClient) {
       loginRoute,
       demo,
       wall,
+      design,
       signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, supervisor, figures]),
     ]),
     context: { queries },

@@ -51,12 +51,12 @@ export function useLive(): LiveConnection {
 }
 
 /** While this component is on the screen, a ticket or customer is followed live, if there is a connection at all. */
-export function useViewing({ ticket_id, customer_id, is_editing = false }: Viewing): void {
+export function useViewing({ ticket_id, customer_id, is_editing = false, is_floor = false }: Viewing): void {
   const live = useContext(Context);
-  const isSomething = ticket_id !== undefined || customer_id !== undefined;
+  const isSomething = ticket_id !== undefined || customer_id !== undefined || is_floor;
   useEffect(() => {
-    if (isSomething) live?.viewing({ ticket_id, customer_id, is_editing });
-  }, [live, isSomething, ticket_id, customer_id, is_editing]);
+    if (isSomething) live?.viewing({ ticket_id, customer_id, is_editing, is_floor });
+  }, [live, isSomething, ticket_id, customer_id, is_editing, is_floor]);
   useEffect(() => (isSomething ? () => live?.viewing({}) : undefined), [live, isSomething, ticket_id, customer_id]);
 }
 

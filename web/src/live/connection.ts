@@ -157,7 +157,7 @@ export class LiveConnection {
   }
 
   private readonly onConnect = (): void => {
-    if (this.viewed.ticket_id !== undefined || this.viewed.customer_id !== undefined) this.viewing(this.viewed);
+    if (Object.keys(this.viewed).length > 0) this.viewing(this.viewed);
     // Unnumbered news (tickets, queues) of the time without a socket is not replayed: read it once.
     if (this.hasSnapshot) void this.options.refresh().catch(() => undefined);
     this.attempts = 0;

@@ -7,6 +7,7 @@ import type {
   PresenceChanged,
   QueueStatsChanged,
   ScreenPop,
+  AgentsTold,
   TicketSummary,
   CustomerTold,
   ViewersTold,
@@ -17,6 +18,8 @@ export interface Viewing {
   ticket_id?: number;
   customer_id?: number;
   is_editing?: boolean;
+  /** The floor of a supervisor: its agents are told as they change. */
+  is_floor?: boolean;
 }
 
 export interface EventData {
@@ -28,6 +31,7 @@ export interface EventData {
   ticket_changed: TicketSummary;
   customer_changed: CustomerTold;
   viewers: ViewersTold;
+  agents_changed: AgentsTold;
   queue_stats: QueueStatsChanged;
   noop: Record<string, never>;
 }
@@ -51,6 +55,7 @@ export interface ServerToClient {
   ticket_changed: (event: Envelope<"ticket_changed">) => void;
   customer_changed: (event: Envelope<"customer_changed">) => void;
   viewers: (event: Envelope<"viewers">) => void;
+  agents_changed: (event: Envelope<"agents_changed">) => void;
   queue_stats: (event: Envelope<"queue_stats">) => void;
   noop: (event: Envelope<"noop">) => void;
 }

@@ -20,6 +20,7 @@ const dispatch: { [Type in EventType]: Apply<Type> } = {
   queue_stats: (desk, { queues }) => ({ ...desk, queues: mergeQueues(desk.queues, queues) }),
   customer_changed: (desk) => desk,
   viewers: (desk) => desk,
+  agents_changed: (desk) => desk,
   noop: (desk) => desk,
 };
 

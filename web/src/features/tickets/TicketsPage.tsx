@@ -4,7 +4,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Me } from "@/api/types";
-import { EmptyState, ErrorState } from "@/design/Notice";
+import { Callout, EmptyState, ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import table from "@/design/Table.module.css";
 
@@ -70,6 +70,9 @@ export function TicketsPage({ search, me, onSearch }: Props) {
             {t(search.q === undefined ? "tickets.noneText" : "tickets.noneFound")}
           </EmptyState>
         </div>
+      ) : null}
+      {found.data?.pages.some((page) => page.is_partial) ? (
+        <Callout tone="amber">{t("tickets.partial")}</Callout>
       ) : null}
       {items.length > 0 ? (
         <TicketTable items={items} q={search.q ?? ""} chosen={mayChange ? picked : null} onChoose={setPicked} />

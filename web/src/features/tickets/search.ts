@@ -71,7 +71,7 @@ export function queryOf(search: TicketSearch): TicketQuery {
 
 /** The address of a saved view. */
 export function searchOf(query: TicketQuery): TicketSearch {
-  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  const given = Object.entries(query).filter(([, value]) => value !== null);
   return parseTicketSearch({ view: "all", ...Object.fromEntries(given) });
 }
 
