@@ -165,7 +165,7 @@ class CustomerSummary:
     company: str | None
     language: str | None
     phones: tuple[str, ...]
-    found: tuple[str, ...] = ()
+    found: tuple[str, ...]
 
 
 def search_form(text: str) -> str:

@@ -123,16 +123,21 @@ async def _search(
     queues: Sequence[str],
     count: int,
 ) -> tuple[Sequence[Any], bool]:
-    """The rows, and whether there are so many hits that not all could be looked at."""
+    """The rows, and whether there are so many hits that not all could be looked at.
+
+    OFFSET 0: each hit is looked up by its id. Left alone, the planner may walk the whole list instead and look for each of its tickets
+    among the hits, or read all tickets for a join."""
     without_arms = list(statement.parameters)
     arms = _arms(statement, wanted, principal, queues, SEARCH_WALK)
     words, late = " AND ".join(statement.words), " AND ".join(statement.late) or "true"
+    # Without more to look at, the walk keeps its order and ends with the page.
+    walked = "walked n JOIN tickets t USING (id)" if statement.late else "walked t"
     hit = f"CROSS JOIN LATERAL (SELECT FROM {TEXTS_OF} w WHERE {words} LIMIT 1) hit" if words else ""
     rows = await conn.fetch(
         f"""
         WITH walked AS MATERIALIZED (SELECT * FROM ({arms}) t {NEWEST_FIRST} LIMIT {SEARCH_WALK:d}),
         found AS (
-            SELECT t.id FROM walked n JOIN tickets t USING (id) {hit} WHERE {late} {NEWEST_FIRST} LIMIT {count:d}
+            SELECT t.id FROM {walked} {hit} WHERE {late} {NEWEST_FIRST} LIMIT {count:d}
         )
         SELECT n.walked, {COLUMNS}
         FROM (SELECT count(*) AS walked FROM walked) n LEFT JOIN (found f JOIN tickets t USING (id) {NAMES}) ON true
@@ -149,7 +154,9 @@ async def _search(
         WITH hits AS MATERIALIZED (SELECT * FROM ({_hits(statement)}) h LIMIT {MOST_HITS + 1:d}),
         page AS (
             SELECT t.id FROM (SELECT id FROM hits UNION SELECT unnest(${len(without_arms) + 1}::bigint[])) h
-            JOIN tickets t ON t.id = h.id WHERE {conditions} {NEWEST_FIRST} LIMIT {count:d}
+            CROSS JOIN LATERAL (
+                SELECT t.id, t.updated_at FROM tickets t WHERE t.id = h.id AND {conditions} OFFSET 0
+            ) t {NEWEST_FIRST} LIMIT {count:d}
         )
         SELECT n.hits, {COLUMNS}
         FROM (SELECT count(*) AS hits FROM hits) n LEFT JOIN (page p JOIN tickets t USING (id) {NAMES}) ON true

@@ -39,7 +39,7 @@ async def test_two_people_see_each_other_at_one_ticket(visitors: Visitors, ringd
 
 async def _edit_subject(page: Page, words: str) -> None:
     await page.get_by_role("button", name="Change the subject").click()
-    await page.get_by_role("textbox", name="Ticket", exact=True).fill(words)
+    await page.get_by_role("textbox", name="Subject", exact=True).fill(words)
 
 
 async def test_the_same_field_of_a_ticket_shows_three_values(visitors: Visitors, ringdesk: Ringdesk) -> None:
@@ -56,7 +56,7 @@ async def test_the_same_field_of_a_ticket_shows_three_values(visitors: Visitors,
     await two.get_by_role("textbox", name="New note").fill("Meanwhile.")
     await two.get_by_role("button", name="Add note").click()
     await expect(one.get_by_role("listitem").filter(has_text="Meanwhile.")).to_be_visible()
-    await expect(one.get_by_role("textbox", name="Ticket", exact=True)).to_have_value("Lamp, hall")
+    await expect(one.get_by_role("textbox", name="Subject", exact=True)).to_have_value("Lamp, hall")
 
     await one.get_by_role("button", name="Save").click()
     dialog = one.get_by_test_id("conflict")
@@ -66,7 +66,7 @@ async def test_the_same_field_of_a_ticket_shows_three_values(visitors: Visitors,
     save = dialog.get_by_role("button", name="Save what I chose")
     await expect(save).to_be_disabled()
     await dialog.get_by_role("button", name="Back to editing").click()
-    await expect(one.get_by_role("textbox", name="Ticket", exact=True)).to_have_value("Lamp, hall")
+    await expect(one.get_by_role("textbox", name="Subject", exact=True)).to_have_value("Lamp, hall")
     await one.get_by_role("button", name="Save").click()
     await dialog.get_by_test_id("conflict-subject-yours").click()
     await save.click()

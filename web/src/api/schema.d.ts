@@ -1659,11 +1659,8 @@ export interface components {
         CustomerSummary: {
             /** Company */
             company: string | null;
-            /**
-             * Found
-             * @default []
-             */
-            found?: string[];
+            /** Found */
+            found: string[];
             /** Id */
             id: number;
             /** Language */

@@ -36,7 +36,7 @@ export function ManyDone({ done, isUndo, error, isBusy, onUndo, onClose }: Props
   const said = (code: string | null, detail: string | null) =>
     problemText(new Problem({ status: 409, code: code ?? "conflict", detail: detail ?? undefined }));
   return (
-    <div role="status" data-testid="many-done">
+    <div role="status" className={classes.doneHost} data-testid="many-done">
       {error ? <Callout tone="red">{problemText(asProblem(error))}</Callout> : null}
       {done ? (
         <Callout
@@ -52,7 +52,10 @@ export function ManyDone({ done, isUndo, error, isBusy, onUndo, onClose }: Props
                   rightSection={<Keycaps of="undo" />}
                   onClick={undo}
                 >
-                  {t("act.undo")} <span aria-hidden="true">{t("act.seconds", { seconds: left })}</span>
+                  {t("act.undo")}
+                  <span className={classes.seconds} aria-hidden="true">
+                    {t("act.seconds", { seconds: left })}
+                  </span>
                 </Button>
               ) : null}
               <CloseButton aria-label={t("action.close")} onClick={onClose} />

@@ -19,7 +19,7 @@ export function TicketConflict({ form, nameOf, onSaved }: Props) {
   if (!form.clash) return null;
   const { base, theirs, yours, fields } = form.clash;
   const label: Record<string, string> = {
-    subject: t("tickets.subject"),
+    subject: t("ticket.subject"),
     state: t("tickets.state"),
     priority: t("tickets.priority"),
     queue: t("tickets.queue"),

@@ -52,7 +52,7 @@ export function TicketSubject({ ticket, form, draft, onDraft }: Props) {
   return (
     <form className={classes.subjectForm} onSubmit={submit}>
       <TextInput
-        aria-label={t("tickets.subject")}
+        aria-label={t("ticket.subject")}
         className={classes.subjectField}
         maxLength={300}
         autoFocus

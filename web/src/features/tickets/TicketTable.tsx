@@ -33,7 +33,7 @@ export function TicketTable({ items, q, chosen, onChoose }: Props) {
         <thead>
           <tr>
             {chosen === null ? null : (
-              <td className={classes.check}>
+              <td className={`${classes.check} ${classes.headCheck}`}>
                 <Checkbox
                   aria-label={t("many.all")}
                   checked={all}
