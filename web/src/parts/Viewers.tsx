@@ -5,7 +5,6 @@ import type { ViewersTold } from "@/api/types";
 import { useDeskIfRead } from "@/live/desk";
 import { useViewers } from "@/live/LiveProvider";
 
-import { Avatar } from "./CustomerParts";
 import classes from "./Viewers.module.css";
 
 /** Who else has this on the screen, and who is changing it. Said aloud when it changes; nobody is locked out. */
@@ -17,7 +16,6 @@ export function Viewers({ kind, id }: { kind: ViewersTold["kind"]; id: number })
     <div role="status" className={classes.host} data-testid="viewers">
       {others.map(({ id: viewer, name, is_editing }) => (
         <span key={viewer} className={classes.viewer} data-editing={is_editing || undefined}>
-          <Avatar name={name} size={20} />
           {is_editing ? <PencilLine size={14} aria-hidden="true" /> : <Eye size={14} aria-hidden="true" />}
           {t(is_editing ? "viewers.editing" : "viewers.looking", { name })}
         </span>
