@@ -44,15 +44,17 @@ export function TicketsPage({ search, me, onSearch }: Props) {
         />
         <ViewsMenu search={search} me={me} />
       </div>
-      <TicketFilters search={search} me={me} onSearch={onSearch} />
-      <ManyDone
-        done={many.done}
-        isUndo={many.isUndo}
-        error={many.error}
-        isBusy={many.isBusy}
-        onUndo={many.undo}
-        onClose={many.close}
-      />
+      <div>
+        <TicketFilters search={search} me={me} onSearch={onSearch} />
+        <ManyDone
+          done={many.done}
+          isUndo={many.isUndo}
+          error={many.error}
+          isBusy={many.isBusy}
+          onUndo={many.undo}
+          onClose={many.close}
+        />
+      </div>
       {mayChange && chosen.length > 0 ? (
         <ManyBar
           count={chosen.length}
