@@ -45,7 +45,7 @@ SELECT ARRAY(SELECT queue_key FROM agent_queues WHERE agent_id = $1 ORDER BY que
 FROM set_config('plan_cache_mode', 'force_custom_plan', true)
 """
 SEARCH_WALK: Final = 5_000
-MOST_HITS: Final = 20_000
+MOST_HITS: Final = 10_000
 """Of more than these not all are put in order: the page then says that it is partial."""
 TEXTS_OF: Final = """(SELECT body FROM ticket_search WHERE ticket_id = t.id
                        UNION ALL SELECT body FROM ticket_note_search WHERE ticket_id = t.id)"""

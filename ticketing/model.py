@@ -269,7 +269,7 @@ class TicketFound(TicketSummary):
 
 
 class TicketPage(Shown):
-    """`is_partial`: so many tickets hold the words that only some of them are here; another word or a filter makes it whole."""
+    """`is_partial`: not all tickets could be looked through for the words; another word or a filter makes it whole."""
 
     items: list[TicketFound]
     next_cursor: str | None
