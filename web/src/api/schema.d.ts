@@ -3371,7 +3371,7 @@ export interface components {
         };
         /**
          * TicketPage
-         * @description `is_partial`: so many tickets hold the words that only some of them are here; another word or a filter makes it whole.
+         * @description `is_partial`: not all tickets could be looked through for the words; another word or a filter makes it whole.
          */
         TicketPage: {
             /** Is Partial */
