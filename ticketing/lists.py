@@ -131,7 +131,8 @@ async def _search(
     arms = _arms(statement, wanted, principal, queues, SEARCH_WALK)
     words, late = " AND ".join(statement.words), " AND ".join(statement.late) or "true"
     # Without more to look at, the walk keeps its order and ends with the page.
-    walked = "walked n JOIN tickets t USING (id)" if statement.late else "walked t"
+    looked_up = "walked n CROSS JOIN LATERAL (SELECT t.* FROM tickets t WHERE t.id = n.id OFFSET 0) t"
+    walked = looked_up if statement.late else "walked t"
     hit = f"CROSS JOIN LATERAL (SELECT FROM {TEXTS_OF} w WHERE {words} LIMIT 1) hit" if words else ""
     rows = await conn.fetch(
         f"""
