@@ -28,6 +28,7 @@ TICKETS: Final = "ticket_numbers"
 SESSIONS: Final = "DELETE FROM sessions"
 REALTIME_TICKETS: Final = "DELETE FROM realtime_tickets"
 DESKS: Final = "DELETE FROM desk_connections"
+VIEWINGS: Final = "DELETE FROM desk_viewings"
 LEAP: Final = """
 SELECT setval(format('%I.%I', schemaname, sequencename)::regclass,
               coalesce(last_value, 0) + CASE WHEN sequencename = $1 THEN $2::bigint ELSE $3::bigint END)
@@ -39,7 +40,7 @@ async def settle(outbox: Outbox, manifest: Manifest, *, by: str, ticket_leap: in
     """On the migrated schema, before anything runs on it; one transaction. Returns how many people have to log in again."""
     async with outbox.transaction() as tx:
         people = int(await tx.conn.fetchval("SELECT count(DISTINCT user_id) FROM sessions"))
-        for statement in (REALTIME_TICKETS, SESSIONS, DESKS):
+        for statement in (REALTIME_TICKETS, SESSIONS, DESKS, VIEWINGS):
             await tx.conn.execute(statement)
         await tx.conn.fetch(LEAP, TICKETS, ticket_leap, ID_LEAP)
         after = {"backup_of": manifest.made_at.isoformat(), "made_by": manifest.ringdesk, "rows": manifest.rows}

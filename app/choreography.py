@@ -20,6 +20,7 @@ from core.events import (
     CallRingEnded,
     CallSentToRecorder,
     CallTaken,
+    CustomerChanged,
     OfferAccepted,
     OfferCreated,
     OfferEnded,
@@ -99,6 +100,7 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         inline("realtime.log", AgentPresenceChanged, desk_log.on_presence_changed),
         effect("realtime.push_presence", AgentPresenceChanged, push.to_agent),
         effect("realtime.push_ticket", TicketChanged, push.ticket_changed),
+        effect("realtime.push_customer", CustomerChanged, push.customer_changed),
         inline("routing.ticket_work", TicketChanged, ticket_work.on_ticket_changed),
         state("routing.settle_ticket_work", TicketWorkAffected, ticket_work.on_work_affected),
     )

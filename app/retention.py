@@ -57,6 +57,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("call_callers", "keep_webhooks_days", _oldest("call_callers", "call_id", "at")),
     ("identity_choices", "keep_facts_days", _indexed("identity_choices", "number, customer_id", "chosen_at")),
     ("pop_layers", "keep_decisions_days", _indexed("pop_layers", "offer_id, layer", "at")),
+    ("ticket_bulk_acts", "keep_events_h", _indexed("ticket_bulk_acts", "id", "at")),
     ("painted", "keep_decisions_days", _oldest("painted", "offer_id", "at")),
     ("decisions", "keep_decisions_days", _indexed("decisions", "id", "at")),
     ("agent_intervals", "keep_facts_days", _oldest("agent_intervals", "id", "ended_at")),

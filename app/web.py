@@ -34,10 +34,11 @@ from routing import http as routing
 from routing import http_rules as rules
 from routing import http_transfer as transfers
 from ticketing import http as tickets
+from ticketing import http_many as many_tickets
 
 BUNDLE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 PAGES: Final = (
-    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/supervisor", "/figures", "/wall",
+    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/supervisor", "/figures", "/wall", "/design",
 )  # fmt: skip
 OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
 """Health checks and scrapers come to a replica itself, past the proxy."""
@@ -52,6 +53,7 @@ OPERATIONS: Final[list[Operation]] = [
     *rules.ROUTES.operations,
     *transfers.ROUTES.operations,
     *tickets.ROUTES.operations,
+    *many_tickets.ROUTES.operations,
     *customers.ROUTES.operations,
     *figures.ROUTES.operations,
     *wallboards.ROUTES.operations,

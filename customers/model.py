@@ -178,7 +178,7 @@ class CustomerCard:
 
 @dataclass(frozen=True, slots=True)
 class CustomerSummary:
-    """A line of the customer list."""
+    """A line of the customer list. `found`: addresses and numbers of other systems that hold what was looked for."""
 
     id: CustomerId
     name: str
@@ -186,6 +186,7 @@ class CustomerSummary:
     company: str | None
     language: str | None
     phones: tuple[str, ...]
+    found: tuple[str, ...]
 
 
 def search_form(text: str) -> str:

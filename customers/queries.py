@@ -1,5 +1,6 @@
 """The SQL of customers and their identities."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,7 @@ from customers.model import (
     Identity,
     NewIdentity,
     Tier,
+    search_form,
 )
 from infra.postgres import Connection
 
@@ -136,7 +138,9 @@ async def lock_customer(conn: Connection, *, customer_id: int) -> int | None:
 SEARCH_CUSTOMERS: Final = """
 SELECT c.id, c.name, c.tier, c.company, c.language, lower(c.name) AS sort_name,
        coalesce((SELECT array_agg(i.value ORDER BY i.is_shared, i.id) FROM customer_identities i
-                 WHERE i.customer_id = c.id AND i.kind = 'phone'), '{}') AS phones
+                 WHERE i.customer_id = c.id AND i.kind = 'phone'), '{}') AS phones,
+       (SELECT array_agg(i.value ORDER BY i.id) FROM customer_identities i
+        WHERE i.customer_id = c.id AND i.kind <> 'phone') AS others
 FROM customers c
 WHERE c.search_text LIKE $1 AND c.search_text LIKE $2 AND c.search_text LIKE $3 AND c.search_text LIKE $4
   AND (lower(c.name), c.id) > ($5, $6)
@@ -146,7 +150,9 @@ LIMIT $7
 WALK_CUSTOMERS: Final = """
 SELECT c.id, c.name, c.tier, c.company, c.language, lower(c.name) AS sort_name,
        coalesce((SELECT array_agg(i.value ORDER BY i.is_shared, i.id) FROM customer_identities i
-                 WHERE i.customer_id = c.id AND i.kind = 'phone'), '{}') AS phones
+                 WHERE i.customer_id = c.id AND i.kind = 'phone'), '{}') AS phones,
+       (SELECT array_agg(i.value ORDER BY i.id) FROM customer_identities i
+        WHERE i.customer_id = c.id AND i.kind <> 'phone') AS others
 FROM customers c
 WHERE c.search_text || '' LIKE $1 AND c.search_text || '' LIKE $2 AND c.search_text || '' LIKE $3 AND c.search_text || '' LIKE $4
   AND (lower(c.name), c.id) > ($5, $6)
@@ -156,7 +162,7 @@ LIMIT $7
 CUSTOMERS_BY_PHONE: Final = """
 SELECT c.id, c.name, c.tier, c.company, c.language, lower(c.name) AS sort_name,
        (SELECT array_agg(p.value ORDER BY p.is_shared, p.id) FROM customer_identities p
-        WHERE p.customer_id = c.id AND p.kind = 'phone') AS phones
+        WHERE p.customer_id = c.id AND p.kind = 'phone') AS phones, NULL::text[] AS others
 FROM customers c
 WHERE c.id IN (SELECT i.customer_id FROM customer_identities i WHERE i.kind = 'phone' AND i.value = ANY($1))
   AND (lower(c.name), c.id) > ($2, $3)
@@ -173,7 +179,8 @@ class Place:
     id: int = 0
 
 
-def _page(rows: Sequence[Any], limit: int) -> tuple[list[CustomerSummary], Place | None]:
+def _page(rows: Sequence[Any], limit: int, patterns: Sequence[str] = ()) -> tuple[list[CustomerSummary], Place | None]:
+    words = [word for pattern in patterns if (word := re.sub(r"\\(.)", r"\1", pattern[1:-1]))]
     items = [
         CustomerSummary(
             CustomerId(row["id"]),
@@ -182,6 +189,7 @@ def _page(rows: Sequence[Any], limit: int) -> tuple[list[CustomerSummary], Place
             row["company"],
             row["language"],
             tuple(row["phones"]),
+            tuple(value for value in row["others"] or () if any(word in search_form(value) for word in words)),
         )
         for row in rows[:limit]
     ]
@@ -201,7 +209,7 @@ async def search_customers(
         SEARCH_CUSTOMERS if has_trigram else WALK_CUSTOMERS,
         first, second, third, fourth, after.name, after.id, limit + 1,
     )  # fmt: skip
-    return _page(rows, limit)
+    return _page(rows, limit, patterns)
 
 
 async def customers_by_phone(

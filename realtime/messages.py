@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from accounts.model import Me
 from core.phone import Attestation
 from core.texts import Text
 from customers.model import Candidate
-from routing.messages import Presence, QueueStats
+from routing.messages import AgentLive, Presence, QueueStats
 from routing.model import WrapMode
 from ticketing.model import Profile, TicketOfCall, TicketSummary
 
@@ -173,6 +173,36 @@ class QueueStatsData(Message):
     queues: list[QueueStats]
 
 
+class AgentsChangedData(Message):
+    """Of the agents on a supervisor's floor, those that are otherwise than was told last, and the ids of those who are gone."""
+
+    items: list[AgentLive]
+    gone: list[int]
+
+
+class Viewer(Message):
+    """Somebody who has a ticket or a customer on the screen; with several windows once."""
+
+    id: int
+    name: str
+    is_editing: bool
+    since: datetime
+
+
+class ViewersData(Message):
+    """Who looks at this now, oneself included."""
+
+    kind: Literal["ticket", "customer"]
+    id: int
+    viewers: list[Viewer]
+
+
+class CustomerChangedData(Message):
+    """Read the customer again: the card, or what happened with them, has changed."""
+
+    id: int
+
+
 class Envelope(Message):
     """Every server-to-client event has this one argument; its name is `type`."""
 
@@ -200,8 +230,20 @@ class PaintedIn(BaseModel):
 
 
 class ViewingIn(BaseModel):
+    """What is on the screen: a ticket or a customer, or neither. `is_editing`: something typed is not saved yet. `is_floor`: the floor of
+    a supervisor, whose agents are told as they change."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
     ticket_id: int | None = Field(default=None, ge=1, le=2**53)
+    customer_id: int | None = Field(default=None, ge=1, le=2**53)
+    is_editing: bool = False
+    is_floor: bool = False
+
+    @model_validator(mode="after")
+    def _only_one(self) -> "ViewingIn":
+        if self.ticket_id is not None and self.customer_id is not None:
+            raise ValueError("a ticket or a customer, not both")
+        return self
 
 
 SERVER_MESSAGES: Final[Mapping[str, Any]] = {
@@ -211,6 +253,9 @@ SERVER_MESSAGES: Final[Mapping[str, Any]] = {
     "call_changed": ActiveCall | ClosedCall,
     "presence_changed": PresenceChangedData,
     "ticket_changed": TicketSummary,
+    "customer_changed": CustomerChangedData,
+    "viewers": ViewersData,
+    "agents_changed": AgentsChangedData,
     "queue_stats": QueueStatsData,
     "noop": dict[str, Any],
 }
@@ -227,4 +272,7 @@ SOCKET_MODELS: tuple[type[BaseModel], ...] = (
     OfferEndedData,
     PresenceChangedData,
     QueueStatsData,
+    ViewersData,
+    CustomerChangedData,
+    AgentsChangedData,
 )

@@ -8,6 +8,7 @@ no database connection is held while sending.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from time import monotonic
@@ -17,7 +18,7 @@ import structlog
 from pydantic import BaseModel
 
 from accounts.model import Me
-from core.events import Event, OfferCreated, TicketChanged
+from core.events import CustomerChanged, Event, OfferCreated, TicketChanged
 from core.principal import Role
 from infra.broker_outcome import heed_cancellation
 from infra.crashpoints import crashpoint
@@ -26,9 +27,11 @@ from infra.postgres import Connection
 from infra.telemetry import metrics
 from realtime import pop
 from realtime import queries as sql
-from realtime.server import NAMESPACE, DeskServer, DeskSocket
-from routing.live import board
-from routing.messages import QueueStats
+from realtime.messages import AgentsChangedData, CustomerChangedData
+from realtime.server import FLOOR, NAMESPACE, DeskServer, DeskSocket
+from realtime.viewers import LOOK_S, VIEWED_CUSTOMER
+from routing.live import agents, board
+from routing.messages import AgentLive, QueueStats
 from ticketing import queries as tickets
 from ticketing.model import TicketNotFound
 
@@ -39,6 +42,7 @@ REPEAT_S: Final = 1.0
 GREETED_WITHIN_S: Final = 15.0
 """As long as the database is busy or away a new desk keeps its place; cut, it would only come back with a log-in more."""
 BOARD_S: Final = 1.0
+AGENTS_S: Final = 0.5
 BOARD_AGAIN_S: Final = 5.0
 """Also unchanged, for who came between two changes."""
 
@@ -56,6 +60,8 @@ class Push:
         self._boards: dict[str, tuple[list[dict[str, Any]], float]] = {}
         self._stats: tuple[list[QueueStats], float] = [], 0.0
         """The figures of all queues and until when they are fresh enough for a snapshot."""
+        self._agents: dict[int, AgentLive] | None = None
+        """What was told of the agents last; None while nobody looks."""
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
@@ -78,15 +84,28 @@ class Push:
         async with self._database.acquire() as conn:
             agents = [row["agent_id"] for row in await conn.fetch(sql.AGENTS_OF_TICKET, event.ticket_id, event.version)]
             is_new = event.version == 1  # nobody can have it open yet
-            if is_new and not agents:
-                return
-            try:
-                summary = await tickets.summary(conn, ticket_id=event.ticket_id)
-            except TicketNotFound:
-                return
+            summary = None
+            if agents or not is_new:
+                with contextlib.suppress(TicketNotFound):
+                    summary = await tickets.summary(conn, ticket_id=event.ticket_id)
+            viewed: int | None = await conn.fetchval(VIEWED_CUSTOMER, event.ticket_id)
+        if viewed is not None:
+            await self._tell_of_customer(viewed)
+        if summary is None:
+            return
         message = envelope(None, "ticket_changed", self._database.clock.now(), summary)
         for room in (*(f"agent:{agent_id}" for agent_id in agents), f"ticket:{event.ticket_id}"):
             await self._emit(message, room)
+
+    async def customer_changed(self, event: CustomerChanged) -> None:
+        """Effect: who has the customer on the screen reads them again."""
+        await self._tell_of_customer(event.customer_id)
+
+    async def _tell_of_customer(self, customer_id: int) -> None:
+        """Only that there is something new: what of it may be seen differs from reader to reader."""
+        data = CustomerChangedData(id=customer_id)
+        message = envelope(None, "customer_changed", self._database.clock.now(), data)
+        await self._emit(message, f"customer:{customer_id}")
 
     # --- the log -----------------------------------------------------------------------------------------------------
 
@@ -133,6 +152,8 @@ class Push:
                 tasks.create_task(self._greet())
             tasks.create_task(_every(REPEAT_S, self._repeat))
             tasks.create_task(_every(BOARD_S, self._show_boards))
+            tasks.create_task(_every(AGENTS_S, self._show_agents))
+            tasks.create_task(_every(LOOK_S, self._server.look_at_viewers))
             tasks.create_task(self._server.keep())
 
     async def _greet(self) -> None:
@@ -225,6 +246,23 @@ class Push:
             if shown != before or monotonic() - at > BOARD_AGAIN_S:
                 self._boards[room] = shown, monotonic()
                 await self._server.broadcast("queue_stats", envelope(None, "queue_stats", now, {"queues": shown}), room)
+
+    async def _show_agents(self) -> None:
+        """To those who have the floor on the screen, and only while there are any: whoever has changed since the last look, or everybody
+        when somebody has just opened it."""
+        if not any(desk.sees_floor for desk in self._server.desks.values()):
+            self._agents = None
+            return
+        async with self._database.acquire() as conn:
+            now = self._database.clock.now()
+            read = {agent.id: agent for agent in await agents(conn)}
+        known = {} if self._agents is None or self._server.has_new_floor else self._agents
+        self._agents, self._server.has_new_floor = read, False
+        items = [agent for agent in read.values() if known.get(agent.id) != agent]
+        gone = [agent_id for agent_id in known if agent_id not in read]
+        if items or gone:
+            data = AgentsChangedData(items=items, gone=gone)
+            await self._server.broadcast("agents_changed", envelope(None, "agents_changed", now, data), FLOOR)
 
 
 async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:

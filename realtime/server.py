@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -31,6 +32,7 @@ from accounts import service as account_service
 from accounts.model import TicketRefusal
 from core.errors import RingdeskError
 from core.principal import Principal
+from customers.queries import customer_version
 from infra.broker_outcome import heed_cancellation
 from infra.crashpoints import crashpoint
 from infra.http import allowed_origins
@@ -40,6 +42,7 @@ from infra.telemetry import metrics
 from realtime import queries as sql
 from realtime.hints import Hints
 from realtime.messages import CLIENT_MESSAGES, AckIn, PaintedIn, ViewingIn
+from realtime.viewers import Viewed, Viewers, wanted
 from routing import queries as routing_sql
 from routing import service as routing
 from routing.model import LEASE_S
@@ -52,6 +55,8 @@ CONNECT_DEADLINE_S: Final = 5.0
 CONNECT_TRIES: Final = 5
 """A page may try again with a new ticket on the same connection, but it may not guess tickets."""
 RENEW_S: Final = 5.0
+FLOOR: Final = "floor"
+"""The room of those who have the floor on the screen. Their role is looked at again with their session."""
 LOOK_S: Final = 0.5
 MAX_FRAMES_PER_S: Final = 100
 MAX_PACKETS_PER_S: Final = 50
@@ -125,7 +130,8 @@ class DeskSocket:
     is_agent: bool
     board_room: str
     queues: frozenset[str] | None
-    viewing: int | None = None
+    viewing: Viewed | None = None
+    sees_floor: bool = False
     since: float = field(default_factory=monotonic)
     packets: int = 0
     packets_since: float = field(default_factory=monotonic)
@@ -163,6 +169,9 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         self.eio._async = {**driver._async, "websocket": _PlainWebSocket}  # noqa: SLF001
         self.outbox = outbox
         self.replica = replica
+        self.viewers = Viewers(replica)
+        self.has_new_floor = False
+        """Somebody has opened the floor, and is to be told of all agents, whatever was told before."""
         self.desks: dict[str, DeskSocket] = {}
         self._fresh: dict[str, _Handshake] = {}
         self._started: asyncio.Queue[tuple[str, int | None]] = asyncio.Queue(10_000)
@@ -299,11 +308,13 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _on_disconnect(self, sid: str, reason: Any = None) -> None:
         desk = self.desks.pop(sid, None)
         metrics.sockets.set(len(self.desks))
-        if desk is None or not desk.is_agent:
+        if desk is None:
             return
         with contextlib.suppress(*AWAY):
-            async with self.outbox.database.acquire() as conn:
-                await conn.execute(routing_sql.DISCONNECT, self.replica, sid)
+            if desk.is_agent:
+                async with self.outbox.database.acquire() as conn:
+                    await conn.execute(routing_sql.DISCONNECT, self.replica, sid)
+            await self._stop_viewing(desk)
 
     async def hear(self, desk: DeskSocket) -> None:
         """From now on this socket gets what is sent to its agent."""
@@ -359,22 +370,61 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
                 metrics.pop_painted.observe(painted.ms / 1000)
 
     async def _on_viewing(self, sid: str, data: Any) -> None:
-        """Follow one ticket: its changes come live. Rights are checked against the ticket itself."""
+        """Follow one ticket or customer: its changes and who else looks at it come live. Rights are checked against the object itself."""
         desk = self.desks.get(sid)
         if desk is None:
             return
-        wanted = ViewingIn.model_validate(data).ticket_id
-        await self._stop_viewing(desk)
-        if wanted is not None and await self._may_see(desk.principal, wanted):
-            desk.viewing = wanted
-            await self.enter_room(sid, f"ticket:{wanted}", namespace=NAMESPACE)
-
-    async def _may_see(self, principal: Principal, ticket_id: int) -> bool:
-        try:
+        message = ViewingIn.model_validate(data)
+        viewed = wanted(message)
+        await self._show_floor(desk, is_wanted=message.is_floor and desk.principal.is_lead)
+        with contextlib.suppress(*AWAY):
+            if desk.viewing != viewed:
+                await self._stop_viewing(desk)
+            if viewed is None or not await self._may_see(desk.principal, viewed):
+                return
+            desk.viewing = viewed
+            await self.enter_room(sid, viewed.room, namespace=NAMESPACE)
             async with self.outbox.database.acquire() as conn:
-                return bool(await ticket_summaries(conn, ids=[ticket_id], principal=principal))
-        except AWAY:
-            return False
+                await self.viewers.view(conn, sid, desk.principal.user_id, viewed, is_editing=message.is_editing)
+            if sid not in self.desks:  # ended meanwhile: nobody else would take the row away before its lease ends
+                await self._stop_viewing(desk)
+                return
+            await self.tell_viewers([viewed], to_all=True)
+
+    async def _show_floor(self, desk: DeskSocket, *, is_wanted: bool) -> None:
+        if desk.sees_floor is not is_wanted:
+            desk.sees_floor = is_wanted
+            self.has_new_floor |= is_wanted
+            move = self.enter_room if is_wanted else self.leave_room
+            await move(desk.sid, FLOOR, namespace=NAMESPACE)
+
+    async def tell_viewers(self, objects: Collection[Viewed], *, to_all: bool = False) -> None:
+        """Who looks at these now, to those who do: where it has changed, or (`to_all`) in any case and on all replicas."""
+        async with self.viewers.lock:
+            async with self.outbox.database.acquire() as conn:
+                read = await self.viewers.read(conn, objects)
+            at = self.outbox.database.clock.now()
+            for viewed, data in (read if to_all else self.viewers.news(read)).items():
+                message = {
+                    "seq": None,
+                    "type": "viewers",
+                    "v": 1,
+                    "at": at.isoformat(),
+                    "data": data.model_dump(mode="json"),
+                }
+                await self.emit("viewers", message, room=viewed.room, namespace=NAMESPACE, ignore_queue=not to_all)
+                self.viewers.told(viewed, data)
+
+    async def look_at_viewers(self) -> None:
+        """What changed elsewhere, or was told and not heard."""
+        if objects := {desk.viewing for desk in self.desks.values() if desk.viewing is not None}:
+            await self.tell_viewers(objects)
+
+    async def _may_see(self, principal: Principal, viewed: Viewed) -> bool:
+        async with self.outbox.database.acquire() as conn:
+            if viewed.kind == "customer":
+                return await customer_version(conn, customer_id=viewed.id) is not None
+            return bool(await ticket_summaries(conn, ids=[viewed.id], principal=principal))
 
     async def _write(self, statement: str, *args: Any, fetch: bool = False) -> Any:
         try:
@@ -477,6 +527,7 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
             await conn.execute(routing_sql.RENEW_LEASES, self.replica, LEASE_S, [d.sid for d in desks if d.is_agent])
             live = await accounts.live_principals(conn, hashes=hashes, now=now)
             await accounts.touch_sessions(conn, hashes=list(live), now=now)
+            await self.viewers.renew(conn, [d.sid for d in desks if d.viewing is not None])
             queues = await sql.queues_of_agents(conn, ids=[d.principal.user_id for d in desks])
             blind = [d for d in desks if d.viewing is not None and not await self._still_sees(conn, d)]
         for desk in desks:
@@ -490,8 +541,9 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
             await self._stop_viewing(desk)
 
     async def _still_sees(self, conn: Connection, desk: DeskSocket) -> bool:
-        is_lead = desk.principal.is_lead or desk.viewing is None
-        return is_lead or bool(await ticket_summaries(conn, ids=[desk.viewing or 0], principal=desk.principal))
+        if desk.principal.is_lead or desk.viewing is None or desk.viewing.kind != "ticket":
+            return True
+        return bool(await ticket_summaries(conn, ids=[desk.viewing.id], principal=desk.principal))
 
     async def _move_board(self, desk: DeskSocket, queues: frozenset[str]) -> None:
         """The agent serves other queues than before."""
@@ -500,9 +552,14 @@ class DeskServer(socketio.AsyncServer):  # type: ignore[misc]
         await self.enter_room(desk.sid, desk.board_room, namespace=NAMESPACE)
 
     async def _stop_viewing(self, desk: DeskSocket) -> None:
-        if desk.viewing is not None:
-            await self.leave_room(desk.sid, f"ticket:{desk.viewing}", namespace=NAMESPACE)
-            desk.viewing = None
+        viewed, desk.viewing = desk.viewing, None
+        if viewed is None:
+            return
+        if desk.sid in self.desks:
+            await self.leave_room(desk.sid, viewed.room, namespace=NAMESPACE)
+        async with self.outbox.database.acquire() as conn:
+            await self.viewers.leave(conn, desk.sid)
+        await self.tell_viewers([viewed], to_all=True)
 
 
 def _text_frame(body: bytes) -> bytes:

@@ -18,15 +18,14 @@ from routing import acts, by_hand, explain, service
 from routing import queries as sql
 from routing.decide import current_step
 from routing.decide import explain as verdicts_of
-from routing.live import FIRST_IN_LINE, audited, board, line_of, presence_of, shown_caller
-from routing.messages import Presence, QueueStats
+from routing.live import FIRST_IN_LINE, agents, audited, board, line_of, presence_of, shown_caller
+from routing.messages import AgentLive, Presence, QueueStats
 from routing.model import (
     AgentVerdict,
     Channel,
     IsATicket,
     ItemState,
     OfferRow,
-    PresenceState,
     Verdict,
     WaitingItem,
     WrapMode,
@@ -181,35 +180,6 @@ async def live_queues(conn: Connection, call: Call[Nothing]) -> Board:
     return Board(queues=await board(conn, now=now, agent_id=agent_id), as_of=now)
 
 
-class AgentCall(BaseModel):
-    id: int | None
-    queue: str
-    since: datetime
-
-
-class AgentLive(BaseModel):
-    id: int
-    name: str
-    email: str
-    role: str
-    state: str
-    reason: str | None
-    next: PresenceState | None
-    """Chosen for the end of the work in hand."""
-    since: datetime | None
-    connected: bool
-    queues: list[str]
-    skills: dict[str, int]
-    used_units: int
-    total_units: int
-    tickets: int
-    """Assigned by routing's count, of `ticket_capacity` that come by themselves."""
-    ticket_capacity: int
-    call: AgentCall | None
-    misses: int
-    version: int
-
-
 class AgentsLive(BaseModel):
     items: list[AgentLive]
     as_of: datetime
@@ -218,34 +188,7 @@ class AgentsLive(BaseModel):
 @ROUTES.query("/api/v1/agents", roles=LEADS, returns=AgentsLive)
 async def list_agents(conn: Connection, call: Call[Nothing]) -> AgentsLive:
     """Who does what, since when."""
-    return AgentsLive(
-        items=[
-            AgentLive(
-                id=row["id"],
-                name=row["name"],
-                email=row["email"],
-                role=row["role"],
-                state=row["interval_state"] or row["presence"],
-                reason=row["presence_reason"] if row["work"] == "idle" else None,
-                next=row["next_presence"],
-                since=row["since"],
-                connected=row["connected"],
-                queues=row["queues"],
-                skills=row["skills"],
-                used_units=row["used_units"],
-                total_units=row["total_units"],
-                tickets=row["tickets"],
-                ticket_capacity=row["ticket_cap"],
-                call=None
-                if row["call_queue"] is None
-                else AgentCall(id=row["call_id"], queue=row["call_queue"], since=row["call_since"]),
-                misses=row["misses"],
-                version=row["version"],
-            )
-            for row in await conn.fetch(sql.AGENTS_LIVE)
-        ],
-        as_of=call.resources.clock.now(),
-    )
+    return AgentsLive(items=await agents(conn), as_of=call.resources.clock.now())
 
 
 class RankedItem(BaseModel):

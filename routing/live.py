@@ -9,7 +9,7 @@ from core.principal import Principal
 from infra.postgres import Connection
 from infra.telemetry import mask
 from routing import queries as sql
-from routing.messages import Presence, QueueStats, ServiceLevel
+from routing.messages import AgentCall, AgentLive, Presence, QueueStats, ServiceLevel
 
 FIRST_IN_LINE: Final = 100
 
@@ -82,3 +82,32 @@ def shown_caller(row: Any, who: Principal) -> str | None:
         return None
     number: str = row["caller"]
     return number if who.is_lead else mask(number)
+
+
+async def agents(conn: Connection) -> list[AgentLive]:
+    """Who does what, since when; of all agents who are active."""
+    return [
+        AgentLive(
+            id=row["id"],
+            name=row["name"],
+            email=row["email"],
+            role=row["role"],
+            state=row["interval_state"] or row["presence"],
+            reason=row["presence_reason"] if row["work"] == "idle" else None,
+            next=row["next_presence"],
+            since=row["since"],
+            connected=row["connected"],
+            queues=row["queues"],
+            skills=row["skills"],
+            used_units=row["used_units"],
+            total_units=row["total_units"],
+            tickets=row["tickets"],
+            ticket_capacity=row["ticket_cap"],
+            call=None
+            if row["call_queue"] is None
+            else AgentCall(id=row["call_id"], queue=row["call_queue"], since=row["call_since"]),
+            misses=row["misses"],
+            version=row["version"],
+        )
+        for row in await conn.fetch(sql.AGENTS_LIVE)
+    ]

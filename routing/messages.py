@@ -48,3 +48,32 @@ class QueueStats(BaseModel):
     answered_today: int
     abandoned_today: int
     service_level: ServiceLevel
+
+
+class AgentCall(BaseModel):
+    id: int | None
+    queue: str
+    since: datetime
+
+
+class AgentLive(BaseModel):
+    id: int
+    name: str
+    email: str
+    role: str
+    state: str
+    reason: str | None
+    next: PresenceState | None
+    """Chosen for the end of the work in hand."""
+    since: datetime | None
+    connected: bool
+    queues: list[str]
+    skills: dict[str, int]
+    used_units: int
+    total_units: int
+    tickets: int
+    """Assigned by routing's count, of `ticket_capacity` that come by themselves."""
+    ticket_capacity: int
+    call: AgentCall | None
+    misses: int
+    version: int

@@ -40,12 +40,15 @@ Cursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class TicketListParams(ApiQuery):
-    """`state` may repeat; `open` means every open one. `assignee`: `me`, `none` or an id. `q`: words or a ticket number."""
+    """`state` may repeat; `open` means every open one. `assignee`: `me`, `none` or an id. `q`: a ticket number, or
+    words that number and subject, or one note, hold; `found` of a line then shows the note."""
 
     state: Annotated[list[TicketState], Field(default_factory=list, max_length=8)]
     queue: Slug | None = None
     assignee: Annotated[str, StringConstraints(pattern=r"^(me|none|[0-9]{1,18})$")] | None = None
     customer: Id | None = None
+    priority: Annotated[list[Priority], Field(default_factory=list, max_length=4)]
+    tag: Tag | None = None
     q: Annotated[str, StringConstraints(max_length=200)] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Cursor | None = None
@@ -104,6 +107,8 @@ async def list_tickets(conn: Connection, call: Call[TicketListParams]) -> Ticket
         queue=data.queue,
         assignee=assignee,
         customer_id=None if data.customer is None else CustomerId(data.customer),
+        priorities=frozenset(data.priority),
+        tag=data.tag,
         q=data.q or None,
     )
     return await lists.list_tickets(conn, principal=call.who, wanted=wanted, limit=data.limit, cursor=data.cursor)

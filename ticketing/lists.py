@@ -4,14 +4,16 @@ A page is the newest n of a union of *arms*, and each arm walks one index of mig
 rows. Who sees everything has one arm. An agent has one per queue they serve, one for what is assigned to them and one for
 tickets in no queue; one statement with OR would walk the whole list past everything that is not theirs.
 
-A search first looks at the newest SEARCH_WALK tickets that fit the filters: that finds common words. If they were all there
-are, or give a full page, it is done. Else the word is rare, and the trigram index finds its tickets.
+A search finds the tickets whose number and subject, or one of whose notes, hold all of its words. It first looks at the newest
+SEARCH_WALK tickets that fit the filters: that finds common words. If they were all there are, or give a full page, it is done. Else the
+word is rare, and the trigram indexes find its tickets; words of one or two letters, which have no trigram, are then looked for in
+numbers and subjects alone.
+
+A word that more than MOST_HITS tickets hold, and hardly any of the newest, would take more than a second to put in order (a word of
+200,000 old tickets: 1.5 s): then some of them are shown, and the page says so (`is_partial`). A tag is looked for the same way.
 
 Statements are planned with their values (`force_custom_plan`): a plan for any word or queue is the wrong one for the next.
-Measured with 1,000,000 tickets (4 % open, 12 queues, 200 agents), PostgreSQL 18 with 64 MB of shared buffers on 2 cores that had
-other work too, medians of 12: every filter for every kind of reader 1 to 13 ms (at most 61); common words and number parts 2 to
-17 ms, rare words 30 to 75 ms, two letters that nothing has 160 to 200 ms. Beyond the 300 ms we promise, and known: a word that
-200,000 older tickets hold and none of the newest 5,000 (`t-2023` in 2026) takes about a second.
+`python3 dev.py bench ticket_list` measures all of it with 1,000,000 tickets and as many notes; figures and plans are in bench/results.
 """
 # ruff: noqa: S608 - statements are put together from constants of this package only; values are parameters
 
@@ -29,8 +31,9 @@ from core.principal import Principal
 from customers.model import search_form
 from infra.postgres import Connection
 from ticketing import numbers
-from ticketing.model import OPEN_STATES, TicketPage, TicketState
-from ticketing.queries import COLUMNS, IN_LIST, NAMES, rights, summary_of
+from ticketing.excerpts import excerpt
+from ticketing.model import OPEN_STATES, FoundIn, Priority, TicketFound, TicketPage, TicketState
+from ticketing.queries import COLUMNS, IN_LIST, NAMES, rights, summary_fields
 from ticketing.writes import IS_OPEN
 
 NEWEST_FIRST: Final = "ORDER BY t.updated_at DESC, t.id DESC"
@@ -42,6 +45,15 @@ SELECT ARRAY(SELECT queue_key FROM agent_queues WHERE agent_id = $1 ORDER BY que
 FROM set_config('plan_cache_mode', 'force_custom_plan', true)
 """
 SEARCH_WALK: Final = 5_000
+MOST_HITS: Final = 10_000
+"""Of more than these not all are put in order: the page then says that it is partial."""
+TEXTS_OF: Final = """(SELECT body FROM ticket_search WHERE ticket_id = t.id
+                       UNION ALL SELECT body FROM ticket_note_search WHERE ticket_id = t.id)"""
+NOTE_FOUND: Final = """
+SELECT DISTINCT ON (w.ticket_id) w.ticket_id, n.id, n.body
+FROM ticket_note_search w JOIN ticket_notes n ON n.id = w.note_id
+WHERE w.ticket_id = ANY($1) AND w.body LIKE ALL ($2::text[]) ORDER BY w.ticket_id, n.id DESC
+"""
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -54,6 +66,8 @@ class TicketFilter:
     assignee: int | Literal["none"] | None = None
     customer_id: CustomerId | None = None
     q: str | None = None
+    priorities: frozenset[Priority] = frozenset()
+    tag: str | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +77,9 @@ class _Statement:
     parameters: list[Any]
     conditions: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """Conditions that have an index of their own, and would make a walk long."""
+    has_trigram: bool = False
 
     def add(self, value: Any) -> str:
         self.parameters.append(value)
@@ -84,16 +101,18 @@ async def list_tickets(
         statement.where(f"(t.updated_at, t.id) < ({statement.add(at)}, {statement.add(ident)})")
     async with conn.transaction():
         queues = await conn.fetchval(PREPARE_LIST, principal.user_id)
-        if statement.words:
-            rows = await _search(conn, statement, wanted, principal, queues, limit + 1)
+        is_partial = False
+        if statement.words or statement.late:
+            rows, is_partial = await _search(conn, statement, wanted, principal, queues, limit + 1)
         else:
             arms = _arms(statement, wanted, principal, queues, limit + 1)
             rows = await conn.fetch(
                 _page(f"SELECT * FROM ({arms}) t {NEWEST_FIRST} LIMIT {limit + 1:d}"), *statement.parameters
             )
-    items = [summary_of(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    return TicketPage(items=items, next_cursor=write_cursor(items[-1].updated_at, items[-1].id) if more else None)
+        found = await _found_in_notes(conn, [row["id"] for row in rows[:limit]], wanted.q) if statement.words else {}
+    items = [TicketFound(**summary_fields(row), found=found.get(row["id"])) for row in rows[:limit]]
+    cursor = write_cursor(items[-1].updated_at, items[-1].id) if len(rows) > limit else None
+    return TicketPage(items=items, next_cursor=cursor, is_partial=is_partial)
 
 
 async def _search(
@@ -103,15 +122,23 @@ async def _search(
     principal: Principal,
     queues: Sequence[str],
     count: int,
-) -> Sequence[Any]:
+) -> tuple[Sequence[Any], bool]:
+    """The rows, and whether there are so many hits that not all could be looked at.
+
+    OFFSET 0: each hit is looked up by its id. Left alone, the planner may walk the whole list instead and look for each of its tickets
+    among the hits, or read all tickets for a join."""
     without_arms = list(statement.parameters)
     arms = _arms(statement, wanted, principal, queues, SEARCH_WALK)
-    words = " AND ".join(statement.words)
+    words, late = " AND ".join(statement.words), " AND ".join(statement.late) or "true"
+    # Without more to look at, the walk keeps its order and ends with the page.
+    looked_up = "walked n CROSS JOIN LATERAL (SELECT t.* FROM tickets t WHERE t.id = n.id OFFSET 0) t"
+    walked = looked_up if statement.late else "walked t"
+    hit = f"CROSS JOIN LATERAL (SELECT FROM {TEXTS_OF} w WHERE {words} LIMIT 1) hit" if words else ""
     rows = await conn.fetch(
         f"""
         WITH walked AS MATERIALIZED (SELECT * FROM ({arms}) t {NEWEST_FIRST} LIMIT {SEARCH_WALK:d}),
         found AS (
-            SELECT t.id FROM walked t JOIN ticket_search w ON w.ticket_id = t.id WHERE {words} {NEWEST_FIRST} LIMIT {count:d}
+            SELECT t.id FROM {walked} {hit} WHERE {late} {NEWEST_FIRST} LIMIT {count:d}
         )
         SELECT n.walked, {COLUMNS}
         FROM (SELECT count(*) AS walked FROM walked) n LEFT JOIN (found f JOIN tickets t USING (id) {NAMES}) ON true
@@ -120,12 +147,37 @@ async def _search(
         *statement.parameters,
     )
     if rows[0]["walked"] < SEARCH_WALK or len(rows) == count:
-        return [row for row in rows if row["id"] is not None]
-    conditions = " AND ".join([*statement.conditions, IN_LIST])
-    page = f"""
-        WITH hits AS MATERIALIZED (SELECT ticket_id FROM ticket_search w WHERE {words})
-        SELECT t.id FROM hits h JOIN tickets t ON t.id = h.ticket_id WHERE {conditions} {NEWEST_FIRST} LIMIT {count:d}"""
-    return await conn.fetch(_page(page), *without_arms)
+        return [row for row in rows if row["id"] is not None], False
+    newest = [row["id"] for row in rows if row["id"] is not None]
+    conditions = " AND ".join([*statement.conditions, *statement.late, IN_LIST])
+    rows = await conn.fetch(
+        f"""
+        WITH hits AS MATERIALIZED (SELECT * FROM ({_hits(statement)}) h LIMIT {MOST_HITS + 1:d}),
+        page AS (
+            SELECT t.id FROM (SELECT id FROM hits UNION SELECT unnest(${len(without_arms) + 1}::bigint[])) h
+            CROSS JOIN LATERAL (
+                SELECT t.id, t.updated_at FROM tickets t WHERE t.id = h.id AND {conditions} OFFSET 0
+            ) t {NEWEST_FIRST} LIMIT {count:d}
+        )
+        SELECT n.hits, {COLUMNS}
+        FROM (SELECT count(*) AS hits FROM hits) n LEFT JOIN (page p JOIN tickets t USING (id) {NAMES}) ON true
+        {NEWEST_FIRST}
+        """,
+        *without_arms,
+        newest,
+    )
+    return [row for row in rows if row["id"] is not None], rows[0]["hits"] > MOST_HITS
+
+
+def _hits(statement: _Statement) -> str:
+    """Where the indexes find the words, or without words the tag. Not sorted: it ends when there are enough."""
+    if not statement.words:
+        return f"SELECT t.id FROM tickets t WHERE {' AND '.join(statement.late)}"
+    words = " AND ".join(statement.words)
+    hits = f"SELECT w.ticket_id AS id FROM ticket_search w WHERE {words}"
+    if statement.has_trigram:
+        hits += f" UNION ALL SELECT w.ticket_id FROM ticket_note_search w WHERE {words}"
+    return hits
 
 
 def _page(ids: str) -> str:
@@ -146,6 +198,13 @@ def _add_filters(statement: _Statement, wanted: TicketFilter) -> None:
         statement.where(f"t.assignee_id = {statement.add(wanted.assignee)}")
     if wanted.customer_id is not None:
         statement.where(f"t.customer_id = {statement.add(wanted.customer_id)}")
+    if wanted.priorities:
+        given = ", ".join(f"'{priority}'" for priority in sorted(wanted.priorities))
+        # Said again for the index of the seldom ones.
+        seldom = "" if Priority.NORMAL in wanted.priorities else " AND t.priority <> 'normal'"
+        statement.where(f"t.priority IN ({given}){seldom}")
+    if wanted.tag is not None:
+        statement.late.append(f"t.tags @> ARRAY[{statement.add(wanted.tag)}::text] AND t.tags <> '{{}}'")
     if wanted.q is not None:
         _add_search(statement, wanted.q)
 
@@ -162,12 +221,28 @@ def _add_search(statement: _Statement, q: str) -> None:
     else:
         statement.where(f"t.number = {statement.add(str(number))}")
         return
-    for word in search_form(q).split()[:8]:
+    for word in _words(q):
         if len(word) < 3:  # has no trigram: the index would be read from end to end
             statement.words.append(f"strpos(w.body, {statement.add(word)}) > 0")
         else:
-            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            statement.words.append(f"w.body LIKE {statement.add(f'%{escaped}%')}")
+            statement.words.append(f"w.body LIKE {statement.add(f'%{_escaped(word)}%')}")
+            statement.has_trigram = True
+
+
+def _words(q: str) -> list[str]:
+    return search_form(q).split()[:8]
+
+
+async def _found_in_notes(conn: Connection, ids: Sequence[int], q: str | None) -> dict[int, FoundIn]:
+    """Of these tickets, the newest note that holds all the words, with the place in it."""
+    words = _words(q or "")
+    patterns = [f"%{_escaped(word)}%" for word in words]
+    rows = await conn.fetch(NOTE_FOUND, list(ids), patterns)
+    return {row["ticket_id"]: FoundIn(note_id=row["id"], text=excerpt(row["body"], words)) for row in rows}
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _arms(statement: _Statement, wanted: TicketFilter, principal: Principal, queues: Sequence[str], count: int) -> str:

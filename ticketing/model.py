@@ -255,9 +255,25 @@ class Ticket(TicketSummary):
     calls: list[TicketCall]
 
 
+class FoundIn(Shown):
+    """The note that holds the words that were looked for, as far as they stand in it."""
+
+    note_id: int
+    text: str
+
+
+class TicketFound(TicketSummary):
+    """A line of the list. `found`: a note that a search found; null where number and subject say why."""
+
+    found: FoundIn | None
+
+
 class TicketPage(Shown):
-    items: list[TicketSummary]
+    """`is_partial`: not all tickets could be looked through for the words; another word or a filter makes it whole."""
+
+    items: list[TicketFound]
     next_cursor: str | None
+    is_partial: bool
 
 
 class IdentityShown(Shown):

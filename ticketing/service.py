@@ -24,7 +24,7 @@ from core.phone import Attestation, Number, NumberKind
 from core.principal import SYSTEM, Actor
 from core.texts import in_language
 from customers import service as customers
-from customers.model import Candidate, Identification, Match
+from customers.model import Candidate, Identification, Match, search_form
 from infra.outbox import Tx, publish
 from infra.postgres import Connection
 from infra.timers import cancel_timer, set_timer
@@ -472,7 +472,7 @@ async def set_queue(tx: Tx, ticket_id: TicketId, queue: str, *, actor: Actor) ->
 async def add_note(tx: Tx, ticket_id: TicketId, *, body: str, call_id: CallId | None, actor: Actor) -> Note:
     """Raises TicketNotFound."""
     author_id = actor.id if actor.kind == "user" else None
-    row = await tx.conn.fetchrow(writes.ADD_NOTE, ticket_id, body, author_id, call_id, tx.now)
+    row = await tx.conn.fetchrow(writes.ADD_NOTE, ticket_id, body, author_id, call_id, tx.now, search_form(body))
     if row is None:
         raise TicketNotFound
     await publish(tx, TicketChanged(ticket_id=ticket_id, version=row["version"], call_id=call_id))

@@ -140,6 +140,8 @@ WITH touched AS (
 ), noted AS (
     INSERT INTO ticket_notes (ticket_id, body, author_id, call_id, created_at)
     SELECT id, $2, $3, $4, $5 FROM touched RETURNING id, ticket_id
+), searchable AS (
+    INSERT INTO ticket_note_search (note_id, ticket_id, body) SELECT id, ticket_id, $6 FROM noted
 )
 SELECT n.id, t.version FROM noted n JOIN touched t ON t.id = n.ticket_id
 """

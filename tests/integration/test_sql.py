@@ -53,7 +53,7 @@ GROWING: Final = frozenset(
     {
         "agent_intervals", "audit_log", "call_notes", "calls", "cti_nonces", "customer_identities", "customers", "decisions", "deliveries", "desk_log",
         "events", "exclusions", "idempotency_keys", "legs", "offers", "painted", "pop_layers", "call_callers", "identity_choices", "provider_commands", "provider_events", "segments",
-        "stints", "ticket_calls", "ticket_history", "ticket_notes", "ticket_search", "tickets", "timers", "transfers", "work_items",
+        "stints", "ticket_bulk_acts", "ticket_note_search", "ticket_calls", "ticket_history", "ticket_notes", "ticket_search", "tickets", "timers", "transfers", "work_items",
     }
 )  # fmt: skip
 """Reading all of one of these is a fault, or the purpose of the statement."""

@@ -192,6 +192,23 @@ async def _revoke_wallboard(w: World) -> Given:
     return f"/wallboards/{made['id']}", None
 
 
+async def _many(world: World) -> Given:
+    ticket = await world.ticket()
+    row = {"id": ticket["id"], "version": ticket["version"]}
+    return "/ticket-acts", {"rows": [row], "change": {"priority": "high"}}
+
+
+async def _undo_many(world: World) -> Given:
+    path, body = await _many(world)
+    _, done = await world.ava.ask("POST", path, body)
+    return f"{path}/{done['act']}/undo", {}
+
+
+async def _view(world: World, body: dict[str, Any] | None) -> Given:
+    _, made = await world.ava.ask("POST", "/ticket-views", {"name": "Mine", "query": {}})
+    return f"/ticket-views/{made['id']}", body
+
+
 EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "log_in": _log_in,
     "log_out": lambda w: _fixed("/session", None),
@@ -226,6 +243,11 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "change_ticket": lambda w: _with_ticket(w, "", {"priority": "high"}),
     "add_ticket_note": lambda w: _with_ticket(w, "/notes", {"body": "x"}, versioned=False),
     "assign_ticket": lambda w: _with_ticket(w, "/assign", {"agent_id": w.ava.id}),
+    "change_many_tickets": _many,
+    "undo_ticket_act": _undo_many,
+    "create_ticket_view": lambda w: _fixed("/ticket-views", {"name": "Urgent", "query": {"priority": ["urgent"]}}),
+    "change_ticket_view": lambda w: _view(w, {"version": 1, "name": "Now"}),
+    "delete_ticket_view": lambda w: _view(w, None),
     "create_customer": lambda w: _fixed("/customers", {"name": "Maria Lopez"}),
     "change_customer": _change_customer,
     "hear_voicemail": lambda w: _message(w, "/audio"),

@@ -24,6 +24,8 @@ GO_WITH_ANOTHER: Final = {
     "customer_identities": "with their customer",
     "agent_queues": "with their agent",
     "profiles": "as many as there are sets of queues and skills",
+    "ticket_note_search": "with their note",
+    "desk_viewings": "with their socket, or when its lease ends",
     "desk_connections": "by the dispatcher's sweep, a minute after they end",
     "sessions": "accounts/retention.py",
     "realtime_tickets": "accounts/retention.py",
@@ -35,6 +37,7 @@ DO_NOT_GROW: Final = {
     "api_tokens": "made by hand, few",
     "wallboards": "made by hand, few",
     "agents": "one per user",
+    "ticket_views": "made by hand, at most fifty for each person",
     "pool_turns": "one per pool",
     "desk_heads": "one per agent",
     "key_settings": "one per user",
@@ -113,6 +116,9 @@ async def a_past(stack: Stack) -> None:
     )
     await stack.rows(
         "INSERT INTO identity_choices (number, customer_id, chosen_at) SELECT '1', id, now() FROM customers LIMIT 1 RETURNING 1"
+    )
+    await stack.rows(
+        "INSERT INTO ticket_bulk_acts (actor_id, at, rows) SELECT id, now(), '[]' FROM users LIMIT 1 RETURNING 1"
     )
     await stack.rows("INSERT INTO painted (offer_id, agent_id, ms) SELECT id, agent_id, 1 FROM offers RETURNING 1")
     await stack.rows(

@@ -56,6 +56,7 @@ async def test_create_find_and_change(api: Api, conn: Connection) -> None:
                     "company": None,
                     "language": "es",
                     "phones": ["+14155550123"],
+                    "found": [],
                 }
             ],
             "next_cursor": None,

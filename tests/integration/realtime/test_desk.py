@@ -446,3 +446,28 @@ async def test_a_presence_for_after_the_call_is_told_and_taken_back(live: Stack,
         presence = (await story.verify_desk())["presence"]
         assert (presence["state"], presence["reason"], presence["next"]) == ("offline", "shift ended", None)
         story.write("presence-after-the-call")
+
+
+async def test_whoever_has_the_floor_on_the_screen_hears_of_each_agent_that_changes(
+    live: Stack, person: People
+) -> None:
+    ava, lead = await person("ava"), await person(role=Role.SUPERVISOR)
+    async with lead.desk() as desk, ava.desk() as own:
+        await desk.wire.emit("viewing", {"is_floor": True})
+        await own.wire.emit("viewing", {"is_floor": True})  # not for an agent
+        everybody = (await desk.get("agents_changed"))["items"]
+        assert {agent["id"] for agent in everybody} == {r["id"] for r in await live.rows("SELECT id FROM agents")}
+
+        def is_away(desk: Desk) -> bool:
+            last = desk.of("agents_changed")[-1]["data"]["items"]
+            return [(agent["id"], agent["state"]) for agent in last] == [(ava.id, "break")]
+
+        await ava.ask("PUT", "/presence", {"state": "break", "reason": "tea"})
+        await desk.until(is_away, within_s=1.0)
+        heard = len(desk.of("agents_changed"))
+        await desk.wire.emit("viewing", {})
+        await asyncio.sleep(0.1)
+        await ava.ask("PUT", "/presence", {"state": "available"})
+        await asyncio.sleep(0.7)
+        assert len(desk.of("agents_changed")) == heard
+        assert own.of("agents_changed") == []

@@ -106,6 +106,7 @@ EVENTS = [
     '42/desk,["ack",{"seq":1,"agent_id":2}]',
     '42/desk,["viewing",{"ticket_id":"1"}]',
     '42/desk,["viewing",{"room":"agent:1"}]',
+    '42/desk,["viewing",{"ticket_id":1,"customer_id":1}]',
     '42/desk,["painted",{"offer_id":1,"ms":-1}]',
     '42/desk,["painted",{"offer_id":1,"ms":NaN}]',
     '42/desk,["painted",{"offer_id":0,"ms":1}]',

@@ -9,9 +9,10 @@ from customers import http as customers
 from infra.resources import Resources
 from tests.api import Api, serving
 from ticketing import http as ticketing
+from ticketing import http_many
 
 
 @pytest.fixture
 async def api(resources: Resources, clean: None) -> AsyncIterator[Api]:
-    async with serving(resources, accounts.ROUTES, customers.ROUTES, ticketing.ROUTES) as served:
+    async with serving(resources, accounts.ROUTES, customers.ROUTES, ticketing.ROUTES, http_many.ROUTES) as served:
         yield served

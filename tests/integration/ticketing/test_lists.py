@@ -243,3 +243,22 @@ async def test_a_broken_cursor_is_refused(tx: Tx) -> None:
     lead = await given.a_person(tx, role=Role.SUPERVISOR)
     with pytest.raises(Invalid):
         await lists.list_tickets(tx.conn, principal=lead, wanted=TicketFilter(), limit=5, cursor="nonsense")
+
+
+async def test_a_word_of_too_many_old_tickets_says_that_not_all_are_shown(
+    tx: Tx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead = await given.a_person(tx, role=Role.SUPERVISOR)
+    old = [await a_ticket(tx, "Blackout", minutes_ago=100 + n, tags=["storm"]) for n in range(6)]
+    newest = await a_ticket(tx, "Heater", minutes_ago=1)
+    monkeypatch.setattr(lists, "SEARCH_WALK", 1)
+    for wanted in (TicketFilter(q="blackout"), TicketFilter(tag="storm")):
+        monkeypatch.setattr(lists, "MOST_HITS", 6)
+        page = await lists.list_tickets(tx.conn, principal=lead, wanted=wanted, limit=50, cursor=None)
+        assert ([ticket.id for ticket in page.items], page.is_partial) == (old, False)
+        monkeypatch.setattr(lists, "MOST_HITS", 3)
+        page = await lists.list_tickets(tx.conn, principal=lead, wanted=wanted, limit=50, cursor=None)
+        assert {ticket.id for ticket in page.items} <= set(old)
+        assert (len(page.items), page.is_partial) == (4, True)
+    page = await lists.list_tickets(tx.conn, principal=lead, wanted=TicketFilter(q="heater"), limit=50, cursor=None)
+    assert ([ticket.id for ticket in page.items], page.is_partial) == ([newest], False)

@@ -9,6 +9,7 @@ import type {
   Desk,
   KeySettings,
   Me,
+  ManyTickets,
   NewCustomer,
   NewWallboard,
   Page,
@@ -17,6 +18,7 @@ import type {
   Priority,
   ScreenPop,
   TicketChange,
+  TicketQuery,
   TicketState,
   TimelineEntry,
   TransferTo,
@@ -89,8 +91,10 @@ export const chooseTicket = (call: number, ticket_id: number | null) =>
 
 export interface TicketFilter {
   state?: TicketState[];
+  priority?: Priority[];
   queue?: string;
   assignee?: string;
+  tag?: string;
   customer?: number;
   q?: string;
   limit?: number;
@@ -106,6 +110,13 @@ export const addTicketNote = (id: number, body: string) =>
   answer(client.POST(`${ROOT}/tickets/{id}/notes`, { ...at(id), body: { body } }));
 export const assignTicket = (id: number, agent_id: number | null, version: number) =>
   answer(client.POST(`${ROOT}/tickets/{id}/assign`, { ...at(id), body: { agent_id, version } }));
+
+export const ticketViews = () => answer(client.GET(`${ROOT}/ticket-views`));
+export const createTicketView = (body: { name: string; query: TicketQuery; is_shared: boolean }) =>
+  answer(client.POST(`${ROOT}/ticket-views`, { body }));
+export const deleteTicketView = (id: number) => answer(client.DELETE(`${ROOT}/ticket-views/{id}`, at(id)));
+export const changeManyTickets = (body: ManyTickets) => answer(client.POST(`${ROOT}/ticket-acts`, { body }));
+export const undoManyTickets = (act: number) => answer(client.POST(`${ROOT}/ticket-acts/{id}/undo`, at(act)));
 
 export const customers = (query: { q?: string; phone?: string; limit?: number; cursor?: string }) =>
   answer(client.GET(`${ROOT}/customers`, { params: { query } }));

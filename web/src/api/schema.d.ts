@@ -794,6 +794,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/ticket-acts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Change up to a hundred tickets; each row for itself, and `results` says what came of it. */
+        post: operations["change_many_tickets"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ticket-acts/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back one's own act within a minute. Rows that somebody has changed since stay, and say so. 409 too_late_to_undo. */
+        post: operations["undo_ticket_act"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ticket-views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own views, and those that are shared. */
+        get: operations["list_ticket_views"];
+        put?: never;
+        /** Give a list a name. Sharing it with everybody is for supervisors and administrators. */
+        post: operations["create_ticket_view"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ticket-views/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove one's own view; supervisors and administrators also one that is shared. */
+        delete: operations["delete_ticket_view"];
+        options?: never;
+        head?: never;
+        /** Another name, other filters, shared or not. Of one's own views only. */
+        patch: operations["change_ticket_view"];
+        trace?: never;
+    };
     "/api/v1/tickets": {
         parameters: {
             query?: never;
@@ -1161,6 +1231,16 @@ export interface components {
             used_units: number;
             /** Version */
             version: number;
+        };
+        /**
+         * AgentsChangedData
+         * @description Of the agents on a supervisor's floor, those that are otherwise than was told last, and the ids of those who are gone.
+         */
+        AgentsChangedData: {
+            /** Gone */
+            gone: number[];
+            /** Items */
+            items: components["schemas"]["AgentLive"][];
         };
         /** AgentsLive */
         AgentsLive: {
@@ -1627,6 +1707,14 @@ export interface components {
             version?: number | null;
         };
         /**
+         * CustomerChangedData
+         * @description Read the customer again: the card, or what happened with them, has changed.
+         */
+        CustomerChangedData: {
+            /** Id */
+            id: number;
+        };
+        /**
          * CustomerFilter
          * @description `q`: words that name, company, number or address contain. `phone`: exactly this number; national forms need `region`.
          */
@@ -1708,11 +1796,13 @@ export interface components {
         };
         /**
          * CustomerSummary
-         * @description A line of the customer list.
+         * @description A line of the customer list. `found`: addresses and numbers of other systems that hold what was looked for.
          */
         CustomerSummary: {
             /** Company */
             company: string | null;
+            /** Found */
+            found: string[];
             /** Id */
             id: number;
             /** Language */
@@ -2049,6 +2139,16 @@ export interface components {
             state: string;
         };
         /**
+         * FoundIn
+         * @description The note that holds the words that were looked for, as far as they stand in it.
+         */
+        FoundIn: {
+            /** Note Id */
+            note_id: number;
+            /** Text */
+            text: string;
+        };
+        /**
          * Group
          * @enum {string}
          */
@@ -2332,6 +2432,56 @@ export interface components {
             items: components["schemas"]["LostOffer"][];
         };
         /**
+         * ManyChange
+         * @description Only the fields that are present change; `assignee_id` null takes the tickets from whoever has them.
+         */
+        ManyChange: {
+            /** Add Tags */
+            add_tags?: string[];
+            /**
+             * Assignee Id
+             * @default null
+             */
+            assignee_id?: number | null;
+            /**
+             * Due At
+             * @default null
+             */
+            due_at?: string | null;
+            /** @default null */
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * Queue
+             * @default null
+             */
+            queue?: string | null;
+            /** Remove Tags */
+            remove_tags?: string[];
+            /** @default null */
+            state?: components["schemas"]["TicketState"] | null;
+        };
+        /**
+         * ManyDone
+         * @description `act` takes it back until `undo_until`; null when nothing was changed, or when this was the taking back.
+         */
+        ManyDone: {
+            /** Act */
+            act: number | null;
+            /** Results */
+            results: components["schemas"]["RowOut"][];
+            /** Undo Until */
+            undo_until: string | null;
+        };
+        /**
+         * ManyTickets
+         * @description `version`: the one seen in the list; who was faster in the same field wins, and the row says so.
+         */
+        ManyTickets: {
+            change: components["schemas"]["ManyChange"];
+            /** Rows */
+            rows: components["schemas"]["Row"][];
+        };
+        /**
          * Me
          * @description The logged-in user, as clients see themselves.
          */
@@ -2455,6 +2605,17 @@ export interface components {
             queue: string;
             /** Subject */
             subject: string;
+        };
+        /** NewView */
+        NewView: {
+            /**
+             * Is Shared
+             * @default false
+             */
+            is_shared?: boolean;
+            /** Name */
+            name: string;
+            query: components["schemas"]["ViewQuery"];
         };
         /** NewWallboard */
         NewWallboard: {
@@ -3035,6 +3196,34 @@ export interface components {
          * @enum {string}
          */
         Role: "agent" | "supervisor" | "admin" | "auditor" | "integration";
+        /** Row */
+        Row: {
+            /** Id */
+            id: number;
+            /** Version */
+            version: number;
+        };
+        /**
+         * RowOut
+         * @description `code` and `detail` say why a row was refused.
+         */
+        RowOut: {
+            /** Code */
+            code: string | null;
+            /** Detail */
+            detail: string | null;
+            /** Id */
+            id: number;
+            /** Number */
+            number: string | null;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "changed" | "unchanged" | "refused";
+            /** Version */
+            version: number | null;
+        };
         /** RuleSetAdded */
         RuleSetAdded: {
             /**
@@ -3376,8 +3565,44 @@ export interface components {
             version?: number | null;
         };
         /**
+         * TicketFound
+         * @description A line of the list. `found`: a note that a search found; null where number and subject say why.
+         */
+        TicketFound: {
+            assignee: components["schemas"]["Named"] | null;
+            /** Closed At */
+            closed_at: string | null;
+            customer: components["schemas"]["Named"] | null;
+            found: components["schemas"]["FoundIn"] | null;
+            /** Id */
+            id: number;
+            /** Number */
+            number: string;
+            /**
+             * Opened At
+             * Format: date-time
+             */
+            opened_at: string;
+            priority: components["schemas"]["Priority"];
+            /** Queue */
+            queue: string | null;
+            state: components["schemas"]["TicketState"];
+            /** Subject */
+            subject: string;
+            /** Tags */
+            tags: string[];
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** Version */
+            version: number;
+        };
+        /**
          * TicketListParams
-         * @description `state` may repeat; `open` means every open one. `assignee`: `me`, `none` or an id. `q`: words or a ticket number.
+         * @description `state` may repeat; `open` means every open one. `assignee`: `me`, `none` or an id. `q`: a ticket number, or
+         *     words that number and subject, or one note, hold; `found` of a line then shows the note.
          */
         TicketListParams: {
             /**
@@ -3400,6 +3625,8 @@ export interface components {
              * @default 50
              */
             limit?: number;
+            /** Priority */
+            priority?: components["schemas"]["Priority"][];
             /**
              * Q
              * @default null
@@ -3412,6 +3639,11 @@ export interface components {
             queue?: string | null;
             /** State */
             state?: components["schemas"]["TicketState"][];
+            /**
+             * Tag
+             * @default null
+             */
+            tag?: string | null;
         };
         /**
          * TicketOfCall
@@ -3451,10 +3683,15 @@ export interface components {
             /** Version */
             version: number;
         };
-        /** TicketPage */
+        /**
+         * TicketPage
+         * @description `is_partial`: not all tickets could be looked through for the words; another word or a filter makes it whole.
+         */
         TicketPage: {
+            /** Is Partial */
+            is_partial: boolean;
             /** Items */
-            items: components["schemas"]["TicketSummary"][];
+            items: components["schemas"]["TicketFound"][];
             /** Next Cursor */
             next_cursor: string | null;
         };
@@ -3656,6 +3893,118 @@ export interface components {
             };
             /** Verdict */
             verdict: string;
+        };
+        /**
+         * View
+         * @description `is_mine`: the reader made it and may change it.
+         */
+        View: {
+            /** Id */
+            id: number;
+            /** Is Mine */
+            is_mine: boolean;
+            /** Is Shared */
+            is_shared: boolean;
+            /** Name */
+            name: string;
+            /** Owner */
+            owner: string;
+            query: components["schemas"]["ViewQuery"];
+            /** Version */
+            version: number;
+        };
+        /**
+         * ViewChange
+         * @description Only the fields that are present change.
+         */
+        ViewChange: {
+            /**
+             * Is Shared
+             * @default null
+             */
+            is_shared?: boolean | null;
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+            /** @default null */
+            query?: components["schemas"]["ViewQuery"] | null;
+            /** Version */
+            version: number;
+        };
+        /**
+         * ViewQuery
+         * @description What the address of the list holds, as of the parameters of GET /api/v1/tickets.
+         */
+        ViewQuery: {
+            /**
+             * Assignee
+             * @default null
+             */
+            assignee?: string | null;
+            /**
+             * Priority
+             * @default null
+             */
+            priority?: components["schemas"]["Priority"][] | null;
+            /**
+             * Q
+             * @default null
+             */
+            q?: string | null;
+            /**
+             * Queue
+             * @default null
+             */
+            queue?: string | null;
+            /**
+             * State
+             * @default null
+             */
+            state?: components["schemas"]["TicketState"][] | null;
+            /**
+             * Tag
+             * @default null
+             */
+            tag?: string | null;
+        };
+        /**
+         * Viewer
+         * @description Somebody who has a ticket or a customer on the screen; with several windows once.
+         */
+        Viewer: {
+            /** Id */
+            id: number;
+            /** Is Editing */
+            is_editing: boolean;
+            /** Name */
+            name: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+        };
+        /**
+         * ViewersData
+         * @description Who looks at this now, oneself included.
+         */
+        ViewersData: {
+            /** Id */
+            id: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "ticket" | "customer";
+            /** Viewers */
+            viewers: components["schemas"]["Viewer"][];
+        };
+        /** Views */
+        Views: {
+            /** Items */
+            items: components["schemas"]["View"][];
         };
         /** VoiceTokenOut */
         VoiceTokenOut: {
@@ -8913,6 +9262,616 @@ export interface operations {
             };
         };
     };
+    change_many_tickets: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ManyTickets"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyDone"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_ticket_act: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyDone"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_ticket_views: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Views"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_ticket_view: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewView"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_ticket_view: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_ticket_view: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_tickets: {
         parameters: {
             query?: {
@@ -8920,6 +9879,8 @@ export interface operations {
                 queue?: string | null;
                 assignee?: string | null;
                 customer?: number | null;
+                priority?: components["schemas"]["Priority"][];
+                tag?: string | null;
                 q?: string | null;
                 limit?: number;
                 cursor?: string | null;

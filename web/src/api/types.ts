@@ -65,6 +65,16 @@ export type ActiveCall = With<Schemas["ActiveCall"], { pop: ScreenPop }>;
 export type CallClosed = Schemas["ClosedCall"];
 export type OfferEnded = Schemas["OfferEndedData"];
 export type QueueStatsChanged = Schemas["QueueStatsData"];
+export type AgentsTold = With<Schemas["AgentsChangedData"], { items: AgentRow[] }>;
+export type Viewer = Schemas["Viewer"];
+export type ViewersTold = Schemas["ViewersData"];
+export type CustomerTold = Schemas["CustomerChangedData"];
+export type TicketFound = Schemas["TicketFound"];
+export type TicketView = Schemas["View"];
+export type TicketQuery = Schemas["ViewQuery"];
+export type ManyChange = Partial<Schemas["ManyChange"]>;
+export type ManyTickets = Schemas["ManyTickets"];
+export type ManyDone = Schemas["ManyDone"];
 export type Disposition = Schemas["Disposition"];
 export type Desk = With<
   Schemas["Desk"],

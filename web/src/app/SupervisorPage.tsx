@@ -12,9 +12,10 @@ import { useAgentsLive } from "@/features/agents/useAgents";
 import { ExplainDrawer } from "@/features/explain/ExplainDrawer";
 import { WaitingNow } from "@/features/explain/WaitingNow";
 import { PopLevelPanel } from "@/features/poplevel/PopLevelPanel";
-import { QueueBoard } from "@/features/queues/QueueBoard";
+import { isOfCalls, QueueBoard } from "@/features/queues/QueueBoard";
 import { useQueuesLive } from "@/features/queues/useQueuesLive";
 import { useText } from "@/i18n";
+import { useViewing } from "@/live/LiveProvider";
 import { ActBar } from "@/parts/ActBar";
 
 /** The floor as it is now: queues, the calls in line, the agents; and what a supervisor can do about it. */
@@ -23,6 +24,7 @@ export function SupervisorPage() {
   const text = useText();
   const queues = useQueuesLive();
   const agents = useAgentsLive();
+  useViewing({ is_floor: true });
   const [explained, setExplained] = useState<number | null>(null);
   const names = new Map((queues.data?.queues ?? []).map((queue) => [queue.key, text(queue.name)]));
   return (
@@ -32,6 +34,7 @@ export function SupervisorPage() {
           <QueueBoard
             queues={queues.data.queues}
             asOf={queues.data.as_of}
+            total={t("queue.totalOfAll", { count: queues.data.queues.filter(isOfCalls).length })}
             line={({ key }) => <QueueLine queue={key} onExplain={setExplained} />}
             acts={(queue) => <HoldButton queue={queue} />}
           />

@@ -1,6 +1,7 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 
 import { useMe } from "@/features/session/session";
+import type { TicketSearch } from "@/features/tickets/search";
 import { TicketPage } from "@/features/tickets/TicketPage";
 import { TicketsPage } from "@/features/tickets/TicketsPage";
 
@@ -10,7 +11,9 @@ const single = getRouteApi("/signed-in/tickets/$ticketId");
 export function TicketsRoute() {
   const search = list.useSearch();
   const navigate = useNavigate();
-  return <TicketsPage search={search} onSearch={(next) => void navigate({ to: "/tickets", search: next })} />;
+  const me = useMe();
+  const show = (next: TicketSearch) => void navigate({ to: "/tickets", search: next });
+  return me ? <TicketsPage search={search} me={me} onSearch={show} /> : null;
 }
 
 export function TicketRoute() {

@@ -136,6 +136,13 @@ const console = createRoute({
   component: lazyRouteComponent(() => import("@/app/ConsolePage"), "ConsolePage"),
 });
 
+/** The design system, for whoever builds a page; it asks the service for nothing. */
+const design = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/design",
+  component: lazyRouteComponent(() => import("@/app/DesignRoute"), "DesignRoute"),
+});
+
 const demo = createRoute({
   getParentRoute: () => rootRoute,
   path: "/demo",
@@ -149,6 +156,7 @@ export function createAppRouter(queries: QueryClient) {
       demo,
       console,
       wall,
+      design,
       signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, supervisor, figures]),
     ]),
     context: { queries },

@@ -4,8 +4,8 @@ import { describe, expect, test } from "vitest";
 
 const css = readFileSync(join(import.meta.dirname, "tokens.css"), "utf8");
 
-function tokensOf(scheme: "light" | "dark"): Map<string, string> {
-  const block = new RegExp(`:root\\[data-mantine-color-scheme="${scheme}"\\]\\s*\\{([^}]*)\\}`).exec(css)?.[1] ?? "";
+function tokensIn(selector: string): Map<string, string> {
+  const block = new RegExp(`${selector}\\s*\\{([^}]*)\\}`, "m").exec(css)?.[1] ?? "";
   return new Map([...block.matchAll(/--([\w-]+):\s*(#[0-9a-f]{6})/g)].map((match) => [match[1] ?? "", match[2] ?? ""]));
 }
 
@@ -29,6 +29,7 @@ const TEXT: [fg: string, bg: string][] = [
   ...TONES.map((tone): [string, string] => [`tone-${tone}-fg`, "surface"]),
   ["accent-ink", "accent-wash"],
   ["ink-muted", "accent-wash"],
+  ["mark-fg", "mark-bg"],
   ["on-accent", "accent"],
   ["on-accent", "accent-hover"],
   ["on-go", "go"],
@@ -42,19 +43,34 @@ const EDGES: [fg: string, bg: string][] = [
   ["accent-ink", "ground"],
 ];
 
-describe.each(["light", "dark"] as const)("%s", (scheme) => {
-  const tokens = tokensOf(scheme);
+const scheme = (name: string) => `\\[data-mantine-color-scheme="${name}"\\]`;
+/** What a theme shows: high contrast lies over the theme beneath. */
+const THEMES = ["light", "dark"].flatMap((name) => {
+  const plain = tokensIn(`^:root${scheme(name)}`);
+  const high = tokensIn(`^:root\\[data-contrast="high"\\]${scheme(name)}`);
+  return [
+    { name, tokens: plain, text: 4.5, edge: 3 },
+    { name: `${name}, high contrast`, tokens: new Map([...plain, ...high]), text: 7, edge: 4.5 },
+  ];
+});
+
+test("high contrast changes what can be changed", () => {
+  expect(tokensIn(`^:root\\[data-contrast="high"\\]${scheme("light")}`).size).toBeGreaterThan(30);
+  expect(tokensIn(`^:root\\[data-contrast="high"\\]${scheme("dark")}`).size).toBeGreaterThan(30);
+});
+
+describe.each(THEMES)("$name", ({ tokens, text, edge }) => {
   const of = (name: string) => {
     const value = tokens.get(name);
     if (value === undefined) throw new Error(`no token ${name}`);
     return value;
   };
 
-  test.each(TEXT)("%s can be read on %s (4.5:1)", (fg, bg) => {
-    expect(contrast(of(fg), of(bg))).toBeGreaterThanOrEqual(4.5);
+  test.each(TEXT)("%s can be read on %s", (fg, bg) => {
+    expect(contrast(of(fg), of(bg))).toBeGreaterThanOrEqual(text);
   });
 
-  test.each(EDGES)("%s can be seen on %s (3:1)", (fg, bg) => {
-    expect(contrast(of(fg), of(bg))).toBeGreaterThanOrEqual(3);
+  test.each(EDGES)("%s can be seen on %s", (fg, bg) => {
+    expect(contrast(of(fg), of(bg))).toBeGreaterThanOrEqual(edge);
   });
 });

@@ -15,7 +15,7 @@ let io: Server;
 let desks: Namespace;
 let handshakes: { ticket: string; last_seq: number | null }[];
 let acks: number[];
-let viewed: (number | null)[];
+let viewed: (number | undefined)[];
 let tickets = 0;
 let cached: Desk | undefined;
 let refreshes: number;
@@ -54,7 +54,7 @@ beforeEach(async () => {
     const auth = socket.handshake.auth as { ticket: string; last_seq: number | null };
     handshakes.push(auth);
     socket.on("ack", ({ seq }: { seq: number }) => acks.push(seq));
-    socket.on("viewing", ({ ticket_id }: { ticket_id: number | null }) => viewed.push(ticket_id));
+    socket.on("viewing", ({ ticket_id }: { ticket_id?: number }) => viewed.push(ticket_id));
     if (auth.last_seq === null) socket.emit("snapshot", snapshotAt(10));
   });
   await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
@@ -123,12 +123,12 @@ test("while the socket is down the desk is read over REST, and the state says so
 
 test("a ticket is followed until it is left, and again after the connection was lost", async () => {
   const opened = open();
-  opened.viewing(7);
+  opened.viewing({ ticket_id: 7 });
   await eventually(() => expect(viewed).toEqual([7]));
   desks.disconnectSockets(true);
   await eventually(() => expect(viewed).toEqual([7, 7]));
-  opened.viewing(null);
-  await eventually(() => expect(viewed).toEqual([7, 7, null]));
+  opened.viewing({});
+  await eventually(() => expect(viewed).toEqual([7, 7, undefined]));
 });
 
 test("a refused account is not asked again", async () => {

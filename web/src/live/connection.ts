@@ -9,7 +9,7 @@ import { Manager, type Socket } from "socket.io-client";
 
 import type { Desk, PopLayer } from "@/api/types";
 import { observeServerTime, serverNow } from "@/live/clock";
-import type { ClientToServer, DeskEvent, ServerToClient } from "@/live/protocol";
+import type { ClientToServer, DeskEvent, ServerToClient, Viewing } from "@/live/protocol";
 import { place, reduce } from "@/live/reduce";
 
 export type LiveState = "connecting" | "live" | "lost" | "refused";
@@ -41,7 +41,7 @@ export class LiveConnection {
   private readonly socket: DeskSocket;
   private readonly listeners = new Set<() => void>();
   private readonly reported = new Set<string>();
-  private viewed: number | null = null;
+  private viewed: Viewing = {};
   private ticket = "";
   private attempts = 0;
   private hasSnapshot = false;
@@ -106,10 +106,10 @@ export class LiveConnection {
     this.socket.emit("painted", { offer_id: offerId, layer, ms });
   }
 
-  /** Follow one ticket, or none: its changes come live, also after the connection was lost. */
-  viewing(ticketId: number | null): void {
-    this.viewed = ticketId;
-    if (this.socket.connected) this.socket.emit("viewing", { ticket_id: ticketId });
+  /** Follow a ticket or a customer, or nothing: changes and who else looks come live, also after the connection was lost. */
+  viewing(viewed: Viewing): void {
+    this.viewed = viewed;
+    if (this.socket.connected) this.socket.emit("viewing", viewed);
   }
 
   private receive(event: DeskEvent): void {
@@ -158,7 +158,7 @@ export class LiveConnection {
   }
 
   private readonly onConnect = (): void => {
-    if (this.viewed !== null) this.viewing(this.viewed);
+    if (Object.keys(this.viewed).length > 0) this.viewing(this.viewed);
     // Unnumbered news (tickets, queues) of the time without a socket is not replayed: read it once.
     if (this.hasSnapshot) void this.options.refresh().catch(() => undefined);
     this.attempts = 0;

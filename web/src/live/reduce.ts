@@ -18,6 +18,9 @@ const dispatch: { [Type in EventType]: Apply<Type> } = {
   presence_changed: applyPresence,
   ticket_changed: applyTicket,
   queue_stats: (desk, { queues }) => ({ ...desk, queues: mergeQueues(desk.queues, queues) }),
+  customer_changed: (desk) => desk,
+  viewers: (desk) => desk,
+  agents_changed: (desk) => desk,
   noop: (desk) => desk,
 };
 

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Me } from "@/api/types";
+import { setContrast, useContrast } from "@/design/contrast";
 import { switchLanguage, useLanguage } from "@/i18n";
 import { useActiveCommands } from "@/keys/shortcuts";
 import { Avatar } from "@/parts/CustomerParts";
@@ -23,6 +24,7 @@ export function Settings({ me, onKeySheet, onKeysOff, onCheck, onLogOut }: Props
   const { t } = useTranslation();
   const language = useLanguage();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const contrast = useContrast();
   const { isOff } = useActiveCommands();
   const [isOpen, setOpen] = useState(false);
   const close = (then?: () => void) => {
@@ -76,6 +78,21 @@ export function Settings({ me, onKeySheet, onKeysOff, onCheck, onLogOut }: Props
               { value: "light", label: t("settings.light") },
               { value: "dark", label: t("settings.dark") },
               { value: "auto", label: t("settings.system") },
+            ]}
+          />
+        </div>
+        <div className={classes.setting}>
+          <span id="setting-contrast">{t("settings.contrast")}</span>
+          <SegmentedControl
+            fullWidth
+            size="xs"
+            aria-labelledby="setting-contrast"
+            value={contrast}
+            onChange={(value) => setContrast(value)}
+            data={[
+              { value: "standard", label: t("settings.standard") },
+              { value: "high", label: t("settings.high") },
+              { value: "system", label: t("settings.system") },
             ]}
           />
         </div>

@@ -2,19 +2,19 @@ import { useQuery } from "@tanstack/react-query";
 
 import * as api from "@/api/endpoints";
 import type { AgentRow, AgentState } from "@/api/types";
+import { AGENTS_LIVE_KEY } from "@/live/caches";
 import { observeServerTime } from "@/live/clock";
-
-const KEY = ["agents", "live"] as const;
 
 export function useAgentsLive() {
   return useQuery({
-    queryKey: KEY,
+    queryKey: AGENTS_LIVE_KEY,
     queryFn: async () => {
       const live = await api.agents();
       observeServerTime(live.as_of);
       return live;
     },
-    refetchInterval: 2000,
+    // The socket tells what changes, twice a second; this is for what it did not tell.
+    refetchInterval: 5000,
   });
 }
 

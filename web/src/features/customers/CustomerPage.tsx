@@ -8,12 +8,15 @@ import { Page } from "@/design/Page";
 import { Panel } from "@/design/Panel";
 import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
+import { useViewing } from "@/live/LiveProvider";
 import { EvidenceLine, TierChip } from "@/parts/CustomerParts";
 import { TicketLine } from "@/parts/TicketParts";
 import { useDispositionName } from "@/parts/useDispositionName";
 import { useOutcomeText } from "@/parts/useOutcomeText";
+import { Viewers } from "@/parts/Viewers";
 
 import { CustomerFields } from "./CustomerFields";
+import { useCustomerForm } from "./useCustomerForm";
 import classes from "./CustomerPage.module.css";
 import { useCustomer, useTimeline } from "./useCustomers";
 
@@ -29,9 +32,17 @@ export function CustomerPage({ id }: { id: number }) {
       </Page>
     );
   }
+  return <Shown key={profile.id} profile={profile} />;
+}
+
+function Shown({ profile }: { profile: Profile }) {
+  const { t } = useTranslation();
+  const form = useCustomerForm(profile);
+  useViewing({ customer_id: profile.id, is_editing: form.isChanged });
   return (
     <Page
       name={profile.name}
+      aside={<Viewers kind="customer" id={profile.id} />}
       above={<Link to="/customers">{t("nav.customers")}</Link>}
       title={
         <>
@@ -41,9 +52,9 @@ export function CustomerPage({ id }: { id: number }) {
       }
     >
       <div className={classes.columns}>
-        <Timeline id={id} />
+        <Timeline id={profile.id} />
         <div className={classes.side}>
-          <CustomerFields key={profile.version} profile={profile} />
+          <CustomerFields form={form} />
           <Identities profile={profile} />
           <Panel title={t("customer.openTickets")} count={profile.open_tickets.length} flush>
             {profile.open_tickets.length === 0 ? (
@@ -58,6 +69,9 @@ export function CustomerPage({ id }: { id: number }) {
               </ul>
             )}
           </Panel>
+          {profile.restricted_tickets > 0 ? (
+            <p className={classes.soft}>{t("pop.restricted", { count: profile.restricted_tickets })}</p>
+          ) : null}
         </div>
       </div>
     </Page>

@@ -12,6 +12,7 @@ import table from "@/design/Table.module.css";
 import { formatPhone } from "@/format/phone";
 import { useLanguage } from "@/i18n";
 import { languageName, TierChip } from "@/parts/CustomerParts";
+import { Found } from "@/parts/Found";
 
 import { useCustomers } from "./useCustomers";
 
@@ -36,7 +37,7 @@ export function CustomersPage({ q, onSearch }: { q: string; onSearch: (q: string
           </EmptyState>
         </div>
       ) : null}
-      {items.length > 0 ? <CustomerTable items={items} /> : null}
+      {items.length > 0 ? <CustomerTable items={items} q={q} /> : null}
       {found.hasNextPage ? (
         <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
           {t("action.loadMore")}
@@ -72,7 +73,7 @@ function WordSearch({ q, onSearch }: { q: string; onSearch: (q: string) => void 
   );
 }
 
-function CustomerTable({ items }: { items: CustomerSummary[] }) {
+function CustomerTable({ items, q }: { items: CustomerSummary[]; q: string }) {
   const { t } = useTranslation();
   const language = useLanguage();
   return (
@@ -96,15 +97,22 @@ function CustomerTable({ items }: { items: CustomerSummary[] }) {
                   params={{ customerId: String(customer.id) }}
                   className={table.rowLink}
                 >
-                  {customer.name}
+                  <Found text={customer.name} q={q} />
                 </Link>
+                {customer.found.map((value) => (
+                  <span key={value} className={table.under}>
+                    <Found text={value} q={q} />
+                  </span>
+                ))}
               </th>
               <td>
                 <TierChip tier={customer.tier} />
               </td>
-              <td>{customer.company ?? <span className={table.none}>—</span>}</td>
+              <td>{customer.company ? <Found text={customer.company} q={q} /> : <span className={table.none}>—</span>}</td>
               <td>{customer.language ? languageName(customer.language, language) : null}</td>
-              <td>{customer.phones.map(formatPhone).join(", ")}</td>
+              <td>
+                <Found text={customer.phones.map(formatPhone).join(", ")} q={q} />
+              </td>
             </tr>
           ))}
         </tbody>

@@ -1,10 +1,8 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import * as api from "@/api/endpoints";
-import { asProblem } from "@/api/problem";
 import type { CustomerChange, Profile } from "@/api/types";
-
-const key = (id: number) => ["customer", id] as const;
+import { customerKey } from "@/live/caches";
 
 export function useCustomers(q: string) {
   return useInfiniteQuery({
@@ -17,27 +15,23 @@ export function useCustomers(q: string) {
 }
 
 export function useCustomer(id: number) {
-  return useQuery({ queryKey: key(id), queryFn: () => api.customer(id) });
+  return useQuery({ queryKey: customerKey(id), queryFn: () => api.customer(id) });
 }
 
 export function useTimeline(id: number) {
   return useInfiniteQuery({
-    queryKey: [...key(id), "timeline"],
+    queryKey: [...customerKey(id), "timeline"],
     queryFn: ({ pageParam }) => api.timeline(id, { limit: 30, cursor: pageParam }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
 }
 
-export function useChangeCustomer(profile: Profile) {
+export function useChangeCustomer(id: number) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (change: Omit<CustomerChange, "version">) =>
-      api.changeCustomer(profile.id, { ...change, version: profile.version }),
+    mutationFn: (change: CustomerChange) => api.changeCustomer(id, change),
     // The answer is the card alone; tickets and contacts beside it stay as they are.
-    onSuccess: (card) => queries.setQueryData<Profile>(key(profile.id), (known) => known && { ...known, ...card }),
-    onError: (cause) => {
-      if (asProblem(cause).status === 409) void queries.invalidateQueries({ queryKey: key(profile.id) });
-    },
+    onSuccess: (card) => queries.setQueryData<Profile>(customerKey(id), (known) => known && { ...known, ...card }),
   });
 }

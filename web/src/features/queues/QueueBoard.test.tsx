@@ -63,3 +63,21 @@ test("a row opens its line by keyboard, and Escape closes it and gives the focus
   expect(document.activeElement).toBe(opener);
   expect(screen.getByRole("button", { name: "hold support" })).toBeTruthy();
 });
+
+test("the sum says of what it is one, adds service levels before it divides, and leaves tickets out", async () => {
+  new Service();
+  const level = (numerator: number, denominator: number) => ({ numerator, denominator, within_s: 20, target: 0.8 });
+  const queues = [
+    aQueue({ waiting: 2, longest_wait_s: 30, service_level: level(1, 1) }),
+    aQueue({ key: "sales", waiting: 1, longest_wait_s: 90, service_level: level(0, 3) }),
+    aQueue({ key: "mail", channel: "ticket", waiting: 40, longest_wait_s: 9000, service_level: level(0, 0) }),
+  ];
+  const { container } = await draw(<QueueBoard queues={queues} asOf={secondsAgo(0)} total="All 2 queues of calls" />, aDesk());
+  const total = screen.getByTestId("queue-total");
+  const cells = [...total.children].map((cell) => cell.textContent);
+  expect(cells[0]).toBe("All 2 queues of calls");
+  expect(cells[1]).toBe("3");
+  expect(cells[2]).toMatch(/^1:3[01]$/);
+  expect(cells.at(-1)).toBe("25.0 %");
+  await expectAccessible(container);
+});

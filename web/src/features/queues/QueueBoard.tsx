@@ -17,6 +17,8 @@ interface Props {
   asOf: string;
   /** Lower rows, beside other things. */
   isDense?: boolean;
+  /** Adds the queues of calls up in a last row, which says of what it is the sum: of those that the viewer may see. */
+  total?: string;
   /** What opens under a queue: who waits in it. */
   line?: (queue: QueueStats) => ReactNode;
   /** What can be done with a queue, at the end of its row. */
@@ -24,7 +26,7 @@ interface Props {
 }
 
 /** The queues as they are now. Numbers older than five seconds turn grey and say so. */
-export function QueueBoard({ queues, asOf, isDense = false, line, acts }: Props) {
+export function QueueBoard({ queues, asOf, isDense = false, total, line, acts }: Props) {
   const { t } = useTranslation();
   const now = useNow();
   const age = secondsSince(asOf, now);
@@ -62,12 +64,47 @@ export function QueueBoard({ queues, asOf, isDense = false, line, acts }: Props)
             <Row key={queue.key} queue={queue} age={isStale ? 0 : age} line={line} acts={acts} />
           ))}
         </tbody>
+        {total !== undefined && queues.filter(isOfCalls).length > 1 ? (
+          <Total label={total} queues={queues.filter(isOfCalls)} age={isStale ? 0 : age} hasActs={acts !== undefined} />
+        ) : null}
       </table>
       </div>
       <p className={classes.age} role={isStale ? "status" : undefined}>
         {isStale ? t("queue.stale", { seconds: Math.floor(age) }) : t("queue.asOf", { seconds: Math.floor(age) })}
       </p>
     </div>
+  );
+}
+
+/** Tickets that wait are no calls, and are not added to them. */
+export const isOfCalls = ({ channel }: QueueStats): boolean => channel !== "ticket";
+
+const sumOf = (queues: QueueStats[], of: (queue: QueueStats) => number) => queues.reduce((sum, queue) => sum + of(queue), 0);
+
+function Total({ label, queues, age, hasActs }: { label: string; queues: QueueStats[]; age: number; hasActs: boolean }) {
+  const { t } = useTranslation();
+  const waits = queues.flatMap(({ waiting, longest_wait_s }) => (waiting > 0 && longest_wait_s !== null ? [longest_wait_s] : []));
+  const [within, decided] = [
+    sumOf(queues, (queue) => queue.service_level.numerator),
+    sumOf(queues, (queue) => queue.service_level.denominator),
+  ];
+  return (
+    <tfoot>
+      <tr data-testid="queue-total">
+        <th scope="row">{label}</th>
+        <td>{sumOf(queues, (queue) => queue.waiting)}</td>
+        <td>{waits.length === 0 ? "—" : clock(Math.max(...waits) + age)}</td>
+        <td>{sumOf(queues, (queue) => queue.offering)}</td>
+        <td>{sumOf(queues, (queue) => queue.in_call)}</td>
+        <td title={t("queue.noFreeTotal")}>—</td>
+        <td>{sumOf(queues, (queue) => queue.answered_today)}</td>
+        <td>{sumOf(queues, (queue) => queue.abandoned_today)}</td>
+        <td title={t("queue.levelOfAll", { numerator: within, denominator: decided })}>
+          {decided === 0 ? "—" : `${((within / decided) * 100).toFixed(within === decided ? 0 : 1)} %`}
+        </td>
+        {hasActs ? <td /> : null}
+      </tr>
+    </tfoot>
   );
 }
 

@@ -31,6 +31,7 @@ export function useLogOut() {
   return useMutation({
     mutationFn: logOut,
     onSettled: () => {
+      sessionStorage.clear(); // words that were being typed here are nobody else's
       queries.clear();
       queries.setQueryData(SESSION_KEY, null);
     },

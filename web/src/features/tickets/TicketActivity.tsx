@@ -1,6 +1,6 @@
 import { Button, Textarea } from "@mantine/core";
 import { History, PhoneCall, StickyNote } from "lucide-react";
-import { type SubmitEvent, type ReactNode, useState } from "react";
+import type { ReactNode, SubmitEvent } from "react";
 import { useTranslation } from "react-i18next";
 
 import { asProblem } from "@/api/problem";
@@ -17,6 +17,7 @@ import { useOutcomeText } from "@/parts/useOutcomeText";
 
 import { useHistoryText } from "./useHistoryText";
 import classes from "./TicketPage.module.css";
+import type { NoteDraft } from "./useNoteDraft";
 import { useAddNote } from "./useTickets";
 
 type Entry =
@@ -39,12 +40,12 @@ function entriesOf(ticket: Ticket): Entry[] {
 }
 
 /** Notes, calls and changes in one stream, the newest first. */
-export function TicketActivity({ id, ticket }: { id: string; ticket: Ticket }) {
+export function TicketActivity({ id, ticket, note }: { id: string; ticket: Ticket; note: NoteDraft }) {
   const { t } = useTranslation();
   const entries = entriesOf(ticket);
   return (
     <Panel title={t("ticket.activity")} flush>
-      <NoteForm id={id} ticketId={ticket.id} />
+      <NoteForm id={id} ticketId={ticket.id} note={note} />
       <ol>
         {entries.map((entry, index) => (
           <ActivityEntry key={`${entry.kind}${entry.at}${index}`} entry={entry} />
@@ -54,14 +55,13 @@ export function TicketActivity({ id, ticket }: { id: string; ticket: Ticket }) {
   );
 }
 
-function NoteForm({ id, ticketId }: { id: string; ticketId: number }) {
+function NoteForm({ id, ticketId, note: { body, write } }: { id: string; ticketId: number; note: NoteDraft }) {
   const { t } = useTranslation();
   const problemText = useProblemText();
-  const [body, setBody] = useState("");
   const add = useAddNote(id, ticketId);
   const submit = (event?: SubmitEvent) => {
     event?.preventDefault();
-    if (body.trim() !== "" && !add.isPending) add.mutate(body.trim(), { onSuccess: () => setBody("") });
+    if (body.trim() !== "" && !add.isPending) add.mutate(body.trim(), { onSuccess: () => write("") });
   };
   return (
     <form className={classes.compose} onSubmit={submit}>
@@ -72,7 +72,7 @@ function NoteForm({ id, ticketId }: { id: string; ticketId: number }) {
         minRows={2}
         maxRows={10}
         value={body}
-        onChange={(event) => setBody(event.currentTarget.value)}
+        onChange={(event) => write(event.currentTarget.value)}
         onKeyDown={(event) => {
           if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
         }}

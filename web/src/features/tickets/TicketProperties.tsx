@@ -12,20 +12,24 @@ import { useLanguage } from "@/i18n";
 import { useQueueNames } from "@/parts/useQueueNames";
 
 import classes from "./TicketPage.module.css";
-import { useAssignable, useAssignTicket, useChangeTicket } from "./useTickets";
+import type { TicketForm } from "./useTicketForm";
 
 const PRIORITIES: Priority[] = ["low", "normal", "high", "urgent"];
 
+interface Props {
+  form: TicketForm;
+  ticket: Ticket;
+  me: Me;
+  assignees: ReadonlyMap<number, string>;
+}
+
 /** What the ticket is now. Every field saves by itself; only legal next states are offered. */
-export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticket; me: Me }) {
+export function TicketProperties({ form, ticket, me, assignees }: Props) {
   const { t } = useTranslation();
   const language = useLanguage();
   const problemText = useProblemText();
   const queues = useQueueNames();
-  const change = useChangeTicket(id, ticket);
-  const assign = useAssignTicket(id, ticket);
-  const error = change.error ?? assign.error;
-  const isBusy = change.isPending || assign.isPending;
+  const { save, error, isSaving: isBusy } = form;
   const states: TicketState[] = [ticket.state, ...ticket.next_states.filter((state) => state !== ticket.state)];
   return (
     <Panel title={t("ticket.properties")}>
@@ -41,7 +45,7 @@ export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticke
           value={ticket.state}
           allowDeselect={false}
           disabled={isBusy}
-          onChange={(state) => state !== null && state !== ticket.state && change.mutate({ state: state })}
+          onChange={(state) => state !== null && state !== ticket.state && save({ state })}
         />
         <Select
           label={t("tickets.priority")}
@@ -50,24 +54,30 @@ export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticke
           allowDeselect={false}
           disabled={isBusy}
           onChange={(value) =>
-            value !== null && value !== ticket.priority && change.mutate({ priority: value })
+            value !== null && value !== ticket.priority && save({ priority: value })
           }
         />
-        <Assignee ticket={ticket} me={me} isBusy={isBusy} onAssign={(agent) => assign.mutate(agent)} />
+        <Assignee
+          ticket={ticket}
+          me={me}
+          known={assignees}
+          isBusy={isBusy}
+          onAssign={(assignee_id) => save({ assignee_id })}
+        />
         <Select
           label={t("tickets.queue")}
           data={[...queues].map(([value, label]) => ({ value, label }))}
           value={ticket.queue}
           allowDeselect={false}
           disabled={isBusy}
-          onChange={(queue) => queue !== null && queue !== ticket.queue && change.mutate({ queue })}
+          onChange={(queue) => queue !== null && queue !== ticket.queue && save({ queue })}
         />
         <TagsInput
           label={t("ticket.tags")}
           placeholder={ticket.tags.length === 0 ? t("ticket.tagsHint") : undefined}
           value={ticket.tags}
           disabled={isBusy}
-          onChange={(tags) => change.mutate({ tags })}
+          onChange={(tags) => save({ tags })}
         />
         <dl className={classes.facts}>
           <div className={classes.fact}>
@@ -111,17 +121,13 @@ export function TicketProperties({ id, ticket, me }: { id: string; ticket: Ticke
 interface AssigneeProps {
   ticket: Ticket;
   me: Me;
+  known: ReadonlyMap<number, string>;
   isBusy: boolean;
   onAssign: (agentId: number | null) => void;
 }
 
-function Assignee({ ticket, me, isBusy, onAssign }: AssigneeProps) {
+function Assignee({ ticket, me, known, isBusy, onAssign }: AssigneeProps) {
   const { t } = useTranslation();
-  const mayListAgents = me.role === "supervisor" || me.role === "admin";
-  const agents = useAssignable(mayListAgents);
-  const known = new Map<number, string>([[me.id, t("ticket.me", { name: me.name })]]);
-  if (ticket.assignee) known.set(ticket.assignee.id, known.get(ticket.assignee.id) ?? ticket.assignee.name);
-  for (const agent of agents) known.set(agent.id, known.get(agent.id) ?? agent.name);
   return (
     <div className={classes.assign}>
       <Select

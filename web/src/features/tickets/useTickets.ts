@@ -1,8 +1,9 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
 
 import * as api from "@/api/endpoints";
 import { asProblem } from "@/api/problem";
-import type { Ticket, TicketChange } from "@/api/types";
+import type { Me, TicketChange, TicketSummary } from "@/api/types";
 import { TICKETS_KEY, ticketKey } from "@/live/caches";
 
 import { filterOf, type TicketSearch } from "./search";
@@ -23,11 +24,17 @@ export function useTicket(id: string) {
   return useQuery({ queryKey: ticketKey(id), queryFn: () => api.ticket(id) });
 }
 
-/** A change made on the newest version. When somebody was faster, their version is shown and nothing is overwritten. */
-function useTicketCommand<Input>(key: string, run: (input: Input) => Promise<Ticket>) {
+/** What a person changes of a ticket at a time. Whose it is goes another way than the rest. */
+export type Change = Omit<TicketChange, "version"> & { assignee_id?: number | null };
+
+/** A change of the version somebody saw. Where somebody else was faster in the same field nothing is overwritten: it is refused. */
+export function useChangeTicket(key: string, ticketId: number) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: run,
+    mutationFn: ({ change: { assignee_id, ...change }, version }: { change: Change; version: number }) =>
+      assignee_id === undefined
+        ? api.changeTicket(ticketId, { ...change, version })
+        : api.assignTicket(ticketId, assignee_id, version),
     onSuccess: (ticket) => {
       queries.setQueryData(ticketKey(key), ticket);
       void queries.invalidateQueries({ queryKey: TICKETS_KEY });
@@ -38,16 +45,6 @@ function useTicketCommand<Input>(key: string, run: (input: Input) => Promise<Tic
   });
 }
 
-export function useChangeTicket(key: string, ticket: Ticket) {
-  return useTicketCommand(key, (change: Omit<TicketChange, "version">) =>
-    api.changeTicket(ticket.id, { ...change, version: ticket.version }),
-  );
-}
-
-export function useAssignTicket(key: string, ticket: Ticket) {
-  return useTicketCommand(key, (agentId: number | null) => api.assignTicket(ticket.id, agentId, ticket.version));
-}
-
 export function useAddNote(key: string, ticketId: number) {
   const queries = useQueryClient();
   return useMutation({
@@ -56,7 +53,13 @@ export function useAddNote(key: string, ticketId: number) {
   });
 }
 
-/** Only supervisors may list agents; for everybody else the choice is "me" or nobody. */
-export function useAssignable(enabled: boolean) {
-  return useQuery({ queryKey: ["agents", "names"], queryFn: api.agents, enabled, staleTime: 60_000 }).data?.items ?? [];
+/** To whom a ticket can be given, by id. Only supervisors may list agents; for everybody else the choice is "me" or who has it. */
+export function useAssignees(ticket: TicketSummary | null, me: Me): ReadonlyMap<number, string> {
+  const { t } = useTranslation();
+  const enabled = me.role === "supervisor" || me.role === "admin";
+  const agents = useQuery({ queryKey: ["agents", "names"], queryFn: api.agents, enabled, staleTime: 60_000 }).data?.items;
+  const known = new Map<number, string>([[me.id, t("ticket.me", { name: me.name })]]);
+  if (ticket?.assignee) known.set(ticket.assignee.id, known.get(ticket.assignee.id) ?? ticket.assignee.name);
+  for (const agent of agents ?? []) known.set(agent.id, known.get(agent.id) ?? agent.name);
+  return known;
 }

@@ -1,0 +1,26 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import * as api from "@/api/endpoints";
+import type { TicketQuery } from "@/api/types";
+
+const KEY = ["ticket-views"] as const;
+
+export function useViews() {
+  return useQuery({ queryKey: KEY, queryFn: api.ticketViews, staleTime: 60_000 }).data?.items ?? [];
+}
+
+export function useSaveView() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (view: { name: string; query: TicketQuery; is_shared: boolean }) => api.createTicketView(view),
+    onSuccess: () => queries.invalidateQueries({ queryKey: KEY }),
+  });
+}
+
+export function useDeleteView() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (id: number) => api.deleteTicketView(id),
+    onSettled: () => queries.invalidateQueries({ queryKey: KEY }),
+  });
+}
