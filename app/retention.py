@@ -54,6 +54,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("provider_commands", "keep_webhooks_days", _oldest("provider_commands", "id", "ended_at")),
     ("call_notes", "keep_webhooks_days", _oldest("call_notes", "call_id, agent_id", "saved_at")),
     ("transfers", "keep_webhooks_days", _oldest("transfers", "id", "ended_at")),
+    ("consults", "keep_webhooks_days", _oldest("consults", "id", "ended_at")),
     ("painted", "keep_decisions_days", _oldest("painted", "offer_id", "at")),
     ("decisions", "keep_decisions_days", _indexed("decisions", "id", "at")),
     ("agent_intervals", "keep_facts_days", _oldest("agent_intervals", "id", "ended_at")),

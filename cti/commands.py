@@ -13,7 +13,7 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
 from core.ids import OfferId, conference_name
-from cti import hold, outside, service, voicemail
+from cti import consult, hold, outside, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.lines import Lines
@@ -86,6 +86,16 @@ class Commands:
                 base=self._base,
                 is_repeat=attempts > 1,
             )
+        elif kind == "bring_together":
+            await consult.bring_together(self._outbox, self._twilio, call, payload["consult_id"])
+        elif kind == "consult_dial":
+            from_ = self._lines.of(call.to_number).number
+            await consult.dial(
+                self._outbox, self._twilio, call, payload["consult_id"], from_=from_, is_repeat=attempts > 1
+            )
+        elif kind == "consult_look":
+            consult_id = int(object_.removeprefix("consult_"))
+            await consult.look(self._outbox, self._twilio, call, consult_id, is_last=attempts >= MAX_LOOKS)
         elif kind == "look":
             await self._look(call, OfferId(payload["offer_id"]), attempts)
         elif kind == "recordings":

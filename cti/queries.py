@@ -199,6 +199,32 @@ INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, to_a
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
 """
 END_TRANSFER: Final = "UPDATE transfers SET outcome = $2, ended_at = greatest($3, at) WHERE id = $1 AND outcome IS NULL"
+CONSULT_COLUMNS: Final = "id, call_id, offer_id, from_agent_id, to_kind, to_queue, to_agent_id, to_number, work_item_id, with_agent_id, with_offer_id, leg_sid, state, outcome"
+ADD_CONSULT: Final = f"""
+INSERT INTO consults (call_id, offer_id, from_agent_id, to_kind, to_queue, to_agent_id, to_number, note, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING {CONSULT_COLUMNS}
+"""
+OPEN_CONSULT: Final = f"SELECT {CONSULT_COLUMNS} FROM consults WHERE call_id = $1 AND state <> 'over'"
+LAST_CONSULT: Final = f"""
+SELECT {CONSULT_COLUMNS} FROM consults WHERE call_id = $1 AND (from_agent_id = $2 OR with_agent_id = $2) ORDER BY id DESC LIMIT 1
+"""
+CONSULT_ITEM: Final = "UPDATE consults SET work_item_id = $2 WHERE id = $1"
+CONSULT_ACCEPTED: Final = """
+UPDATE consults SET state = 'connecting', with_agent_id = $2, with_offer_id = $3 WHERE id = $1 AND state = 'asking'
+"""
+CONSULT_RINGS: Final = "UPDATE consults SET leg_sid = $2 WHERE id = $1"
+CONSULT_TALKS: Final = """
+UPDATE consults SET state = 'talking', talked_at = greatest($2, at) WHERE id = $1 AND state IN ('asking', 'connecting') RETURNING id
+"""
+END_CONSULT: Final = """
+UPDATE consults SET state = 'over', outcome = $2, ended_at = greatest($3, talked_at, at) WHERE id = $1 AND state <> 'over' RETURNING id
+"""
+IS_COMPLETED_CONSULT: Final = "SELECT EXISTS (SELECT 1 FROM consults WHERE id = $1 AND outcome = 'completed')"
+LEG_OF_CONSULT: Final = "SELECT leg_sid FROM consults WHERE id = $1 AND outcome = 'completed'"
+WAS_CONSULTED_OUTSIDE: Final = """
+SELECT EXISTS (SELECT 1 FROM consults WHERE call_id = $1 AND to_kind = 'number' AND outcome = 'completed')
+"""
+CONSULT_OF_ITEM: Final = "SELECT id, call_id, to_kind FROM consults WHERE work_item_id = $1 AND state <> 'over'"
 NUMBER_OUTSIDE: Final = "SELECT to_number FROM transfers WHERE id = $1"
 OUTSIDE_PREFIXES: Final = "SELECT prefix FROM outside_prefixes ORDER BY prefix"
 KEEP_VOICEMAIL: Final = """

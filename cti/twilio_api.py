@@ -155,11 +155,36 @@ class TwilioApi:
         return bool(found.hold)
 
     async def _seat(self, account_sid: str, name: str, sid: str) -> Any:
-        client = self._client(account_sid)
-        for room in await client.conferences.list_async(friendly_name=name, limit=20):
+        return self._client(account_sid).conferences(await self._room(account_sid, name)).participants(sid)
+
+    async def _room(self, account_sid: str, name: str) -> str:
+        for room in await self._client(account_sid).conferences.list_async(friendly_name=name, limit=20):
             if str(getattr(room.status, "value", room.status)) != "completed":
-                return client.conferences(room.sid).participants(sid)
+                return str(room.sid)
         raise NotInProgress
+
+    async def invite(
+        self, account_sid: str, name: str, *, from_: str, to: str, label: str, ring_s: int, limit_s: int
+    ) -> str:
+        """Ring a number into the living conference of that name. Returns the CallSid of its leg. Raises NotInProgress without such a conference."""
+        async with self._asking():
+            room = await self._room(account_sid, name)
+            made = await self._client(account_sid).conferences(room).participants.create_async(
+                from_=from_, to=to, label=label, timeout=ring_s, time_limit=limit_s, beep="false",
+                early_media=True, end_conference_on_exit=False,
+            )  # fmt: skip
+        return str(made.call_sid)
+
+    async def participant(self, account_sid: str, name: str, label: str) -> str:
+        """The CallSid of who has this label there, ringing or sitting. Raises NotInProgress when there is nobody."""
+        async with self._asking():
+            room = await self._room(account_sid, name)
+            return str((await self._client(account_sid).conferences(room).participants(label).fetch_async()).call_sid)
+
+    async def ends_conference(self, account_sid: str, name: str, sid: str) -> None:
+        """The conference is over once this leg leaves it."""
+        async with self._asking():
+            await (await self._seat(account_sid, name, sid)).update_async(end_conference_on_exit=True)
 
     async def recordings(self, account_sid: str, sid: str) -> list[Found]:
         """What was recorded of this call."""

@@ -36,6 +36,9 @@ SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.de
        q.name AS queue_name, q.wrap_mode, q.wrap_extension_s, i.entered_at, i.rule, d.counts, d.chosen_by, u.role, u.email, u.name AS agent_name,
        n.body AS note_body, n.version AS note_version, n.saved_at AS note_saved_at,
        t.transferred_by, t.transfer_note, t.transferred_at,
+       i.consulted_call_id IS NOT NULL AS is_consulted, k.id AS consult_id, k.state AS consult_state, k.outcome AS consult_outcome, k.to_kind AS consult_to,
+       k.note AS consult_note, coalesce(k.ended_at, k.talked_at, k.at) AS consult_since, k.at AS consult_at, k.asked_by,
+       k.asked_whom, k.asked_queue,
        (SELECT count(*) FROM calls x WHERE x.from_value = c.from_value AND x.created_at > c.created_at - interval '24 hours') AS calls_24h
 FROM offers o
 JOIN calls c ON c.id = o.call_id
@@ -47,6 +50,14 @@ LEFT JOIN LATERAL (
     SELECT f.name AS transferred_by, t.note AS transfer_note, t.at AS transferred_at FROM transfers t JOIN users f ON f.id = t.from_agent_id
     WHERE t.call_id = c.id AND t.at <= o.created_at AND t.offer_id <> o.id ORDER BY t.id DESC LIMIT 1
 ) t ON true
+LEFT JOIN LATERAL (
+    SELECT k.*, f.name AS asked_by, coalesce(w.name, k.to_number) AS asked_whom, kq.name AS asked_queue FROM (
+        (SELECT * FROM consults k WHERE i.consulted_call_id IS NULL AND k.offer_id = o.id ORDER BY k.id DESC LIMIT 1)
+        UNION ALL
+        (SELECT * FROM consults k WHERE i.consulted_call_id IS NOT NULL AND k.work_item_id = i.id)
+    ) k JOIN users f ON f.id = k.from_agent_id LEFT JOIN users w ON w.id = coalesce(k.with_agent_id, k.to_agent_id)
+    LEFT JOIN queues kq ON kq.key = k.to_queue
+) k ON true
 LEFT JOIN call_notes n ON n.call_id = c.id AND n.agent_id = o.agent_id
 WHERE o.id = $1
 """

@@ -107,6 +107,10 @@ async def a_past(stack: Stack) -> None:
         "INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, at, outcome, ended_at) "
         "SELECT call_id, id, agent_id, 'queue', 'sales', now(), 'taken', now() FROM offers WHERE state = 'completed' RETURNING 1"
     )
+    await stack.rows(
+        "INSERT INTO consults (call_id, offer_id, from_agent_id, to_kind, to_queue, at, state, outcome, ended_at) "
+        "SELECT call_id, id, agent_id, 'queue', 'sales', now(), 'over', 'returned', now() FROM offers WHERE state = 'completed' RETURNING 1"
+    )
     await stack.rows("INSERT INTO painted (offer_id, agent_id, ms) SELECT id, agent_id, 1 FROM offers RETURNING 1")
     await stack.rows(
         "INSERT INTO call_notes (call_id, agent_id, body) SELECT id, 1, 'x' FROM calls LIMIT 1 RETURNING 1"
