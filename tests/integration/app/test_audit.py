@@ -84,6 +84,23 @@ async def _talking(w: World, act: str, body: Any = None) -> Given:
     return f"/calls/{call_id}/{act}", body or {}
 
 
+async def _consulting(w: World, act: str) -> Given:
+    path, _ = await _talking(w, "consult")
+    ben = await w.stack.agent("ben")
+    assert (await w.ava.ask("POST", path, {"agent_id": ben.id}))[0] == 200
+    await w.stack.quiet()
+    await ben.take_pending()
+    return f"{path}/{act}", {}
+
+
+async def _complete_consult(w: World) -> Given:
+    return await _consulting(w, "complete")
+
+
+async def _end_consult(w: World) -> Given:
+    return await _consulting(w, "end")
+
+
 async def _wrap_up(w: World) -> Given:
     call_id = await w.call()
     await w.ava.pick_up(call_id)
@@ -192,6 +209,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "hang_up": _hang_up,
     "hold_call": lambda w: _talking(w, "hold"),
     "transfer_call": lambda w: _talking(w, "transfer", {"queue": "sales", "note": "x"}),
+    "consult_about_call": lambda w: _talking(w, "consult", {"queue": "sales", "note": "x"}),
+    "complete_consult": _complete_consult,
+    "end_consult": _end_consult,
     "resume_call": lambda w: _talking(w, "resume"),
     "save_note": lambda w: _with_call(w, "/note", {"body": "x", "version": 0}),
     "wrap_up": _wrap_up,

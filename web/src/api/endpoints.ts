@@ -63,6 +63,10 @@ export const transferTargets = (call: number, q: string) =>
   answer(client.GET(`${ROOT}/calls/{id}/transfer-targets`, { params: { ...at(call).params, query: { q } } }));
 export const transfer = (call: number, body: TransferTo & { note?: string }) =>
   answer(client.POST(`${ROOT}/calls/{id}/transfer`, { ...at(call), body }));
+export const consult = (call: number, body: TransferTo & { note?: string }) =>
+  answer(client.POST(`${ROOT}/calls/{id}/consult`, { ...at(call), body }));
+export const completeConsult = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/consult/complete`, at(call)));
+export const endConsult = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/consult/end`, at(call)));
 export const saveNote = (call: number, body: string, version: number, keepalive = false) =>
   answer(client.PUT(`${ROOT}/calls/{id}/note`, { ...at(call), body: { body, version }, keepalive }));
 export const finishCall = (call: number, disposition: string | null, note: string | null) =>

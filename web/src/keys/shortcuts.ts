@@ -23,6 +23,8 @@ export const KEYS = {
   hangUp: [{ key: "H", ctrl: true, shift: true, typing: true }],
   hold: [{ key: "H", alt: true, typing: true }, { key: "H" }],
   transfer: [{ key: "T", alt: true, typing: true }],
+  completeConsult: [{ key: "C", alt: true, typing: true }],
+  endConsult: [{ key: "B", alt: true, typing: true }],
   mute: [{ key: "M", alt: true, typing: true }, { key: "M" }],
   keypad: [{ key: "K", alt: true, typing: true }, { key: "K" }],
   finish: [{ key: "Enter", ctrl: true, typing: true }],

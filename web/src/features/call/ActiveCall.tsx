@@ -18,7 +18,7 @@ import { useChooseCustomer, useFinish, useRequestWrapUp } from "./commands";
 import { Dispositions } from "./Dispositions";
 import { NoteField } from "./NoteField";
 import { PopIdentity } from "./PopIdentity";
-import { PopTransfer } from "./PopTransfer";
+import { PopConsult, PopTransfer } from "./PopTransfer";
 import { TicketChoice } from "./TicketChoice";
 import { useDisposition } from "./useDisposition";
 import { useNote } from "./useNote";
@@ -39,6 +39,8 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
   const isAmbiguous = pop.customer.match === "many" && pop.customer.chosen_id === null;
   const isUnknown = pop.customer.profile === null && !isAmbiguous && pop.customer.match !== "one";
   const fitting = dispositions.filter(({ queue }) => queue === null || queue === pop.call.queue);
+  // The result and the end of the call are for who has it.
+  const isConsulted = call.state === "consulted";
   const keepLate = (body: string) => void addTicketNote(pop.ticket.id, body).catch(() => undefined);
   const note = useNote(agentId, pop.call.id, call.note, keepLate);
   const [disposition, setDisposition] = useDisposition(agentId, call);
@@ -47,6 +49,7 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
       <CallHead call={call} hasKeys={hasKeys} />
       <PopIdentity pop={pop} />
       <PopTransfer pop={pop} />
+      {isConsulted ? <PopConsult pop={pop} /> : null}
       {isAmbiguous ? <ChooseCandidate call={call} hasKeys={hasKeys} /> : null}
       {isUnknown ? (
         <Suspense>
@@ -55,15 +58,19 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
       ) : null}
       <TicketChoice pop={pop} />
       <NoteField note={note} hasKeys={hasKeys} />
-      <Dispositions
-        dispositions={fitting}
-        chosen={disposition}
-        ticket={pop.ticket}
-        agentId={agentId}
-        onChoose={setDisposition}
-        hasKeys={hasKeys && !isAmbiguous}
-      />
-      <Finish call={call} note={note} disposition={disposition} hasKeys={hasKeys} />
+      {isConsulted ? null : (
+        <>
+          <Dispositions
+            dispositions={fitting}
+            chosen={disposition}
+            ticket={pop.ticket}
+            agentId={agentId}
+            onChoose={setDisposition}
+            hasKeys={hasKeys && !isAmbiguous}
+          />
+          <Finish call={call} note={note} disposition={disposition} hasKeys={hasKeys} />
+        </>
+      )}
     </article>
   );
 }
