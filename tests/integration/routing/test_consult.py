@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from cti import twilio_api
 from cti.service import AGENT_GONE_TIMER
 from simulator.provider.callees import Callee
 from simulator.provider.leg import Leg
+from tests.integration.cti.payloads import conference_event
+from tests.integration.cti.test_commands import sweep
 from tests.integration.cti.test_hold import desk_call, hold, in_call, seat_of
 from tests.integration.routing.test_transfer import NUMBER, allow, transfers
-from tests.stack import Agent, Stack
+from tests.stack import Agent, Fault, Stack
 
 
 async def consult(stack: Stack, agent: Agent, call_id: int, *, status: int = 200, **to: Any) -> dict[str, Any]:
@@ -401,6 +404,64 @@ async def test_caller_who_leaves_after_completion_ends_it_outside_too(stack: Sta
     await stack.quiet()
     assert (await outside_leg(stack)).is_over
     assert (await stack.call(leg.sid))["outcome"] == "answered"
+
+
+async def test_dial_whose_answer_is_lost_is_looked_for_and_rings_nobody_twice(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twilio_api, "TIMEOUT_S", 0.3)
+    await allow(stack, "+1415")
+    ava, call_id, leg, _ = await in_call(stack)
+    stack.wire.aimed.append(("/Participants.json", Fault("answer_lost")))
+    await consult(stack, ava, call_id, number=NUMBER)
+    await sweep(stack)
+    await stack.pass_time(4)
+    assert len(stack.wire.requests("POST", "/Participants.json")) == 1
+    assert await consults(stack) == [("talking", None)]
+    await act(stack, ava, call_id, "complete")
+    assert (await outside_leg(stack)).is_talking
+    assert leg.is_talking
+
+
+async def test_dial_that_never_arrived_is_not_repeated_blindly(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twilio_api, "TIMEOUT_S", 0.3)
+    await allow(stack, "+1415")
+    ava, call_id, leg, phone = await in_call(stack)
+    stack.wire.aimed.append(("/Participants.json", Fault("hangs")))
+    await consult(stack, ava, call_id, number=NUMBER)
+    await sweep(stack)
+    assert await consults(stack) == [("over", "failed")]
+    assert len(stack.wire.requests("POST", "/Participants.json")) == 1
+    assert not seat_of(leg).is_held
+    assert phone.is_talking
+
+
+async def test_number_the_provider_refuses_leaves_the_call_with_its_agent(stack: Stack) -> None:
+    await allow(stack, "+1415")
+    ava, call_id, leg, _ = await in_call(stack)
+    stack.wire.aimed.append(("/Participants.json", Fault("refused", 400, 13224)))
+    await consult(stack, ava, call_id, number=NUMBER)
+    assert await consults(stack) == [("over", "failed")]
+    assert not seat_of(leg).is_held
+
+
+async def test_seats_told_in_any_order_and_twice_leave_the_same_consultation(stack: Stack) -> None:
+    ava, ben, call_id, leg, _, bens = await consulting(stack)
+    room = seat_of(leg).conference.sid
+    for number in (90, 90, 3, 1):  # the number of an event that was told before, and older ones
+        await stack.hook(
+            "/twilio/conference",
+            conference_event(call_id, "participant-join", sid=bens.sid, sequence=number, room=room),
+        )
+    await stack.quiet()
+    assert await consults(stack) == [("talking", None)]
+    assert await stack.value("SELECT count(*) FROM consults WHERE talked_at IS NOT NULL") == 1
+    await act(stack, ava, call_id, "complete")
+    await stack.hook(
+        "/twilio/conference", conference_event(call_id, "participant-join", sid=bens.sid, sequence=91, room=room)
+    )
+    await stack.quiet()
+    assert (await stack.call(leg.sid))["agent_id"] == ben.id
 
 
 async def test_number_that_is_not_allowed_is_refused_and_nobody_is_put_on_hold(stack: Stack) -> None:

@@ -49,7 +49,7 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
       <CallHead call={call} hasKeys={hasKeys} />
       <PopIdentity pop={pop} />
       <PopTransfer pop={pop} />
-      {isConsulted ? <PopConsult pop={pop} /> : null}
+      {isConsulted && pop.consult?.note ? <PopConsult pop={pop} /> : null}
       {isAmbiguous ? <ChooseCandidate call={call} hasKeys={hasKeys} /> : null}
       {isUnknown ? (
         <Suspense>
