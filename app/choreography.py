@@ -29,6 +29,7 @@ from core.events import (
     OfferEnded,
     ProviderCommandIntended,
     QueueHoldChanged,
+    RecordingChanged,
     TicketBound,
     TicketChanged,
     TicketWorkAffected,
@@ -87,6 +88,8 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         effect("realtime.push_hold", CallHoldChanged, push.to_agent),
         inline("routing.requeued", CallRequeued, routing.on_call_requeued),
         inline("routing.came_back", CallCameBack, routing.on_call_came_back),
+        inline("realtime.log", RecordingChanged, desk_log.on_call_fact),
+        effect("realtime.push_recording", RecordingChanged, push.to_agent_of_call),
         # somebody is consulted about a call
         inline("realtime.log", ConsultChanged, desk_log.on_consult_changed),
         effect("realtime.push_consult", ConsultChanged, push.to_consulting),

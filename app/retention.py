@@ -8,7 +8,7 @@ import structlog
 
 from accounts import retention as accounts
 from app.settings import Settings
-from cti import voicemail
+from cti import recording, voicemail
 from infra.broker_outcome import heed_cancellation
 from infra.outbox import AWAY, Outbox, no_stray_cancellation
 
@@ -67,6 +67,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("agent_figures", "keep_figures_days", _indexed("agent_figures", "bucket, agent_id", "bucket")),
     ("calls", "keep_facts_days", _oldest("calls", "id", "closed_at")),
     ("voicemails", "keep_facts_days", _indexed("voicemails", "id", "deleted_at")),
+    ("recordings", "keep_facts_days", _indexed("recordings", "id", "deleted_at")),
     ("tickets", "keep_tickets_days", _indexed("tickets", "id", "closed_at")),
 )
 
@@ -92,6 +93,8 @@ async def purge_once(outbox: Outbox, settings: Settings) -> dict[str, int]:
         async with outbox.transaction() as tx:
             before = tx.now - timedelta(days=settings.keep_voicemails_days)
             removed["voicemails deleted"] = await voicemail.delete_older(tx, before=before, limit=DELETED_AT_ONCE)
+    async with outbox.transaction() as tx:
+        removed["recordings deleted"] = await recording.delete_due(tx, now=tx.now, limit=DELETED_AT_ONCE)
     async with outbox.transaction() as tx:
         removed["accounts"] = await accounts.purge(tx, audit_kept=timedelta(days=settings.keep_audit_days), limit=BATCH)
     return removed

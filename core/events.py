@@ -155,6 +155,18 @@ class CallTransferred(Event):
     at: datetime
 
 
+class RecordingChanged(Event):
+    """The recording of a call runs, is paused, could not be what was wanted (`problem`), or is wanted otherwise now."""
+
+    name = "recording.changed"
+    call_id: CallId
+    version: int
+    recording_id: int
+    state: Key
+    problem: Key | None
+    at: datetime
+
+
 class ConsultChanged(Event):
     """The agent who has the call consults somebody about it, and this is how that stands now. `with_agent_id`: the colleague who accepted."""
 
@@ -465,6 +477,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     CallAgentLeft,
     CallHoldChanged,
     CallTransferred,
+    RecordingChanged,
     ConsultChanged,
     ConsultDeclined,
     ConsultEnded,

@@ -13,7 +13,7 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
 from core.ids import OfferId, conference_name
-from cti import consult, hold, outside, service, voicemail
+from cti import consult, hold, outside, recording, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.lines import Lines
@@ -86,6 +86,9 @@ class Commands:
                 base=self._base,
                 is_repeat=attempts > 1,
             )
+        elif kind == "record":
+            url = f"{self._base}/twilio/recording"
+            await recording.carry_out(self._outbox, self._twilio, call, callback_url=url, is_repeat=attempts > 1)
         elif kind == "bring_together":
             await consult.bring_together(self._outbox, self._twilio, call, payload["consult_id"])
         elif kind == "consult_dial":

@@ -17,7 +17,7 @@ from core.events import ConsultChanged, ConsultDeclined, ConsultEnded, ConsultOr
 from core.ids import AgentId, CallId, OfferId, conference_name
 from cti import queries as sql
 from cti import service
-from cti.model import Call, ConsultMoved, HoldWanted
+from cti.model import Call, HoldWanted, Touched
 from cti.twilio_api import NotInProgress, TwilioApi
 from cti.twilio_voice import OUTSIDE_LIMIT_S, OUTSIDE_RING_S
 from infra.outbox import Outbox, Tx, publish
@@ -103,7 +103,7 @@ async def refuse_while_open(tx: Tx, call: Call) -> None:
 
 async def tell(tx: Tx, call: Call, consult: Consult) -> Call:
     """Desks hear of it; so that they take it for news, the call gets a new version."""
-    call = await service.apply(tx, call, ConsultMoved())
+    call = await service.apply(tx, call, Touched())
     await publish(
         tx,
         ConsultChanged(

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
-from cti import ivr, outside, service, voicemail
+from cti import ivr, outside, recording, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.connections import Connections
@@ -176,6 +176,10 @@ async def _ivr(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await ivr.choose(tx, hook, t.lines.of(hook.get("To")), t.base)
 
 
+async def _consent(t: Telephony, tx: Tx, hook: Webhook) -> str:
+    return await recording.consent(tx, hook, t.lines.of(hook.get("To")), t.base)
+
+
 async def _voicemail_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await voicemail.done(tx, hook, t.lines.of(hook.get("To")), t.base)
 
@@ -250,6 +254,7 @@ def webhooks() -> web.Application:
         ("/voice", _voice(_incoming)),
         ("/voice/fallback", _voice(_incoming)),
         ("/ivr", _voice(_ivr)),
+        ("/consent", _voice(_consent)),
         ("/queue/wait", _wait),
         ("/hold", _hold),
         ("/queue/done", _voice(_queue_done)),

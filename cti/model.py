@@ -200,8 +200,8 @@ class HandedOn:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsultMoved:
-    """Something changed in a consultation about this call; the call itself is as it was."""
+class Touched:
+    """Something that desks show with the call has changed, a consultation or its recording; the call itself is as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ CallEvent = (
     | HoldChanged
     | HoldRefused
     | HandedOn
-    | ConsultMoved
+    | Touched
     | TakenOver
     | CameBack
     | CallerGone
@@ -412,7 +412,7 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
         case HandedOn() if call.is_talking and call.offer_id == event.offer_id:
             moved = replace(_back_in_line(call), transfer_id=event.transfer_id)
             return replace(moved, state=CallState.OUTSIDE) if event.is_outside else moved, Happened.HANDED_ON
-        case ConsultMoved():
+        case Touched():
             return _next(call), None
         case TakenOver() if call.is_talking and call.offer_id == event.offer_id:
             # On hold until the provider says otherwise, but nobody wants it any more.

@@ -30,7 +30,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.phone import Number
 from core.principal import Principal
-from cti import consult
+from cti import consult, recording
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
@@ -105,6 +105,8 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         return await _asked_again(tx, hook, line, base)
     call = replace(sql.call_of(row), caller=number)
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
+    if admission is Admission.OPEN:
+        await recording.announce(tx, call, line)
     call = await _let_in(tx, call, line, admission)
     if row["is_gone"] or hook.get("CallStatus") in TERMINAL:  # the callback of the end was faster
         call = await sql.lock_call(tx.conn, call_id=call.id) or call  # the queue may have let go of it at once
@@ -132,9 +134,9 @@ def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
         case Admission.CLOSED:
             return twiml.closed(line, base)
         case _ if line.menu is not None:
-            return twiml.menu(line, base, line.menu, greet=greet)
+            return twiml.menu(line, base, line.menu, greet=greet, asks=True)
         case _:
-            return twiml.enqueue(line, base, greet=greet)
+            return twiml.enqueue(line, base, greet=greet, asks=True)
 
 
 async def _let_in(tx: Tx, call: Call, line: Line, admission: Admission) -> Call:
@@ -161,16 +163,17 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     elif call.state is CallState.VOICEMAIL:
         answer = twiml.record(line, base)
     elif call.state is CallState.IVR and line.menu is not None:
-        answer = twiml.menu(line, base, line.menu)
+        answer = twiml.menu(line, base, line.menu, asks=True)  # nobody knows whether the first one was heard
     elif call.state is CallState.IVR:
         await apply(tx, call, Queued(line.queue, tx.now))
-        answer = twiml.enqueue(line, base, greet=False)
+        answer = twiml.enqueue(line, base, greet=False, asks=True)
     elif call.is_talking and call.ended_by is not None:
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
         answer = customers_seat(call, call.offer_id, base)
     else:  # in line, whatever the hours and the block list say by now; or an agent is on the way, and fetches the caller from there
-        answer = twiml.enqueue(line, base, greet=call.state is CallState.QUEUED and hook.retry == 0)
+        is_new = call.state is CallState.QUEUED
+        answer = twiml.enqueue(line, base, greet=is_new and hook.retry == 0, asks=is_new)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
 
@@ -576,6 +579,8 @@ async def apply(tx: Tx, call: Call, event: CallEvent) -> Call:
         await tx.conn.execute(sql.END_TRANSFER, call.transfer_id, TRANSFER_ENDS.get(happened, "ended"), tx.now)
     if happened is not None:
         await _tell(tx, call, moved, happened, event)
+    if happened in recording.FOLLOWED and not moved.is_external:
+        await recording.follow(tx, moved, happened)
     return moved
 
 

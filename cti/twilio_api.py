@@ -200,6 +200,27 @@ class TwilioApi:
             for each in found
         ]
 
+    async def start_recording(self, account_sid: str, sid: str, *, callback_url: str) -> tuple[str, str]:
+        """Record this leg from now on, both sides apart. Returns the recording's sid and state."""
+        async with self._asking():
+            made = await self._client(account_sid).calls(sid).recordings.create_async(
+                recording_channels="dual", recording_status_callback=callback_url, recording_status_callback_method="POST",
+                recording_status_callback_event=["completed", "absent"],
+            )  # fmt: skip
+        return str(made.sid), _word(made.status)
+
+    async def set_recording(self, account_sid: str, sid: str, recording_sid: str, *, is_running: bool) -> str:
+        """Pause it, with silence in place of what is said, or let it go on. Returns the state that the provider answers."""
+        more = {} if is_running else {"pause_behavior": "silence"}
+        async with self._asking():
+            recording = self._client(account_sid).calls(sid).recordings(recording_sid)
+            found = await recording.update_async(status="in-progress" if is_running else "paused", **more)
+        return _word(found.status)
+
+    async def recording_status(self, account_sid: str, sid: str, recording_sid: str) -> str:
+        async with self._asking():
+            return _word((await self._client(account_sid).calls(sid).recordings(recording_sid).fetch_async()).status)
+
     async def delete_recording(self, account_sid: str, recording_sid: str) -> None:
         async with self._asking():
             await self._client(account_sid).recordings(recording_sid).delete_async()
@@ -265,6 +286,10 @@ def _transport() -> Any:
             )
 
     return Transport(pool_connections=True)
+
+
+def _word(status: Any) -> str:
+    return str(getattr(status, "value", status))
 
 
 def _call_of(found: Any) -> ProviderCall:

@@ -38,7 +38,35 @@ ALTER TABLE work_items ADD COLUMN consulted_call_id bigint;
 ALTER TABLE legs DROP CONSTRAINT legs_kind_check;
 ALTER TABLE legs ADD CONSTRAINT legs_kind_check CHECK (kind IN ('customer', 'agent', 'outside')) NOT VALID;
 
+-- Which numbers record, and how; NULL: none does.
+ALTER TABLE numbers ADD COLUMN recording jsonb;
+
+-- One row per call that may be recorded: what the caller was told or has declined, what the agent wants, and what the provider says. The sound stays with
+-- the provider, whose id is kept, no address.
+CREATE TABLE recordings (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    call_id       bigint NOT NULL CONSTRAINT recordings_call_key UNIQUE,
+    account_sid   text NOT NULL,
+    sid           text CONSTRAINT recordings_sid_key UNIQUE,
+    state         text NOT NULL DEFAULT 'told' CHECK (state IN ('told', 'declined', 'recording', 'paused', 'ended', 'failed')),
+    is_paused     boolean NOT NULL DEFAULT false,
+    pause_on_hold boolean NOT NULL,
+    problem       text CHECK (problem IN ('start', 'pause', 'resume')),
+    wish          integer NOT NULL DEFAULT 0,
+    duration_s    integer,
+    is_ready      boolean NOT NULL DEFAULT false,
+    created_at    timestamptz NOT NULL,
+    keep_until    timestamptz NOT NULL,
+    deleted_at    timestamptz,
+    CHECK (sid IS NOT NULL OR state IN ('told', 'declined', 'failed', 'ended')),
+    CHECK (sid IS NULL OR state <> 'declined')
+);
+CREATE INDEX recordings_due ON recordings (keep_until) WHERE deleted_at IS NULL;
+CREATE INDEX recordings_deleted ON recordings (deleted_at) WHERE deleted_at IS NOT NULL;
+
 -- migrate:down
+DROP TABLE recordings;
+ALTER TABLE numbers DROP COLUMN recording;
 DELETE FROM legs WHERE kind = 'outside';
 -- squawk-ignore ban-drop-constraint -- made anew with one kind less
 ALTER TABLE legs DROP CONSTRAINT legs_kind_check;

@@ -15,6 +15,7 @@ from core.events import (
     OfferAccepted,
     OfferCreated,
     OfferEnded,
+    RecordingChanged,
     WrapUpChanged,
     WrapUpEnded,
     WrapUpStarted,
@@ -47,7 +48,7 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
     await _append(tx, event.agent_id, "call_changed", offer_id=event.offer_id, call_id=event.call_id)
 
 
-async def on_call_fact(tx: Tx, event: CallAnswered | CallAgentLeft | CallHoldChanged) -> None:
+async def on_call_fact(tx: Tx, event: CallAnswered | CallAgentLeft | CallHoldChanged | RecordingChanged) -> None:
     row = await tx.conn.fetchrow(sql.AGENT_OF_CALL, event.call_id)
     if row is not None and row["agent_id"] is not None:
         await _append(tx, row["agent_id"], "call_changed", offer_id=row["offer_id"], call_id=event.call_id)

@@ -81,6 +81,14 @@ class CallConsult(Message):
     since: datetime
 
 
+class CallRecording(Message):
+    """`state` is what the provider has said: a pause is shown as one only then. `problem`: what it would not do; then it is as `state` says."""
+
+    state: Literal["told", "declined", "recording", "paused", "ended", "failed"]
+    is_pause_wanted: bool
+    problem: Literal["start", "pause", "resume"] | None
+
+
 class ScreenPop(Message):
     """Who, why, evidence, suggested ticket: what an agent sees when offered a call. Built for that agent's rights."""
 
@@ -125,6 +133,8 @@ class ActiveCall(Message):
     hold_wanted: bool = False
     """What the agent asked for; `state` follows when the provider has done it."""
     consult: CallConsult | None = None
+    recording: CallRecording | None = None
+    """None where nothing is recorded."""
     ended_at: datetime | None
     wrap_up: WrapUp
     wrap_up_ends_at: datetime | None

@@ -15,6 +15,7 @@ from realtime import queries as sql
 from realtime.messages import (
     ActiveCall,
     CallConsult,
+    CallRecording,
     ClosedCall,
     Desk,
     Disposition,
@@ -70,6 +71,11 @@ async def active_call(conn: Connection, *, offer_id: int) -> ActiveCall | Closed
         held_since=row["held_at"] if is_current else None,
         hold_wanted=bool(is_current and row["hold_wanted"]),
         consult=_consult(row),
+        recording=None
+        if row["recording_state"] is None
+        else CallRecording(
+            state=row["recording_state"], is_pause_wanted=row["recording_paused"], problem=row["recording_problem"]
+        ),
         ended_at=row["ended_at"] if state == "wrapping" else None,
         wrap_up=WrapUp(
             mode=row["wrap_mode"],

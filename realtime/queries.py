@@ -38,7 +38,7 @@ SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.de
        t.transferred_by, t.transfer_note, t.transferred_at,
        i.consulted_call_id IS NOT NULL AS is_consulted, k.id AS consult_id, k.state AS consult_state, k.outcome AS consult_outcome, k.to_kind AS consult_to,
        k.note AS consult_note, coalesce(k.ended_at, k.talked_at, k.at) AS consult_since, k.at AS consult_at, k.asked_by,
-       k.asked_whom, k.asked_queue,
+       k.asked_whom, k.asked_queue, y.state AS recording_state, y.is_paused AS recording_paused, y.problem AS recording_problem,
        (SELECT count(*) FROM calls x WHERE x.from_value = c.from_value AND x.created_at > c.created_at - interval '24 hours') AS calls_24h
 FROM offers o
 JOIN calls c ON c.id = o.call_id
@@ -58,6 +58,7 @@ LEFT JOIN LATERAL (
     ) k JOIN users f ON f.id = k.from_agent_id LEFT JOIN users w ON w.id = coalesce(k.with_agent_id, k.to_agent_id)
     LEFT JOIN queues kq ON kq.key = k.to_queue
 ) k ON true
+LEFT JOIN recordings y ON y.call_id = c.id AND y.deleted_at IS NULL
 LEFT JOIN call_notes n ON n.call_id = c.id AND n.agent_id = o.agent_id
 WHERE o.id = $1
 """
@@ -108,7 +109,7 @@ USER_NAME: Final = "SELECT name FROM users WHERE id = $1"
 USER: Final = "SELECT id, email, name, role, language FROM users WHERE id = $1"
 
 HAS_HEARD: Final = """
-SELECT EXISTS (SELECT FROM audit_log WHERE object_kind = 'voicemail' AND object_id = $1 AND action = 'voicemail.hear' AND actor_id = $2 AND at > $3)
+SELECT EXISTS (SELECT FROM audit_log WHERE object_kind = $1 AND object_id = $2 AND action = $1 || '.hear' AND actor_id = $3 AND at > $4)
 """
 SHOWN_STATE: Final = "CASE WHEN c.state = 'queued' AND i.state = 'offering' THEN 'offering' ELSE c.state END"
 CALL_LIST: Final = f"""
@@ -120,7 +121,9 @@ SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'agent_id', o.agent_id, 'state', o.state) ORDER BY o.id), '[]')
         FROM offers o WHERE o.call_id = c.id) AS offers,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id, 'duration_s', v.duration_s, 'is_deleted', v.deleted_at IS NOT NULL) ORDER BY v.id), '[]')
-        FROM voicemails v WHERE v.call_id = c.id) AS voicemails
+        FROM voicemails v WHERE v.call_id = c.id) AS voicemails,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'duration_s', r.duration_s, 'is_deleted', r.deleted_at IS NOT NULL)), '[]')
+        FROM recordings r WHERE r.call_id = c.id AND r.sid IS NOT NULL AND r.state = 'ended') AS recordings
 FROM calls c
 LEFT JOIN ticket_calls tc ON tc.call_id = c.id LEFT JOIN tickets t ON t.id = tc.ticket_id
 LEFT JOIN work_items i ON i.call_id = c.id

@@ -9,7 +9,7 @@ from simulator.provider import fields
 from simulator.provider.conference import Conference, Invitation, Seat
 from simulator.provider.fields import API_VERSION
 from simulator.provider.leg import Leg
-from simulator.provider.recording import Recording
+from simulator.provider.recording import AnyRecording
 
 ERRORS: Final = "https://www.twilio.com/docs/errors/"
 
@@ -111,7 +111,7 @@ def participant(room: Conference, member: Seat | Invitation) -> dict[str, Any]:
     }
 
 
-def recording(made: Recording) -> dict[str, Any]:
+def recording(made: AnyRecording) -> dict[str, Any]:
     path = f"{account_path(made.account_sid)}/Recordings/{made.sid}"
     return {
         "sid": made.sid,
