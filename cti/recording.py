@@ -175,7 +175,9 @@ async def carry_out(outbox: Outbox, twilio: TwilioApi, call: Call, *, callback_u
         except Unavailable:
             raise
         except NotInProgress:
-            if (await twilio.fetch(call.account_sid, call.sid)).status in LIVING:  # its recording is over, or not to be had
+            if (
+                await twilio.fetch(call.account_sid, call.sid)
+            ).status in LIVING:  # its recording is over, or not to be had
                 await _told(outbox, call, found.sid, None, runs=runs)
             return
         except RingdeskError:

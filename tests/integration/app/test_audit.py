@@ -84,6 +84,17 @@ async def _talking(w: World, act: str, body: Any = None) -> Given:
     return f"/calls/{call_id}/{act}", body or {}
 
 
+async def _recorded(w: World, act: str) -> Given:
+    await w.stack.rows("UPDATE numbers SET recording = $1 RETURNING 1", {"keep_days": 30})
+    await w.stack.parts.telephony.lines.refresh(w.stack.parts.resources.database)
+    return await _talking(w, f"recording/{act}")
+
+
+async def _delete_recording(w: World) -> Given:
+    await _recorded(w, "pause")
+    return f"/recordings/{await w.stack.value('SELECT id FROM recordings')}", None
+
+
 async def _consulting(w: World, act: str) -> Given:
     path, _ = await _talking(w, "consult")
     ben = await w.stack.agent("ben")
@@ -241,6 +252,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "hear_voicemail": lambda w: _message(w, "/audio"),
     "block_number": lambda w: _fixed("/blocked-numbers", {"number": "+14155550188", "reason": "x"}),
     "unblock_number": _unblock,
+    "pause_recording": lambda w: _recorded(w, "pause"),
+    "resume_recording": lambda w: _recorded(w, "resume"),
+    "delete_recording": _delete_recording,
     "delete_voicemail": lambda w: _message(w, ""),
     "create_wallboard": lambda w: _fixed("/wallboards", {"label": "Hall"}),
     "revoke_wallboard": _revoke_wallboard,

@@ -100,6 +100,10 @@ async def a_past(stack: Stack) -> None:
         "VALUES ('RE1', 'AC1', 'CA1', 5, now(), now()) RETURNING 1"
     )
     await stack.rows(
+        "INSERT INTO recordings (call_id, account_sid, pause_on_hold, created_at, keep_until, deleted_at) "
+        "VALUES (1, 'AC1', true, now(), now(), now()) RETURNING 1"
+    )
+    await stack.rows(
         "INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
     )
     await stack.rows("INSERT INTO cti_nonces (connection, nonce, signature) VALUES ('cloud', 'n', 's') RETURNING 1")

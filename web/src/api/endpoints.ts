@@ -56,6 +56,10 @@ export const calls = (query: { state?: CallState[]; from?: string; limit?: numbe
 };
 /** Where the sound of a message is, for a player. */
 export const soundOf = (message: number): string => `${ROOT}/voicemails/${message}/audio`;
+/** Where the sound of a recorded call is, for a player. */
+export const recordingOf = (recording: number): string => `${ROOT}/recordings/${recording}/audio`;
+export const setRecordingPaused = (call: number, isPaused: boolean) =>
+  answer(client.POST(isPaused ? `${ROOT}/calls/{id}/recording/pause` : `${ROOT}/calls/{id}/recording/resume`, at(call)));
 export const hangUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/hangup`, at(call)));
 export const setHold = (call: number, isHeld: boolean) =>
   answer(client.POST(isHeld ? `${ROOT}/calls/{id}/hold` : `${ROOT}/calls/{id}/resume`, at(call)));

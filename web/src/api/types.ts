@@ -33,6 +33,8 @@ export type TicketNote = Schemas["Note"];
 export type TicketHistoryEntry = Schemas["HistoryEntry"];
 export type TicketCall = Schemas["TicketCall"];
 export type Message = Schemas["Message"];
+export type RecordedCall = Schemas["RecordedCall"];
+export type CallRecording = Schemas["CallRecording"];
 export type TicketChange = Schemas["TicketChange"];
 
 export type Tier = Schemas["Tier"];

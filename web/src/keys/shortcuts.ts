@@ -25,6 +25,7 @@ export const KEYS = {
   transfer: [{ key: "T", alt: true, typing: true }],
   completeConsult: [{ key: "C", alt: true, typing: true }],
   endConsult: [{ key: "B", alt: true, typing: true }],
+  recording: [{ key: "R", alt: true, typing: true }],
   mute: [{ key: "M", alt: true, typing: true }, { key: "M" }],
   keypad: [{ key: "K", alt: true, typing: true }, { key: "K" }],
   finish: [{ key: "Enter", ctrl: true, typing: true }],

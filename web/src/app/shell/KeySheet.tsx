@@ -7,7 +7,7 @@ import { type CommandId, setKeysOff, useActiveCommands } from "@/keys/shortcuts"
 import classes from "./Shell.module.css";
 
 const GROUPS = [
-  { title: "call", ids: ["accept", "reject", "hangUp", "hold", "transfer", "completeConsult", "endConsult", "mute", "keypad", "focusNote", "choice1", "finish"] },
+  { title: "call", ids: ["accept", "reject", "hangUp", "hold", "transfer", "completeConsult", "endConsult", "recording", "mute", "keypad", "focusNote", "choice1", "finish"] },
   { title: "page", ids: ["presence", "goDesk", "goTickets", "goCustomers", "undo", "search", "help"] },
 ] as const satisfies { title: string; ids: CommandId[] }[];
 

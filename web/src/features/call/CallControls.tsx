@@ -12,6 +12,7 @@ import { usePhone, usePhoneStatus } from "@/phone/PhoneProvider";
 
 import classes from "./CallControls.module.css";
 import { useSetHold } from "./commands";
+import { RecordingControl } from "./RecordingControl";
 
 const TransferDialog = lazy(async () => ({ default: (await import("./TransferDialog")).TransferDialog }));
 
@@ -40,6 +41,7 @@ export function CallControls({ call, hasKeys }: Props) {
         <>
           <MuteButton hasKeys={hasKeys} />
           <Keypad hasKeys={hasKeys} />
+          <RecordingControl call={call} hasKeys={hasKeys} />
         </>
       ) : (
         <Button

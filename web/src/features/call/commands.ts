@@ -99,6 +99,12 @@ export function useTransfer(callId: number) {
   });
 }
 
+/** Wanted at once; that it is so comes over the socket, when the provider has said so. */
+export function usePauseRecording(callId: number) {
+  const settled = useSettled();
+  return useMutation({ mutationFn: (isPaused: boolean) => api.setRecordingPaused(callId, isPaused), onSuccess: settled });
+}
+
 /** Speak with somebody about the call first; the socket tells how that goes on. */
 export function useConsult(callId: number) {
   const settled = useSettled();
