@@ -196,6 +196,11 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     document = twiml.wait(line, None, base=t.base)
     try:
         pressed = hook.get("Digits")
+        if line.recording is not None:  # who waits has heard that the conversation will be recorded
+            heard = t.outbox.transact(
+                lambda tx: recording.heard(tx, hook.call_sid, line), request_id=request[REQUEST_ID]
+            )
+            await in_time(t, heard)
         if (
             pressed
             and pressed == line.recorder.key

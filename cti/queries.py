@@ -230,6 +230,10 @@ ANNOUNCE_RECORDING: Final = """
 INSERT INTO recordings (call_id, account_sid, pause_on_hold, created_at, keep_until) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (call_id) DO NOTHING
 """
+CONSENT_HEARD: Final = """
+UPDATE recordings r SET heard_at = $2 FROM calls c WHERE c.sid = $1 AND r.call_id = c.id AND r.heard_at IS NULL
+"""
+MUST_TELL: Final = "SELECT EXISTS (SELECT 1 FROM recordings WHERE call_id = $1 AND state = 'told' AND heard_at IS NULL)"
 DECLINE_RECORDING: Final = "UPDATE recordings SET state = 'declined' WHERE call_id = $1 AND state = 'told'"
 PAUSE_RECORDING: Final = "UPDATE recordings SET is_paused = $2, problem = NULL WHERE id = $1"
 PAUSE_RECORDING_AS_IS: Final = "UPDATE recordings SET is_paused = $2 WHERE id = $1"

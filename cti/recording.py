@@ -1,6 +1,7 @@
 """Recording with consent: the customer's leg, from the answer on, after the caller was told so and did not decline.
 
-What decides. The row says what the caller was told (`told`, `declined`), what the agent wants (`is_paused`), and what the *provider* says (`state`). Nothing is
+What decides. Nobody is recorded who has not heard that they are: an agent may accept while the caller still hears the greeting, and then the caller
+hears it on the way into the conference (`heard_at`, `must_tell`). The row says what the caller was told (`told`, `declined`), what the agent wants (`is_paused`), and what the *provider* says (`state`). Nothing is
 shown as paused before the provider's answer says `paused`; a pause that it refuses, or does not confirm, leaves `recording` and a `problem` that the desk
 shows. The command carries no value: it brings the recording to what is wanted when it runs (in a talk, not on hold where the number says so, not while the
 agent pauses) and looks first when it is repeated, so nothing is started twice. In line, and with a number outside, it is paused; another
@@ -24,6 +25,7 @@ from cti.twilio_api import LIVING, NotInProgress, TwilioApi
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, number_of
 from infra.outbox import Outbox, Tx, publish
+from infra.postgres import Connection
 
 log = structlog.get_logger()
 
@@ -82,6 +84,17 @@ async def announce(tx: Tx, call: Call, line: Line) -> None:
         )
 
 
+async def must_tell(conn: Connection, call: Call) -> bool:
+    """Whether the caller comes into the conversation before having heard that it is recorded."""
+    return bool(await conn.fetchval(sql.MUST_TELL, call.id))
+
+
+async def heard(tx: Tx, sid: str, line: Line) -> None:
+    """The caller is where they come only after having heard it to its end."""
+    if line.recording is not None:
+        await tx.conn.execute(sql.CONSENT_HEARD, sid, tx.now)
+
+
 async def consent(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/consent`: a key was pressed while the caller was told. The one that declines does; the way goes on as without it."""
     if not await service.claim(tx, hook, None):
@@ -92,7 +105,10 @@ async def consent(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     else:
         if line.recording is not None and hook.get("Digits") == line.recording.decline_key:
             await tx.conn.execute(sql.DECLINE_RECORDING, call.id)
-        if call.state is CallState.IVR and line.menu is not None:
+        await heard(tx, hook.call_sid, line)
+        if call.state is CallState.CONNECTING and call.offer_id is not None:  # told on the way to an agent
+            answer = service.customers_seat(call, call.offer_id, base)
+        elif call.state is CallState.IVR and line.menu is not None:
             answer = twiml.menu(line, base, line.menu)
         else:
             answer = twiml.enqueue(line, base, greet=False)

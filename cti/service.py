@@ -193,9 +193,11 @@ def last_word(line: Line, call: Call | None) -> str:
             return twiml.goodbye(line)
 
 
-def customers_seat(call: Call, offer_id: OfferId, base: str) -> str:
-    """The document that puts the caller into the conference."""
-    return twiml.conference(base, conference_name(call.id), offer_id=offer_id, label="customer", ends_with_caller=True)
+def customers_seat(call: Call, offer_id: OfferId, base: str, *, tells: Line | None = None) -> str:
+    """The document that puts the caller into the conference. `tells`: who has not heard yet that the line records hears so first."""
+    return twiml.conference(
+        base, conference_name(call.id), offer_id=offer_id, label="customer", ends_with_caller=True, tells=tells
+    )
 
 
 async def stored(tx: Tx, hook: Webhook, default: str) -> str:

@@ -241,11 +241,15 @@ def farewell(line: Line, text: str) -> str:
     return str(response)
 
 
-def conference(base: str, name: str, *, offer_id: int, label: str, ends_with_caller: bool) -> str:
+def conference(
+    base: str, name: str, *, offer_id: int, label: str, ends_with_caller: bool, tells: Line | None = None
+) -> str:
     """Join the call's conference. It ends when the customer leaves; the agent leaving does not drop the customer.
 
     The result names the offer, so that the end of an earlier connection is not taken for the end of this one."""
     response = VoiceResponse()
+    if tells is not None:
+        _say_consent(response, tells, base)
     dial = Dial(action=f"{base}/twilio/dial/done?o={offer_id}", method="POST")
     dial.conference(
         name,
@@ -258,7 +262,11 @@ def conference(base: str, name: str, *, offer_id: int, label: str, ends_with_cal
         status_callback_method="POST",
     )
     response.append(dial)
-    return str(response)
+    document = str(response)
+    if tells is None or not tells.texts or len(document) <= INLINE_LIMIT:
+        return document
+    bare = replace(tells, texts={})
+    return conference(base, name, offer_id=offer_id, label=label, ends_with_caller=ends_with_caller, tells=bare)
 
 
 def hold(line: Line) -> str:

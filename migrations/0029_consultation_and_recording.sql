@@ -51,6 +51,7 @@ CREATE TABLE recordings (
     state         text NOT NULL DEFAULT 'told' CHECK (state IN ('told', 'declined', 'recording', 'paused', 'ended', 'failed')),
     is_paused     boolean NOT NULL DEFAULT false,
     pause_on_hold boolean NOT NULL,
+    heard_at      timestamptz,
     problem       text CHECK (problem IN ('start', 'pause', 'resume')),
     wish          integer NOT NULL DEFAULT 0,
     duration_s    integer,

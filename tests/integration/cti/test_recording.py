@@ -10,8 +10,9 @@ from cti import twilio_api
 from cti.service import AGENT_GONE_TIMER
 from simulator.provider.leg import Leg
 from simulator.provider.recording import LegRecording
+from tests.integration.cti import test_hold
 from tests.integration.cti.test_commands import sweep
-from tests.integration.cti.test_hold import desk_call, hold, in_call
+from tests.integration.cti.test_hold import desk_call, hold
 from tests.stack import Agent, Fault, Stack
 
 STARTS, CHANGES = "/Recordings.json", "/Recordings/RE"
@@ -21,6 +22,15 @@ async def records(stack: Stack, **how: Any) -> None:
     settings = {"decline_key": None, "keep_days": 30, "pause_on_hold": True, **how}
     await stack.rows("UPDATE numbers SET recording = $1 RETURNING 1", settings)
     await stack.parts.telephony.lines.refresh(stack.parts.resources.database)
+
+
+async def in_call(stack: Stack) -> tuple[Agent, int, Leg, Leg]:
+    """The caller has heard everything before the agent accepts."""
+    ava = await stack.agent("ava")
+    leg = await stack.dial()
+    await stack.pass_time(15)
+    call_id, phone = await ava.take()
+    return ava, call_id, leg, phone
 
 
 async def talking(stack: Stack, **how: Any) -> tuple[Agent, int, Leg, LegRecording]:
@@ -106,6 +116,29 @@ async def test_caller_who_presses_another_key_or_none_is_recorded(stack: Stack) 
     await stack.pass_time(12)
     await ava.take()
     assert made(stack).status == "in-progress"
+
+
+async def test_caller_whom_an_agent_takes_at_once_hears_it_on_the_way_and_is_not_recorded_before(stack: Stack) -> None:
+    await records(stack)
+    ava, _, leg, _ = await test_hold.in_call(stack)
+    said = "This call will be recorded."
+    assert said not in [heard.text for heard in leg.heard][:-1]
+    assert stack.exchange.recordings == {}, "not before it is said"
+    await stack.pass_time(8)
+    assert [heard.text for heard in leg.heard].count(said) == 1
+    assert leg.is_talking
+    assert made(stack).status == "in-progress"
+    assert await shown(ava) == ("recording", False, None)
+
+
+async def test_caller_whom_an_agent_takes_at_once_may_decline_on_the_way(stack: Stack) -> None:
+    await records(stack, decline_key="9")
+    ava, _, leg, _ = await test_hold.in_call(stack)
+    leg.press("9")
+    await stack.pass_time(8)
+    assert leg.is_talking
+    assert stack.exchange.recordings == {}
+    assert await shown(ava) == ("declined", False, None)
 
 
 async def test_pause_is_shown_once_the_provider_has_said_so(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
