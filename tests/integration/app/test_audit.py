@@ -87,7 +87,9 @@ async def _talking(w: World, act: str, body: Any = None) -> Given:
 async def _recorded(w: World, act: str) -> Given:
     await w.stack.rows("UPDATE numbers SET recording = $1 RETURNING 1", {"keep_days": 30})
     await w.stack.parts.telephony.lines.refresh(w.stack.parts.resources.database)
-    return await _talking(w, f"recording/{act}")
+    given = await _talking(w, f"recording/{act}")
+    await w.stack.pass_time(8)  # the caller hears of it first
+    return given
 
 
 async def _delete_recording(w: World) -> Given:
