@@ -105,11 +105,11 @@ INSERT INTO dispositions (key, name, digit, queue, position, resolves_ticket) VA
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, digit = excluded.digit, queue = excluded.queue, position = excluded.position,
     resolves_ticket = excluded.resolves_ticket
 """
-NUMBERS: Final = "SELECT number, region, queue, voice, voicemail, calendar, menu FROM numbers"
+NUMBERS: Final = "SELECT number, region, queue, voice, voicemail, calendar, menu, recording FROM numbers"
 UPSERT_NUMBER: Final = """
-INSERT INTO numbers (number, region, queue, voice, voicemail, calendar, menu) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO numbers (number, region, queue, voice, voicemail, calendar, menu, recording) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (number) DO UPDATE SET region = excluded.region, queue = excluded.queue, voice = excluded.voice, voicemail = excluded.voicemail,
-    calendar = excluded.calendar, menu = excluded.menu
+    calendar = excluded.calendar, menu = excluded.menu, recording = excluded.recording
 """
 MENUS: Final = "SELECT key, settings FROM menus"
 UPSERT_MENU: Final = """
@@ -186,6 +186,7 @@ def _numbers(org: OrgFile) -> dict[str, dict[str, Any]]:
             "voicemail": n.voicemail and n.voicemail.model_dump(),
             "calendar": n.calendar,
             "menu": n.menu,
+            "recording": n.recording and n.recording.model_dump(),
         }
         for n in org.numbers
     }

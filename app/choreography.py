@@ -20,12 +20,17 @@ from core.events import (
     CallRingEnded,
     CallSentToRecorder,
     CallTaken,
+    ConsultChanged,
+    ConsultDeclined,
+    ConsultEnded,
+    ConsultOrphaned,
     CustomerChanged,
     OfferAccepted,
     OfferCreated,
     OfferEnded,
     ProviderCommandIntended,
     QueueHoldChanged,
+    RecordingChanged,
     TicketBound,
     TicketChanged,
     TicketWorkAffected,
@@ -36,11 +41,13 @@ from core.events import (
     WrapUpEnded,
     WrapUpStarted,
 )
+from cti import consult
 from cti import service as cti
 from cti.commands import Commands
 from infra.outbox import Reaction, effect, inline, state, wake
 from realtime import desk_log, notes
 from realtime.push import Push
+from routing import consult as consulting
 from routing import external, recorder, ticket_work
 from routing import service as routing
 from ticketing import service as ticketing
@@ -82,6 +89,14 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         effect("realtime.push_hold", CallHoldChanged, push.to_agent),
         inline("routing.requeued", CallRequeued, routing.on_call_requeued),
         inline("routing.came_back", CallCameBack, routing.on_call_came_back),
+        inline("realtime.log", RecordingChanged, desk_log.on_call_fact),
+        effect("realtime.push_recording", RecordingChanged, push.to_agent_of_call),
+        # somebody is consulted about a call
+        inline("realtime.log", ConsultChanged, desk_log.on_consult_changed),
+        effect("realtime.push_consult", ConsultChanged, push.to_consulting),
+        state("cti.consult_declined", ConsultDeclined, consult.on_declined),
+        inline("routing.consult_ended", ConsultEnded, consulting.on_ended),
+        inline("routing.consult_orphaned", ConsultOrphaned, consulting.on_orphaned),
         inline("routing.call_ended", CallEnded, routing.on_call_ended),
         state("ticketing.close_call", CallEnded, ticketing.on_call_ended),
         # after the call

@@ -197,7 +197,7 @@ class AgentIn(Part):
 
 SpokenText = Literal[
     "greeting", "wait", "next", "nobody", "emergency", "hold", "transfer", "not_reached", "sorry", "deflected", "goodbye", "wait_short", "wait_up_to", "wait_range", "menu_again", "unreachable", "closed", "voicemail", "voicemail_key",
-    "voicemail_thanks", "voicemail_empty",
+    "voicemail_thanks", "voicemail_empty", "consent", "consent_key",
 ]  # fmt: skip
 
 
@@ -285,12 +285,22 @@ class VoicemailIn(Part):
     after_hours: bool = True
 
 
+class RecordingIn(Part):
+    """A number whose conversations are recorded, after callers are told so. `decline_key`: what they press who do not want it; `keep_days`: how long it is kept."""
+
+    decline_key: str | None = Field(default=None, pattern=r"^[0-9*]$")
+    keep_days: int = Field(default=90, ge=1, le=3650)
+    pause_on_hold: bool = True
+
+
 class NumberIn(Part):
     number: str
     region: Region
     queue: Slug
     voice: VoiceIn = VoiceIn()
     voicemail: VoicemailIn | None = None
+    recording: RecordingIn | None = None
+    """Whether its conversations are recorded; none is without this."""
     calendar: Slug | None = None
     """When it is open; always without one."""
     menu: Slug | None = None

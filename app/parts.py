@@ -11,9 +11,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from app.choreography import reactions
 from app.settings import Settings
 from core.ids import CallId
+from cti import consult, voicemail
 from cti import pbx_service as pbx
 from cti import service as cti
-from cti import voicemail
 from cti.commands import Commands
 from cti.connections import Connections
 from cti.http import Telephony, WaitState
@@ -45,6 +45,7 @@ TIMERS: dict[str, TimerHandler] = {
     cti.CONNECT_TIMER: cti.connect_timed_out,
     cti.AGENT_GONE_TIMER: cti.agent_is_gone,
     cti.RECORDER_TIMER: voicemail.look_due,
+    consult.TIMER: consult.late,
     pbx.HELD_TIMER: pbx.held_long_enough,
     pbx.LIMIT_TIMER: pbx.limit_reached,
     **ticketing.TIMERS,

@@ -8,7 +8,7 @@ import structlog
 
 from accounts import retention as accounts
 from app.settings import Settings
-from cti import voicemail
+from cti import recording, voicemail
 from infra.broker_outcome import heed_cancellation
 from infra.outbox import AWAY, Outbox, no_stray_cancellation
 
@@ -58,6 +58,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("identity_choices", "keep_facts_days", _indexed("identity_choices", "number, customer_id", "chosen_at")),
     ("pop_layers", "keep_decisions_days", _indexed("pop_layers", "offer_id, layer", "at")),
     ("ticket_bulk_acts", "keep_events_h", _indexed("ticket_bulk_acts", "id", "at")),
+    ("consults", "keep_webhooks_days", _oldest("consults", "id", "ended_at")),
     ("painted", "keep_decisions_days", _oldest("painted", "offer_id", "at")),
     ("decisions", "keep_decisions_days", _indexed("decisions", "id", "at")),
     ("agent_intervals", "keep_facts_days", _oldest("agent_intervals", "id", "ended_at")),
@@ -70,6 +71,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("agent_figures", "keep_figures_days", _indexed("agent_figures", "bucket, agent_id", "bucket")),
     ("calls", "keep_facts_days", _oldest("calls", "id", "closed_at")),
     ("voicemails", "keep_facts_days", _indexed("voicemails", "id", "deleted_at")),
+    ("recordings", "keep_facts_days", _indexed("recordings", "id", "deleted_at")),
     ("tickets", "keep_tickets_days", _indexed("tickets", "id", "closed_at")),
 )
 
@@ -95,6 +97,8 @@ async def purge_once(outbox: Outbox, settings: Settings) -> dict[str, int]:
         async with outbox.transaction() as tx:
             before = tx.now - timedelta(days=settings.keep_voicemails_days)
             removed["voicemails deleted"] = await voicemail.delete_older(tx, before=before, limit=DELETED_AT_ONCE)
+    async with outbox.transaction() as tx:
+        removed["recordings deleted"] = await recording.delete_due(tx, now=tx.now, limit=DELETED_AT_ONCE)
     async with outbox.transaction() as tx:
         removed["accounts"] = await accounts.purge(tx, audit_kept=timedelta(days=settings.keep_audit_days), limit=BATCH)
     return removed

@@ -26,6 +26,7 @@ from infra.openapi import MAX_BODY, Operation, document, mount
 from infra.resources import RESOURCES
 from realtime import http as desk
 from realtime import http_pop as pops
+from realtime import http_recording as recordings
 from realtime import http_voicemail as voicemails
 from realtime.messages import SOCKET_MODELS
 from reporting import http as figures
@@ -49,6 +50,7 @@ OPERATIONS: Final[list[Operation]] = [
     *blocked.ROUTES.operations,
     *voicemails.ROUTES.operations,
     *pops.ROUTES.operations,
+    *recordings.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,
     *transfers.ROUTES.operations,

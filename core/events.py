@@ -155,6 +155,60 @@ class CallTransferred(Event):
     at: datetime
 
 
+class RecordingChanged(Event):
+    """The recording of a call runs, is paused, could not be what was wanted (`problem`), or is wanted otherwise now."""
+
+    name = "recording.changed"
+    call_id: CallId
+    version: int
+    recording_id: int
+    state: Key
+    problem: Key | None
+    at: datetime
+
+
+class ConsultChanged(Event):
+    """The agent who has the call consults somebody about it, and this is how that stands now. `with_agent_id`: the colleague who accepted."""
+
+    name = "consult.changed"
+    call_id: CallId
+    version: int
+    consult_id: int
+    agent_id: AgentId
+    offer_id: OfferId
+    with_agent_id: AgentId | None
+    with_offer_id: OfferId | None
+    state: Key
+    outcome: Key | None
+    at: datetime
+
+
+class ConsultDeclined(Event):
+    """The colleague who was to be consulted said no, or nothing in time."""
+
+    name = "consult.declined"
+    call_id: CallId
+    consult_id: int
+
+
+class ConsultEnded(Event):
+    """A consultation of a colleague is over without the call going to them: whoever is asked, or talks, is free again."""
+
+    name = "consult.ended"
+    call_id: CallId
+    consult_id: int
+    work_item_id: WorkItemId
+    outcome: Key
+
+
+class ConsultOrphaned(Event):
+    """The agent is lost while a colleague whom they consulted is in the conference: the call is to be the colleague's."""
+
+    name = "consult.orphaned"
+    call_id: CallId
+    consult_id: int
+
+
 class CallCameBack(Event):
     """Nobody at the number outside took the call; the caller waits again, with the old place in line."""
 
@@ -423,6 +477,11 @@ CATALOGUE: tuple[type[Event], ...] = (
     CallAgentLeft,
     CallHoldChanged,
     CallTransferred,
+    RecordingChanged,
+    ConsultChanged,
+    ConsultDeclined,
+    ConsultEnded,
+    ConsultOrphaned,
     CallCameBack,
     CallRequeued,
     CallEnded,

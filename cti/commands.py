@@ -13,7 +13,7 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
 from core.ids import OfferId, conference_name
-from cti import hold, outside, service, voicemail
+from cti import consult, hold, outside, recording, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.lines import Lines
@@ -86,6 +86,19 @@ class Commands:
                 base=self._base,
                 is_repeat=attempts > 1,
             )
+        elif kind == "record":
+            url = f"{self._base}/twilio/recording"
+            await recording.carry_out(self._outbox, self._twilio, call, callback_url=url, is_repeat=attempts > 1)
+        elif kind == "bring_together":
+            await consult.bring_together(self._outbox, self._twilio, call, payload["consult_id"])
+        elif kind == "consult_dial":
+            from_ = self._lines.of(call.to_number).number
+            await consult.dial(
+                self._outbox, self._twilio, call, payload["consult_id"], from_=from_, is_repeat=attempts > 1
+            )
+        elif kind == "consult_look":
+            consult_id = int(object_.removeprefix("consult_"))
+            await consult.look(self._outbox, self._twilio, call, consult_id, is_last=attempts >= MAX_LOOKS)
         elif kind == "look":
             await self._look(call, OfferId(payload["offer_id"]), attempts)
         elif kind == "recordings":
@@ -111,7 +124,9 @@ class Commands:
                 return
             if is_repeat and await self._is_in_conference(call):
                 return  # the first try arrived; moving the caller again would tear the talk
-            document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base)
+            async with self._outbox.database.acquire() as conn:
+                tells = self._lines.of(call.to_number) if await recording.must_tell(conn, call) else None
+            document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base, tells=tells)
             await self._twilio.redirect(call.account_sid, call.sid, document)
         elif kind == "requeue":
             line = self._lines.of(call.to_number)

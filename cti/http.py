@@ -16,7 +16,7 @@ from aiohttp import encode_basic_auth, web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
-from cti import ivr, outside, provider_errors, service, voicemail
+from cti import ivr, outside, provider_errors, recording, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.connections import Connections
@@ -179,6 +179,10 @@ async def _ivr(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await ivr.choose(tx, hook, t.lines.of(hook.get("To")), t.base)
 
 
+async def _consent(t: Telephony, tx: Tx, hook: Webhook) -> str:
+    return await recording.consent(tx, hook, t.lines.of(hook.get("To")), t.base)
+
+
 async def _voicemail_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await voicemail.done(tx, hook, t.lines.of(hook.get("To")), t.base)
 
@@ -195,6 +199,11 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     document = twiml.wait(line, None, base=t.base)
     try:
         pressed = hook.get("Digits")
+        if line.recording is not None:  # who waits has heard that the conversation will be recorded
+            heard = t.outbox.transact(
+                lambda tx: recording.heard(tx, hook.call_sid, line), request_id=request[REQUEST_ID]
+            )
+            await in_time(t, heard)
         if (
             pressed
             and pressed == line.recorder.key
@@ -278,6 +287,7 @@ def webhooks() -> web.Application:
         ("/voice", _voice(_incoming)),
         ("/voice/fallback", _voice(_incoming)),
         ("/ivr", _voice(_ivr)),
+        ("/consent", _voice(_consent)),
         ("/queue/wait", _wait),
         ("/hold", _hold),
         ("/queue/done", _voice(_queue_done)),

@@ -1,7 +1,7 @@
 """`/twilio/ivr`: what a caller in the menu chose, or did not. A caller who hangs up there is heard of by the end of the call only."""
 
 from cti import queries as sql
-from cti import service
+from cti import recording, service
 from cti import twilio_voice as twiml
 from cti.menu import REPEATS, Menu
 from cti.model import Call, CallState, Queued, SentToRecorder
@@ -18,6 +18,7 @@ async def choose(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     if not await service.claim(tx, hook, None):
         return await service.stored(tx, hook, twiml.EMPTY)
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
+    await recording.heard(tx, hook.call_sid, line)
     if call is None or call.is_over:
         answer = service.last_word(line, call)
     elif call.state is CallState.IVR and line.menu is not None:

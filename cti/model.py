@@ -200,6 +200,21 @@ class HandedOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """Something that desks show with the call has changed, a consultation or its recording; the call itself is as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A consulted colleague, who is in the conference, has the call now instead of the agent of `offer_id`."""
+
+    offer_id: OfferId
+    agent_id: AgentId
+    by_offer_id: OfferId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class CameBack:
     """Nobody outside took the call; the caller still holds the line."""
 
@@ -284,6 +299,8 @@ CallEvent = (
     | HoldChanged
     | HoldRefused
     | HandedOn
+    | Touched
+    | TakenOver
     | CameBack
     | CallerGone
     | Deflected
@@ -312,6 +329,7 @@ class Happened(StrEnum):
     RESUMED = "resumed"
     HOLD_REFUSED = "hold_refused"
     HANDED_ON = "handed_on"
+    TAKEN_OVER = "taken_over"
     CAME_BACK = "came_back"
     PICKED_UP = "picked_up"
     HANDED_OVER = "handed_over"
@@ -394,6 +412,14 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
         case HandedOn() if call.is_talking and call.offer_id == event.offer_id:
             moved = replace(_back_in_line(call), transfer_id=event.transfer_id)
             return replace(moved, state=CallState.OUTSIDE) if event.is_outside else moved, Happened.HANDED_ON
+        case Touched():
+            return _next(call), None
+        case TakenOver() if call.is_talking and call.offer_id == event.offer_id:
+            # On hold until the provider says otherwise, but nobody wants it any more.
+            moved = _next(
+                call, agent_id=event.agent_id, offer_id=event.by_offer_id, agent_joined=True, hold_wanted=False
+            )
+            return moved, Happened.TAKEN_OVER
         case CameBack() if call.state is CallState.OUTSIDE:
             return _next(call, state=CallState.QUEUED, transfer_id=None), Happened.CAME_BACK
         case PickedUp() if call.state in (CallState.RECEIVED, CallState.QUEUED):

@@ -8,7 +8,7 @@ from core.ids import AgentId, CallId, OfferId
 from core.phone import Number, NumberKind, attestation_of
 from cti.menu import read_menu
 from cti.model import Call, CallState, Outcome
-from cti.twilio_voice import Line, Recorder
+from cti.twilio_voice import Line, Recorded, Recorder
 from infra.postgres import Connection
 
 CALL_COLUMNS: Final = (
@@ -208,6 +208,62 @@ INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, to_a
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
 """
 END_TRANSFER: Final = "UPDATE transfers SET outcome = $2, ended_at = greatest($3, at) WHERE id = $1 AND outcome IS NULL"
+CONSULT_COLUMNS: Final = "id, call_id, offer_id, from_agent_id, to_kind, to_queue, to_agent_id, to_number, work_item_id, with_agent_id, with_offer_id, leg_sid, state, outcome"
+ADD_CONSULT: Final = f"""
+INSERT INTO consults (call_id, offer_id, from_agent_id, to_kind, to_queue, to_agent_id, to_number, note, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING {CONSULT_COLUMNS}
+"""
+OPEN_CONSULT: Final = f"SELECT {CONSULT_COLUMNS} FROM consults WHERE call_id = $1 AND state <> 'over'"
+LAST_CONSULT: Final = f"""
+SELECT {CONSULT_COLUMNS} FROM consults WHERE call_id = $1 AND (from_agent_id = $2 OR with_agent_id = $2) ORDER BY id DESC LIMIT 1
+"""
+CONSULT_ITEM: Final = "UPDATE consults SET work_item_id = $2 WHERE id = $1"
+CONSULT_ACCEPTED: Final = """
+UPDATE consults SET state = 'connecting', with_agent_id = $2, with_offer_id = $3 WHERE id = $1 AND state = 'asking'
+"""
+CONSULT_RINGS: Final = "UPDATE consults SET leg_sid = $2 WHERE id = $1"
+CONSULT_TALKS: Final = """
+UPDATE consults SET state = 'talking', talked_at = greatest($2, at) WHERE id = $1 AND state IN ('asking', 'connecting') RETURNING id
+"""
+END_CONSULT: Final = """
+UPDATE consults SET state = 'over', outcome = $2, ended_at = greatest($3, talked_at, at) WHERE id = $1 AND state <> 'over' RETURNING id
+"""
+IS_COMPLETED_CONSULT: Final = "SELECT EXISTS (SELECT 1 FROM consults WHERE id = $1 AND outcome = 'completed')"
+LEG_OF_CONSULT: Final = "SELECT leg_sid FROM consults WHERE id = $1 AND outcome = 'completed'"
+WAS_CONSULTED_OUTSIDE: Final = """
+SELECT EXISTS (SELECT 1 FROM consults WHERE call_id = $1 AND to_kind = 'number' AND outcome = 'completed')
+"""
+CONSULT_OF_ITEM: Final = "SELECT id, call_id, to_kind FROM consults WHERE work_item_id = $1 AND state <> 'over'"
+RECORDING_OF_CALL: Final = "SELECT id, call_id, sid, state, is_paused, pause_on_hold, problem, wish FROM recordings WHERE call_id = $1 AND deleted_at IS NULL"
+ANNOUNCE_RECORDING: Final = """
+INSERT INTO recordings (call_id, account_sid, pause_on_hold, created_at, keep_until) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (call_id) DO NOTHING
+"""
+CONSENT_HEARD: Final = """
+UPDATE recordings r SET heard_at = $2 FROM calls c WHERE c.sid = $1 AND r.call_id = c.id AND r.heard_at IS NULL
+"""
+MUST_TELL: Final = "SELECT EXISTS (SELECT 1 FROM recordings WHERE call_id = $1 AND state = 'told' AND heard_at IS NULL)"
+DECLINE_RECORDING: Final = "UPDATE recordings SET state = 'declined' WHERE call_id = $1 AND state = 'told'"
+PAUSE_RECORDING: Final = "UPDATE recordings SET is_paused = $2, problem = NULL WHERE id = $1"
+PAUSE_RECORDING_AS_IS: Final = "UPDATE recordings SET is_paused = $2 WHERE id = $1"
+WISH_RECORDING: Final = "UPDATE recordings SET wish = wish + 1 WHERE id = $1 RETURNING wish"
+RECORDING_TOLD: Final = """
+UPDATE recordings SET sid = coalesce(sid, $2), state = $3, problem = $4 WHERE id = $1 AND state NOT IN ('ended', 'declined', 'failed')
+"""
+RECORDING_DONE: Final = """
+UPDATE recordings r SET sid = coalesce(r.sid, $2), state = $3, duration_s = $4, is_ready = r.is_ready OR $5
+FROM calls c WHERE c.sid = $1 AND r.call_id = c.id AND coalesce(r.sid, $2) = $2 AND r.state <> 'declined'
+"""
+RECORDING: Final = """
+SELECT r.id, r.sid, r.account_sid, r.call_id, r.is_ready, r.deleted_at, t.ticket_id
+FROM recordings r LEFT JOIN ticket_calls t ON t.call_id = r.call_id WHERE r.id = $1
+"""
+DELETE_RECORDING: Final = """
+UPDATE recordings SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING call_id, sid, account_sid
+"""
+RECORDINGS_DUE: Final = (
+    "SELECT id FROM recordings WHERE deleted_at IS NULL AND keep_until < $1 ORDER BY keep_until LIMIT $2"
+)
 NUMBER_OUTSIDE: Final = "SELECT to_number FROM transfers WHERE id = $1"
 OUTSIDE_PREFIXES: Final = "SELECT prefix FROM outside_prefixes ORDER BY prefix"
 KEEP_VOICEMAIL: Final = """
@@ -231,7 +287,7 @@ WHERE call_id IS NULL AND deleted_at IS NULL AND created_at > $1 ORDER BY id LIM
 """
 GIVE_VOICEMAIL_ITS_CALL: Final = "UPDATE voicemails SET call_id = $2 WHERE id = $1 AND call_id IS NULL RETURNING id"
 LINES: Final = """
-SELECT n.number, n.region, n.queue, n.voice, n.voicemail, c.settings AS calendar, m.key AS menu_key, m.settings AS menu
+SELECT n.number, n.region, n.queue, n.voice, n.voicemail, n.recording, c.settings AS calendar, m.key AS menu_key, m.settings AS menu
 FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar LEFT JOIN menus m ON m.key = n.menu ORDER BY n.number
 """
 IS_BLOCKED: Final = """
@@ -313,6 +369,7 @@ def line_of(row: Any) -> Line:
         voice.get("texts", {}),
         music=voice.get("music"),
         recorder=Recorder(is_offered=True, **row["voicemail"]) if row["voicemail"] is not None else Recorder(),
+        recording=None if row["recording"] is None else Recorded(**row["recording"]),
         calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
         menu=None if row["menu"] is None else read_menu(row["menu_key"], row["menu"]),
     )

@@ -30,6 +30,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.phone import Number, attestation_of
 from core.principal import Principal
+from cti import consult, recording
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
@@ -54,6 +55,7 @@ from cti.model import (
     Outcome,
     Queued,
     SentToRecorder,
+    TakenOver,
     TurnedAway,
     WrapUpDone,
     advance,
@@ -104,6 +106,8 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         return await _asked_again(tx, hook, line, base)
     call = replace(sql.call_of(row), caller=number)
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
+    if admission is Admission.OPEN:
+        await recording.announce(tx, call, line)
     call = await _let_in(tx, call, line, admission)
     if row["is_gone"] or hook.get("CallStatus") in TERMINAL:  # the callback of the end was faster
         call = await sql.lock_call(tx.conn, call_id=call.id) or call  # the queue may have let go of it at once
@@ -131,9 +135,9 @@ def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
         case Admission.CLOSED:
             return twiml.closed(line, base)
         case _ if line.menu is not None:
-            return twiml.menu(line, base, line.menu, greet=greet)
+            return twiml.menu(line, base, line.menu, greet=greet, asks=True)
         case _:
-            return twiml.enqueue(line, base, greet=greet)
+            return twiml.enqueue(line, base, greet=greet, asks=True)
 
 
 async def _let_in(tx: Tx, call: Call, line: Line, admission: Admission) -> Call:
@@ -160,16 +164,17 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     elif call.state is CallState.VOICEMAIL:
         answer = twiml.record(line, base)
     elif call.state is CallState.IVR and line.menu is not None:
-        answer = twiml.menu(line, base, line.menu)
+        answer = twiml.menu(line, base, line.menu, asks=True)  # nobody knows whether the first one was heard
     elif call.state is CallState.IVR:
         await apply(tx, call, Queued(line.queue, tx.now))
-        answer = twiml.enqueue(line, base, greet=False)
+        answer = twiml.enqueue(line, base, greet=False, asks=True)
     elif call.is_talking and call.ended_by is not None:
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
         answer = customers_seat(call, call.offer_id, base)
     else:  # in line, whatever the hours and the block list say by now; or an agent is on the way, and fetches the caller from there
-        answer = twiml.enqueue(line, base, greet=call.state is CallState.QUEUED and hook.retry == 0)
+        is_new = call.state is CallState.QUEUED
+        answer = twiml.enqueue(line, base, greet=is_new and hook.retry == 0, asks=is_new)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
 
@@ -189,9 +194,11 @@ def last_word(line: Line, call: Call | None) -> str:
             return twiml.goodbye(line)
 
 
-def customers_seat(call: Call, offer_id: OfferId, base: str) -> str:
-    """The document that puts the caller into the conference."""
-    return twiml.conference(base, conference_name(call.id), offer_id=offer_id, label="customer", ends_with_caller=True)
+def customers_seat(call: Call, offer_id: OfferId, base: str, *, tells: Line | None = None) -> str:
+    """The document that puts the caller into the conference. `tells`: who has not heard yet that the line records hears so first."""
+    return twiml.conference(
+        base, conference_name(call.id), offer_id=offer_id, label="customer", ends_with_caller=True, tells=tells
+    )
 
 
 async def stored(tx: Tx, hook: Webhook, default: str) -> str:
@@ -263,6 +270,9 @@ async def dial_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
 
 async def _left_conference(tx: Tx, hook: Webhook, call: Call, line: Line, base: str) -> str:
     """The conference ended under a caller who is still on the line (agent ended it, provider closed it)."""
+    if call.state is CallState.OUTSIDE and await tx.conn.fetchval(sql.WAS_CONSULTED_OUTSIDE, call.id):
+        await apply(tx, call, CallerGone(tx.now, by="outside"))  # they talked there in our conference; that is over
+        return twiml.EMPTY
     if call.offer_id is None:
         return twiml.back_to_queue(line, base)
     if hook.offer_id is not None and hook.offer_id != call.offer_id:
@@ -281,17 +291,25 @@ async def agent_leg(tx: Tx, hook: Webhook, lines: "dict[str, Line]", fallback: L
     if not await claim(tx, hook, None):
         return await stored(tx, hook, twiml.EMPTY)
     agent_id, call = hook.agent_id, await _wanted_call(tx, hook)
-    is_mine = call is not None and agent_id is not None and call.agent_id == agent_id and not call.is_over
-    if call is None or not is_mine or call.offer_id is None:
+    offer_id = None if call is None or agent_id is None or call.is_over else await _seat_of(tx, call, agent_id)
+    if call is None or offer_id is None:
         line = fallback if call is None else lines.get(call.to_number, fallback)
         answer = twiml.not_yours(line)
     else:
         await tx.conn.execute(sql.ADD_LEG, call.id, hook.call_sid, "agent", agent_id, "in-progress", tx.now)
         answer = twiml.conference(
-            base, conference_name(call.id), offer_id=call.offer_id, label=f"agent_{agent_id}", ends_with_caller=False
+            base, conference_name(call.id), offer_id=offer_id, label=f"agent_{agent_id}", ends_with_caller=False
         )
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
+
+
+async def _seat_of(tx: Tx, call: Call, agent_id: AgentId) -> OfferId | None:
+    """By which offer this agent may sit in the conference: the call is theirs, or they are being consulted about it."""
+    if call.agent_id == agent_id:
+        return call.offer_id
+    asked = await consult.open_of(tx, call.id)
+    return asked.with_offer_id if asked is not None and asked.with_agent_id == agent_id else None
 
 
 def wanted_call(hook: Webhook) -> str:
@@ -329,6 +347,8 @@ async def leg_status(tx: Tx, hook: Webhook) -> None:
         return
     if leg["kind"] == "customer":
         await apply(tx, call, CallerGone(at, failed=status in FAILED_STATUSES))
+    elif leg["kind"] == "outside":
+        await _outside_moved(tx, call, hook.call_sid, has_joined=False, at=at)
     else:
         await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
 
@@ -351,6 +371,9 @@ async def conference_event(tx: Tx, hook: Webhook) -> None:
         if is_customer and await tx.conn.fetchval(sql.SEAT_CHANGED, sid, call.id, hook.get("ConferenceSid"), number):
             await apply(tx, call, HoldChanged(HOLDS[event], at))
         return
+    asked_id = consult.id_of(hook.get("ParticipantLabel"))
+    if has_joined and asked_id is not None:  # faster than the answer to the command that rang it
+        await consult.rung(tx, call, asked_id, sid)
     leg = await tx.conn.fetchrow(
         sql.MOVE_LEG, sid, call.id, hook.get("ConferenceSid"), number_of(hook.get("SequenceNumber")[:9]), has_joined
     )
@@ -360,6 +383,8 @@ async def conference_event(tx: Tx, hook: Webhook) -> None:
         return  # older than what we have, or not a leg of ours
     elif is_customer and has_joined:
         await apply(tx, call, CallerJoined(at))
+    elif not is_customer and leg["agent_id"] is None:
+        await _outside_moved(tx, call, sid, has_joined=has_joined, at=at)
     elif not is_customer and has_joined:
         await _agent_joined(tx, call, leg["id"], sid, AgentId(leg["agent_id"]), at)
     elif not is_customer:
@@ -367,8 +392,11 @@ async def conference_event(tx: Tx, hook: Webhook) -> None:
 
 
 async def _agent_joined(tx: Tx, call: Call, leg_id: int, sid: str, agent_id: AgentId, at: datetime) -> None:
-    """Whoever does not hold the call (any more) must not hear it."""
-    if call.is_over or call.agent_id != agent_id:
+    """Whoever does not hold the call (any more), nor is consulted about it, must not hear it."""
+    asked = None if call.is_over or call.agent_id == agent_id else await consult.open_of(tx, call.id)
+    if asked is not None and asked.with_agent_id == agent_id:
+        await consult.joined(tx, call, asked, at)
+    elif call.is_over or call.agent_id != agent_id:
         await _end_leg(tx, call, leg_id, sid)
     else:
         await apply(tx, call, AgentJoined(agent_id, at))
@@ -376,8 +404,27 @@ async def _agent_joined(tx: Tx, call: Call, leg_id: int, sid: str, agent_id: Age
 
 async def _agent_left(tx: Tx, call: Call, agent_id: AgentId, at: datetime) -> None:
     """One leg of an agent is out. A page that was loaded again has its new leg in before the old one is given up."""
-    if not await tx.conn.fetchval(sql.IS_AGENT_IN_CONFERENCE, call.id, agent_id):
+    if await tx.conn.fetchval(sql.IS_AGENT_IN_CONFERENCE, call.id, agent_id):
+        return
+    asked = None if call.is_over or call.agent_id == agent_id else await consult.open_of(tx, call.id)
+    if asked is not None and asked.with_agent_id == agent_id:
+        await consult.gone(tx, call, asked)
+    else:
         await apply(tx, call, AgentLeft(agent_id, at))
+
+
+async def _outside_moved(tx: Tx, call: Call, sid: str, *, has_joined: bool, at: datetime) -> None:
+    """Somebody outside, whom an agent consults, has come or gone."""
+    asked = None if call.is_over else await consult.open_of(tx, call.id)
+    if call.state is CallState.OUTSIDE and not has_joined and call.ended_by is None:  # the customer sits there alone
+        await sql.save_call(tx.conn, replace(call, ended_by="outside", version=call.version + 1), now=tx.now)
+        await intend(tx, call, f"call_{call.id}", "end")
+    if asked is None or asked.leg_sid != sid:
+        return
+    if has_joined:
+        await consult.joined(tx, call, asked, at)
+    else:
+        await consult.gone(tx, call, asked)
 
 
 async def _end_leg(tx: Tx, call: Call, leg_id: int, sid: str) -> None:
@@ -388,6 +435,13 @@ async def _end_agent_legs(tx: Tx, call: Call) -> None:
     """The connection is over: no phone of an agent may stay in the conference that the next agent will join."""
     for leg in await tx.conn.fetch(sql.OPEN_AGENT_LEGS, call.id):
         await _end_leg(tx, call, leg["id"], leg["sid"])
+
+
+async def end_legs_of(tx: Tx, call: Call, agent_id: AgentId) -> None:
+    """This agent's phones leave; others stay."""
+    for leg in await tx.conn.fetch(sql.OPEN_AGENT_LEGS, call.id):
+        if leg["agent_id"] == agent_id:
+            await _end_leg(tx, call, leg["id"], leg["sid"])
 
 
 async def customer_gone(tx: Tx, *, sid: str, at: datetime, failed: bool = False, by: str = "customer") -> Call | None:
@@ -417,6 +471,10 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
     call = await sql.lock_call(tx.conn, call_id=event.call_id)
     if call is None or call.is_over:
         raise CallerLeft
+    asked = await consult.open_of(tx, call.id)
+    if asked is not None and asked.work_item_id == event.work_item_id:
+        await consult.accepted(tx, call, asked, agent_id=event.agent_id, offer_id=event.offer_id)
+        return
     await apply(tx, call, Connecting(event.agent_id, event.offer_id))
     if not call.is_external:  # a telephone system has connected the two already
         await intend(tx, call, f"offer_{event.offer_id}", "connect")
@@ -449,6 +507,8 @@ async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
         raise NotFound("There is no such call of yours.")
     if call.is_over:
         return call
+    if call.agent_id == who.user_id:  # who wants to be rid of the one must not lose the other
+        await consult.refuse_while_open(tx, call)
     if call.state not in (CallState.CONNECTING, CallState.IN_CALL, CallState.ON_HOLD, CallState.OUTSIDE):
         raise Forbidden("Only a connected call can be hung up.")
     if call.is_external:  # nothing can be asked of its system: this says that the end was not told
@@ -493,6 +553,8 @@ async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozens
         call = await apply(tx, call, AgentJoined(agent_id, tx.now))
     if call.ended_by is not None:
         return
+    if call.is_talking and not call.agent_joined and await consult.orphaned(tx, call):
+        return
     failed: ConnectFailed | AgentLost = AgentLost(offer_id) if call.is_talking else ConnectFailed(offer_id)
     if await apply(tx, call, failed) is not call:
         await intend(tx, call, f"offer_{offer_id}", "requeue")
@@ -520,6 +582,8 @@ async def apply(tx: Tx, call: Call, event: CallEvent) -> Call:
         await tx.conn.execute(sql.END_TRANSFER, call.transfer_id, TRANSFER_ENDS.get(happened, "ended"), tx.now)
     if happened is not None:
         await _tell(tx, call, moved, happened, event)
+    if happened in recording.FOLLOWED and not moved.is_external:
+        await recording.follow(tx, moved, happened)
     return moved
 
 
@@ -565,7 +629,11 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
             await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
         case Happened.HELD | Happened.RESUMED | Happened.HOLD_REFUSED if call.agent_id is not None:
             await _hold_told(tx, call, happened, event)
+        case Happened.TAKEN_OVER if isinstance(event, TakenOver) and before.agent_id is not None:
+            await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
+            await _taken_over(tx, before, call, event)
         case Happened.AGENT_LOST if before.agent_id is not None:
+            await _end_consult(tx, call)
             await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], tx.now)
             await tx.conn.execute(sql.SUM_TALK, call.id)
             await _end_agent_legs(tx, call)
@@ -601,6 +669,25 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
             pass
 
 
+async def _taken_over(tx: Tx, before: Call, call: Call, event: TakenOver) -> None:
+    """The talk, and a hold that is still to be lifted, go on with the colleague from this moment."""
+    await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], event.at)
+    await tx.conn.execute(sql.SUM_TALK, call.id)
+    await end_legs_of(tx, call, before.agent_id or event.agent_id)
+    for kind in ("talk", "hold") if call.is_held else ("talk",):
+        await tx.conn.execute(sql.OPEN_SEGMENT, call.id, event.by_offer_id, event.agent_id, kind, event.at)
+    if call.is_held or before.hold_wanted:
+        await intend(tx, call, f"call_{call.id}_{call.version}", "hold")
+    await publish(tx, CallAnswered(call_id=call.id, version=call.version, agent_id=event.agent_id, at=event.at))
+
+
+async def _end_consult(tx: Tx, call: Call) -> None:
+    """The call goes on, or is over, without the agent who was consulting about it."""
+    asked = await consult.open_of(tx, call.id)
+    if asked is not None:
+        await consult.end(tx, call, asked, "ended")
+
+
 async def _hold_told(tx: Tx, call: Call, happened: Happened, event: CallEvent) -> None:
     """A hold is a stretch inside the talk."""
     at = min(event.at, tx.now) if isinstance(event, HoldChanged) else tx.now
@@ -617,6 +704,7 @@ async def _hold_told(tx: Tx, call: Call, happened: Happened, event: CallEvent) -
 
 
 async def _ended(tx: Tx, call: Call) -> None:
+    await _end_consult(tx, call)
     await cancel_timer(tx, CONNECT_TIMER, call.id)
     await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
     await cancel_timer(tx, RECORDER_TIMER, call.id)

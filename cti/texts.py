@@ -96,6 +96,16 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Wenn Sie lieber eine Nachricht hinterlassen möchten, drücken Sie die {key}.",
         "zh-CN": "如需留言，请按{key}。",
     },
+    "consent": {
+        "en": "This call will be recorded.",
+        "de": "Dieses Gespräch wird aufgezeichnet.",
+        "zh-CN": "本次通话将被录音。",
+    },
+    "consent_key": {
+        "en": "This call will be recorded. If you do not want that, press {key} now.",
+        "de": "Dieses Gespräch wird aufgezeichnet. Wenn Sie das nicht möchten, drücken Sie jetzt die {key}.",
+        "zh-CN": "本次通话将被录音。如果您不同意，请现在按{key}。",
+    },
     "voicemail_thanks": {
         "en": "Thank you. We have your message and will get back to you. Goodbye.",
         "de": "Vielen Dank. Wir haben Ihre Nachricht und melden uns bei Ihnen. Auf Wiederhören.",

@@ -155,11 +155,36 @@ class TwilioApi:
         return bool(found.hold)
 
     async def _seat(self, account_sid: str, name: str, sid: str) -> Any:
-        client = self._client(account_sid)
-        for room in await client.conferences.list_async(friendly_name=name, limit=20):
+        return self._client(account_sid).conferences(await self._room(account_sid, name)).participants(sid)
+
+    async def _room(self, account_sid: str, name: str) -> str:
+        for room in await self._client(account_sid).conferences.list_async(friendly_name=name, limit=20):
             if str(getattr(room.status, "value", room.status)) != "completed":
-                return client.conferences(room.sid).participants(sid)
+                return str(room.sid)
         raise NotInProgress
+
+    async def invite(
+        self, account_sid: str, name: str, *, from_: str, to: str, label: str, ring_s: int, limit_s: int
+    ) -> str:
+        """Ring a number into the living conference of that name. Returns the CallSid of its leg. Raises NotInProgress without such a conference."""
+        async with self._asking():
+            room = await self._room(account_sid, name)
+            made = await self._client(account_sid).conferences(room).participants.create_async(
+                from_=from_, to=to, label=label, timeout=ring_s, time_limit=limit_s, beep="false",
+                early_media=True, end_conference_on_exit=False,
+            )  # fmt: skip
+        return str(made.call_sid)
+
+    async def participant(self, account_sid: str, name: str, label: str) -> str:
+        """The CallSid of who has this label there, ringing or sitting. Raises NotInProgress when there is nobody."""
+        async with self._asking():
+            room = await self._room(account_sid, name)
+            return str((await self._client(account_sid).conferences(room).participants(label).fetch_async()).call_sid)
+
+    async def ends_conference(self, account_sid: str, name: str, sid: str) -> None:
+        """The conference is over once this leg leaves it."""
+        async with self._asking():
+            await (await self._seat(account_sid, name, sid)).update_async(end_conference_on_exit=True)
 
     async def recordings(self, account_sid: str, sid: str) -> list[Found]:
         """What was recorded of this call."""
@@ -174,6 +199,27 @@ class TwilioApi:
             )
             for each in found
         ]
+
+    async def start_recording(self, account_sid: str, sid: str, *, callback_url: str) -> tuple[str, str]:
+        """Record this leg from now on, both sides apart. Returns the recording's sid and state."""
+        async with self._asking():
+            made = await self._client(account_sid).calls(sid).recordings.create_async(
+                recording_channels="dual", recording_status_callback=callback_url, recording_status_callback_method="POST",
+                recording_status_callback_event=["completed", "absent"],
+            )  # fmt: skip
+        return str(made.sid), _word(made.status)
+
+    async def set_recording(self, account_sid: str, sid: str, recording_sid: str, *, is_running: bool) -> str:
+        """Pause it, with silence in place of what is said, or let it go on. Returns the state that the provider answers."""
+        more = {} if is_running else {"pause_behavior": "silence"}
+        async with self._asking():
+            recording = self._client(account_sid).calls(sid).recordings(recording_sid)
+            found = await recording.update_async(status="in-progress" if is_running else "paused", **more)
+        return _word(found.status)
+
+    async def recording_status(self, account_sid: str, sid: str, recording_sid: str) -> str:
+        async with self._asking():
+            return _word((await self._client(account_sid).calls(sid).recordings(recording_sid).fetch_async()).status)
 
     async def delete_recording(self, account_sid: str, recording_sid: str) -> None:
         async with self._asking():
@@ -240,6 +286,10 @@ def transport() -> Any:
             )
 
     return Transport(pool_connections=True)
+
+
+def _word(status: Any) -> str:
+    return str(getattr(status, "value", status))
 
 
 def _call_of(found: Any) -> ProviderCall:

@@ -42,6 +42,15 @@ class Recorder:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """How the conversations of a number are recorded. `decline_key`: what a caller presses who does not want it."""
+
+    decline_key: str | None = None
+    keep_days: int = 90
+    pause_on_hold: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One of our numbers: where its calls go and how it speaks."""
 
@@ -53,6 +62,7 @@ class Line:
     music: str | None = None
     """The address of what is played on hold; else there is a word and silence."""
     recorder: Recorder = Recorder()
+    recording: Recorded | None = None
     calendar: Calendar | None = None
     menu: Menu | None = None
 
@@ -74,11 +84,30 @@ def _say(response: VoiceResponse | Gather, line: Line, kind: str, **values: obje
     response.say(text_for(line.texts, kind, line.language, **values), language=line.say_language)
 
 
-def enqueue(line: Line, base: str, *, greet: bool = True) -> str:
-    """Greeting, then wait in our parking queue; the wait document is asked again each time it ends."""
+CONSENT_S: Final = 3
+"""So long a caller may think about it before the way goes on."""
+
+
+def _say_consent(response: VoiceResponse, line: Line, base: str) -> None:
+    """That the call is recorded, before anything is; and by what key the caller declines."""
+    if line.recording is None:
+        return
+    key = line.recording.decline_key
+    if key is None:
+        _say(response, line, "consent")
+        return
+    gather = Gather(action=f"{base}/twilio/consent", method="POST", input="dtmf", num_digits=1, timeout=CONSENT_S)
+    _say(gather, line, "consent_key", key=key)
+    response.append(gather)
+
+
+def enqueue(line: Line, base: str, *, greet: bool = True, asks: bool = False) -> str:
+    """Greeting, then wait in our parking queue; the wait document is asked again each time it ends. `asks`: where the number records, the caller is told."""
     response = VoiceResponse()
     if greet:
         _say(response, line, "greeting")
+    if asks:
+        _say_consent(response, line, base)
     _park(response, base)
     return str(response)
 
@@ -135,7 +164,7 @@ def wait(
     return str(response)
 
 
-def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = False) -> str:
+def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = False, asks: bool = False) -> str:
     """What may be chosen, by a key or by a word. Nothing chosen in time: the same way on, and `tries` says how often it was played."""
     response = VoiceResponse()
     way_on = f"{base}/twilio/ivr?n={tries}"
@@ -149,7 +178,11 @@ def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = Fa
         language=line.heard_language,
         **more,
     )
-    if greet:
+    if asks and line.recording is not None:
+        if greet:
+            _say(response, line, "greeting")
+        _say_consent(response, line, base)
+    elif greet:
         _say(gather, line, "greeting")
     elif tries:
         _say(gather, line, "menu_again")
@@ -208,11 +241,15 @@ def farewell(line: Line, text: str) -> str:
     return str(response)
 
 
-def conference(base: str, name: str, *, offer_id: int, label: str, ends_with_caller: bool) -> str:
+def conference(
+    base: str, name: str, *, offer_id: int, label: str, ends_with_caller: bool, tells: Line | None = None
+) -> str:
     """Join the call's conference. It ends when the customer leaves; the agent leaving does not drop the customer.
 
     The result names the offer, so that the end of an earlier connection is not taken for the end of this one."""
     response = VoiceResponse()
+    if tells is not None:
+        _say_consent(response, tells, base)
     dial = Dial(action=f"{base}/twilio/dial/done?o={offer_id}", method="POST")
     dial.conference(
         name,
@@ -225,7 +262,11 @@ def conference(base: str, name: str, *, offer_id: int, label: str, ends_with_cal
         status_callback_method="POST",
     )
     response.append(dial)
-    return str(response)
+    document = str(response)
+    if tells is None or not tells.texts or len(document) <= INLINE_LIMIT:
+        return document
+    bare = replace(tells, texts={})
+    return conference(base, name, offer_id=offer_id, label=label, ends_with_caller=ends_with_caller, tells=bare)
 
 
 def hold(line: Line) -> str:

@@ -14,7 +14,7 @@ import structlog
 from core.events import VoicemailLeft
 from core.ids import CallId
 from cti import queries as sql
-from cti import service
+from cti import recording, service
 from cti import twilio_voice as twiml
 from cti.model import Call, CallState, MessageLeft, NothingLeft, Outcome, SentToRecorder
 from cti.twilio_api import Found
@@ -68,6 +68,9 @@ async def done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
 async def recorded(tx: Tx, hook: Webhook) -> None:
     """`/twilio/recording`: the sound can be had now, or there is none."""
     if not await service.claim(tx, hook):
+        return
+    if hook.get("RecordingSource") == recording.SOURCE and hook.recording_sid:
+        await recording.recorded(tx, hook)
         return
     if hook.get("RecordingSource") not in ("RecordVerb", "") or not hook.recording_sid:
         log.info("callback of a recording that is no message")

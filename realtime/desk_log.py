@@ -11,9 +11,11 @@ from core.events import (
     CallAgentLeft,
     CallAnswered,
     CallHoldChanged,
+    ConsultChanged,
     OfferAccepted,
     OfferCreated,
     OfferEnded,
+    RecordingChanged,
     WrapUpChanged,
     WrapUpEnded,
     WrapUpStarted,
@@ -46,10 +48,17 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
     await _append(tx, event.agent_id, "call_changed", offer_id=event.offer_id, call_id=event.call_id)
 
 
-async def on_call_fact(tx: Tx, event: CallAnswered | CallAgentLeft | CallHoldChanged) -> None:
+async def on_call_fact(tx: Tx, event: CallAnswered | CallAgentLeft | CallHoldChanged | RecordingChanged) -> None:
     row = await tx.conn.fetchrow(sql.AGENT_OF_CALL, event.call_id)
     if row is not None and row["agent_id"] is not None:
         await _append(tx, row["agent_id"], "call_changed", offer_id=row["offer_id"], call_id=event.call_id)
+
+
+async def on_consult_changed(tx: Tx, event: ConsultChanged) -> None:
+    """Both desks, while both have a part in it."""
+    await _append(tx, event.agent_id, "call_changed", offer_id=event.offer_id, call_id=event.call_id)
+    if event.with_agent_id is not None and event.state != "over":
+        await _append(tx, event.with_agent_id, "call_changed", offer_id=event.with_offer_id, call_id=event.call_id)
 
 
 async def on_wrap_up(tx: Tx, event: WrapUpStarted | WrapUpChanged | WrapUpEnded) -> None:

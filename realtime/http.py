@@ -28,7 +28,7 @@ from routing import service as routing
 from routing import wrap_up as own_wrap_up
 from ticketing import queries as tickets
 from ticketing import service as ticketing
-from ticketing.model import Message
+from ticketing.model import Message, RecordedCall
 
 ROUTES = Routes("desk")
 PHONE_BACKEND: Final = web.AppKey("PHONE_BACKEND", dict)
@@ -335,6 +335,7 @@ class CallOut(BaseModel):
     legs: list[LegOut]
     offers: list[OfferOut]
     voicemails: list[Message]
+    recordings: list[RecordedCall]
 
 
 class CallPage(BaseModel):
@@ -383,4 +384,5 @@ def _call_out(row: Any) -> CallOut:
         legs=[LegOut(**leg) for leg in row["legs"]],
         offers=[OfferOut(**offer) for offer in row["offers"]],
         voicemails=[Message(**message) for message in row["voicemails"]],
+        recordings=[RecordedCall(**recording) for recording in row["recordings"]],
     )

@@ -45,14 +45,23 @@ async def hear_voicemail(call: Call[Nothing]) -> web.Response:
 
     async def allowed(tx: Tx) -> tuple[str, str, bool]:
         row = await _visible(tx.conn, call)
-        asked, actor = call.request.headers.get("Range", ""), actor_of(call.who)
-        is_from_start = not asked or asked.startswith("bytes=0-")  # players come back for parts
-        since = tx.now - ONE_HEARING
-        if is_from_start or not await tx.conn.fetchval(sql.HAS_HEARD, str(call.id()), actor.id, since):
-            await audit(tx, actor, "voicemail.hear", "voicemail", call.id())
+        await write_hearing(tx, call, "voicemail")
         return row["account_sid"], row["recording_sid"], row["is_ready"]
 
-    account_sid, recording_sid, is_ready = await call.resources.outbox.transact(allowed, request_id=call.request_id)
+    return await served(call, *await call.resources.outbox.transact(allowed, request_id=call.request_id))
+
+
+async def write_hearing(tx: Tx, call: Call[Nothing], kind: str) -> None:
+    """Once for each hearing: players come back for parts."""
+    asked, actor = call.request.headers.get("Range", ""), actor_of(call.who)
+    is_from_start = not asked or asked.startswith("bytes=0-")
+    since = tx.now - ONE_HEARING
+    if is_from_start or not await tx.conn.fetchval(sql.HAS_HEARD, kind, str(call.id()), actor.id, since):
+        await audit(tx, actor, f"{kind}.hear", kind, call.id())
+
+
+async def served(call: Call[Nothing], account_sid: str, recording_sid: str, is_ready: bool) -> web.Response:
+    """The sound of the provider, through us. Raises RecordingMissing, RecordingNotReady."""
     try:
         sound = await call.request.config_dict[TELEPHONY].twilio.sound(account_sid, recording_sid)
     except NotInProgress as missing:

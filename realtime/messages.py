@@ -73,6 +73,37 @@ class Hole(Message):
     why: Why
 
 
+class PopConsult(Message):
+    """Who wants to speak about a call that they have in hand, and with what words. The call is theirs."""
+
+    by: str
+    note: str | None
+    at: datetime
+
+
+class CallConsult(Message):
+    """The last consultation about this call that this agent has a part in. `is_asker`: they have the call; else they are consulted about it.
+
+    `who`: the other one's name, or the queue's, or the number; `outcome` once it is over."""
+
+    id: int
+    is_asker: bool
+    state: Literal["asking", "connecting", "talking", "over"]
+    outcome: str | None
+    to: Literal["agent", "queue", "number"]
+    who: str | None
+    queue_name: Text | None
+    since: datetime
+
+
+class CallRecording(Message):
+    """`state` is what the provider has said: a pause is shown as one only then. `problem`: what it would not do; then it is as `state` says."""
+
+    state: Literal["told", "declined", "recording", "paused", "ended", "failed"]
+    is_pause_wanted: bool
+    problem: Literal["start", "pause", "resume"] | None
+
+
 class ScreenPop(Message):
     """Who, why, evidence, suggested ticket: what an agent sees when offered a call. Built for that agent's rights."""
 
@@ -91,6 +122,8 @@ class ScreenPop(Message):
     transfer: PopTransfer | None = None
     holes: list[Hole] = []
     """What could not be read in time, or at all: `GET /api/v1/offers/{id}/pop` asks again."""
+    consult: PopConsult | None = None
+    """Set when this is no call to take but somebody who asks about theirs."""
 
 
 class NoteDraft(Message):
@@ -109,12 +142,16 @@ class WrapUp(Message):
 
 class ActiveCall(Message):
     pop: ScreenPop
-    state: Literal["connecting", "in_call", "on_hold", "wrapping"]
+    state: Literal["connecting", "in_call", "on_hold", "consulted", "wrapping"]
+    """`consulted`: somebody else has the call, and speaks, or is about to speak, with this agent about it."""
     conference: str
     connected_at: datetime | None
     held_since: datetime | None = None
     hold_wanted: bool = False
     """What the agent asked for; `state` follows when the provider has done it."""
+    consult: CallConsult | None = None
+    recording: CallRecording | None = None
+    """None where nothing is recorded."""
     ended_at: datetime | None
     wrap_up: WrapUp
     wrap_up_ends_at: datetime | None

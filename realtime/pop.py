@@ -16,12 +16,15 @@ from infra.postgres import Connection
 from realtime import queries as sql
 from realtime.messages import (
     ActiveCall,
+    CallConsult,
+    CallRecording,
     ClosedCall,
     Desk,
     Disposition,
     NoteDraft,
     OfferEndedData,
     PopCall,
+    PopConsult,
     PopCustomer,
     PopReason,
     PopTransfer,
@@ -63,9 +66,11 @@ async def active_call(
     if row["state"] not in ("accepted", "wrapping"):
         return ClosedCall(call_id=row["call_id"])
     is_current = row["call_offer_id"] == row["offer_id"]
-    state: Literal["connecting", "in_call", "on_hold", "wrapping"] = "connecting"
+    state: Literal["connecting", "in_call", "on_hold", "consulted", "wrapping"] = "connecting"
     if row["state"] == "wrapping":
         state = "wrapping"
+    elif row["is_consulted"]:
+        state = "consulted"
     elif is_current and row["call_state"] in ("in_call", "on_hold"):
         state = row["call_state"]
     return ActiveCall(
@@ -75,6 +80,12 @@ async def active_call(
         connected_at=row["connected_at"],
         held_since=row["held_at"] if is_current else None,
         hold_wanted=bool(is_current and row["hold_wanted"]),
+        consult=_consult(row),
+        recording=None
+        if row["recording_state"] is None
+        else CallRecording(
+            state=row["recording_state"], is_pause_wanted=row["recording_paused"], problem=row["recording_problem"]
+        ),
         ended_at=row["ended_at"] if state == "wrapping" else None,
         wrap_up=WrapUp(
             mode=row["wrap_mode"],
@@ -85,6 +96,22 @@ async def active_call(
         note=NoteDraft(body=row["note_body"] or "", version=row["note_version"] or 0, saved_at=row["note_saved_at"]),
         disposition=row["disposition"],
         version=row["call_version"] + row["version"],
+    )
+
+
+def _consult(row: Any) -> CallConsult | None:
+    if row["consult_id"] is None or row["state"] == "wrapping":
+        return None
+    is_asker = not row["is_consulted"]
+    return CallConsult(
+        id=row["consult_id"],
+        is_asker=is_asker,
+        state=row["consult_state"],
+        outcome=row["consult_outcome"],
+        to=row["consult_to"],
+        who=row["asked_whom"] if is_asker else row["asked_by"],
+        queue_name=row["asked_queue"] if is_asker else None,
+        since=row["consult_since"],
     )
 
 
@@ -121,8 +148,11 @@ async def _pop(conn: Connection, row: Any, within_s: float) -> ScreenPop:
         restricted_tickets=restricted,
         customer=customer,
         reason=PopReason(rule=row["rule"], step=row["step"], why=why_agent(row["rule"], row["step"], by, counts)),
+        consult=None
+        if not row["is_consulted"] or row["consult_id"] is None
+        else PopConsult(by=row["asked_by"], note=row["consult_note"], at=row["consult_at"]),
         transfer=None
-        if row["transferred_by"] is None
+        if row["transferred_by"] is None or row["is_consulted"]
         else PopTransfer(by=row["transferred_by"], note=row["transfer_note"], at=row["transferred_at"]),
         holes=sources.holes,
     )

@@ -18,7 +18,7 @@ import structlog
 from pydantic import BaseModel
 
 from accounts.model import Me
-from core.events import CustomerChanged, Event, OfferCreated, TicketChanged
+from core.events import ConsultChanged, CustomerChanged, Event, OfferCreated, TicketChanged
 from core.principal import Role
 from infra.broker_outcome import heed_cancellation
 from infra.crashpoints import crashpoint
@@ -72,6 +72,12 @@ class Push:
         if isinstance(event, OfferCreated) and (pops := [m for m in sent if m["type"] == "screen_pop"]):
             since_s = (self._database.clock.now() - datetime.fromisoformat(pops[-1]["at"])).total_seconds()
             metrics.pop_sent.observe(max(0.0, since_s))
+
+    async def to_consulting(self, event: ConsultChanged) -> None:
+        """Effect: who asked, and who was asked."""
+        await self.send(event.agent_id)
+        if event.with_agent_id is not None:
+            await self.send(event.with_agent_id)
 
     async def to_agent_of_call(self, event: Event) -> None:
         async with self._database.acquire() as conn:

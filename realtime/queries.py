@@ -40,7 +40,10 @@ SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.de
        k.priority AS ticket_priority, k.queue AS ticket_queue, k.version AS ticket_version, k.opened_at AS ticket_opened_at,
        k.updated_at AS ticket_updated_at, k.closed_at AS ticket_closed_at, k.tags AS ticket_tags, k.customer_id AS ticket_customer_id,
        w.extension AS from_extension, coalesce(w.is_suspect, false) AS from_is_suspect, w.match AS queued_match,
-       w.candidates AS queued_candidates
+       w.candidates AS queued_candidates,
+       i.consulted_call_id IS NOT NULL AS is_consulted, cs.id AS consult_id, cs.state AS consult_state, cs.outcome AS consult_outcome, cs.to_kind AS consult_to,
+       cs.note AS consult_note, coalesce(cs.ended_at, cs.talked_at, cs.at) AS consult_since, cs.at AS consult_at, cs.asked_by,
+       cs.asked_whom, cs.asked_queue, y.state AS recording_state, y.is_paused AS recording_paused, y.problem AS recording_problem
 FROM offers o
 JOIN calls c ON c.id = o.call_id
 JOIN work_items i ON i.id = o.work_item_id
@@ -54,6 +57,15 @@ LEFT JOIN LATERAL (
     WHERE t.call_id = c.id AND t.at <= o.created_at AND t.offer_id <> o.id ORDER BY t.id DESC LIMIT 1
 ) t ON true
 LEFT JOIN call_callers w ON w.call_id = c.id
+LEFT JOIN LATERAL (
+    SELECT k.*, f.name AS asked_by, coalesce(w.name, k.to_number) AS asked_whom, kq.name AS asked_queue FROM (
+        (SELECT * FROM consults k WHERE i.consulted_call_id IS NULL AND k.offer_id = o.id ORDER BY k.id DESC LIMIT 1)
+        UNION ALL
+        (SELECT * FROM consults k WHERE i.consulted_call_id IS NOT NULL AND k.work_item_id = i.id)
+    ) k JOIN users f ON f.id = k.from_agent_id LEFT JOIN users w ON w.id = coalesce(k.with_agent_id, k.to_agent_id)
+    LEFT JOIN queues kq ON kq.key = k.to_queue
+) cs ON true
+LEFT JOIN recordings y ON y.call_id = c.id AND y.deleted_at IS NULL
 LEFT JOIN call_notes n ON n.call_id = c.id AND n.agent_id = o.agent_id
 WHERE o.id = $1
 """
@@ -158,7 +170,7 @@ USER_NAME: Final = "SELECT name FROM users WHERE id = $1"
 USER: Final = "SELECT id, email, name, role, language FROM users WHERE id = $1"
 
 HAS_HEARD: Final = """
-SELECT EXISTS (SELECT FROM audit_log WHERE object_kind = 'voicemail' AND object_id = $1 AND action = 'voicemail.hear' AND actor_id = $2 AND at > $3)
+SELECT EXISTS (SELECT FROM audit_log WHERE object_kind = $1 AND object_id = $2 AND action = $1 || '.hear' AND actor_id = $3 AND at > $4)
 """
 SHOWN_STATE: Final = "CASE WHEN c.state = 'queued' AND i.state = 'offering' THEN 'offering' ELSE c.state END"
 CALL_LIST: Final = f"""
@@ -170,7 +182,9 @@ SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'agent_id', o.agent_id, 'state', o.state) ORDER BY o.id), '[]')
         FROM offers o WHERE o.call_id = c.id) AS offers,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id, 'duration_s', v.duration_s, 'is_deleted', v.deleted_at IS NOT NULL) ORDER BY v.id), '[]')
-        FROM voicemails v WHERE v.call_id = c.id) AS voicemails
+        FROM voicemails v WHERE v.call_id = c.id) AS voicemails,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'duration_s', r.duration_s, 'is_deleted', r.deleted_at IS NOT NULL)), '[]')
+        FROM recordings r WHERE r.call_id = c.id AND r.sid IS NOT NULL AND r.state = 'ended') AS recordings
 FROM calls c
 LEFT JOIN ticket_calls tc ON tc.call_id = c.id LEFT JOIN tickets t ON t.id = tc.ticket_id
 LEFT JOIN work_items i ON i.call_id = c.id

@@ -66,6 +66,11 @@ def _by_hand(by: str, to: str | None = None) -> tuple[str, Sentence] | None:
         return act, {"en": f"Pushed by {name}{aim_en}.", "zh-CN": f"由{name}指派{aim_zh}。"}
     if act == ByHand.TRANSFER:
         return act, {"en": f"Transferred by {name}{aim_en}.", "zh-CN": f"由{name}转接{aim_zh}。"}
+    if act == ByHand.CONSULT:
+        return act, {
+            "en": f"{name} wants to speak{aim_en} about a call.",
+            "zh-CN": f"{name}想就一通电话{'与您' if to is None else '与' + to}商议。",
+        }
     if act == ByHand.PBX:
         return act, {
             "en": f"The telephone system {name} rings {to or 'you'}.",
@@ -292,6 +297,7 @@ _ENDED: Final[dict[str, Sentence]] = {
     "rescinded:undone": {"en": "was asked until it was taken back", "zh-CN": "指派已被撤回"},
     "rescinded:taken": {"en": "was too late: somebody else took it", "zh-CN": "来电已被他人接听"},
     "canceled": {"en": "was not connected before the caller left", "zh-CN": "接通前来电者已挂断"},
+    "canceled:consult_over": {"en": "was consulted, or asked, until that was over", "zh-CN": "参与商议直至结束"},
     "canceled:connect_failed": {"en": "accepted but could not be connected", "zh-CN": "已接听但未能接通"},
 }
 _OFFERED: Final = {"en": "was offered it", "zh-CN": "收到来电"}

@@ -1,4 +1,4 @@
-"""The API of transfers: whom a call may be given to, and giving it."""
+"""The API of transfers: whom a call may be given to, giving it at once, and speaking with them first."""
 
 from typing import Literal
 
@@ -7,12 +7,15 @@ from pydantic import BaseModel, Field, model_validator
 from core.ids import CallId
 from core.principal import STAFF
 from core.texts import Text
+from cti import consult as consulting
 from cti import queries as calls
+from cti.consult import Consult
 from cti.http import TELEPHONY
-from infra.openapi import ApiModel, ApiQuery, Call, Routes
+from cti.model import Call as Telephone
+from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
-from routing import explain, transfer
+from routing import consult, explain, transfer
 from routing.live import board
 
 ROUTES = Routes("routing")
@@ -53,6 +56,54 @@ async def transfer_call(tx: Tx, call: Call[TransferIn]) -> Transferred:
     lines = call.request.config_dict[TELEPHONY].lines
     moved = await transfer.blind(tx, call_id=CallId(call.id()), to=target, note=data.note, who=call.who, lines=lines)
     return Transferred(call=TransferredCall(id=moved.id, state=moved.state.value))
+
+
+class ConsultOut(BaseModel):
+    id: int
+    state: Literal["asking", "connecting", "talking", "over"]
+    outcome: str | None
+
+
+class Consulted(Transferred):
+    consult: ConsultOut
+
+
+def _consulted(moved: Telephone, asked: Consult) -> Consulted:
+    state = TransferredCall(id=moved.id, state=moved.state.value)
+    return Consulted(call=state, consult=ConsultOut(id=asked.id, state=asked.state, outcome=asked.outcome))
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/consult", roles=STAFF, body=TransferIn, returns=Consulted)
+async def consult_about_call(tx: Tx, call: Call[TransferIn]) -> Consulted:
+    """Speak with an agent, somebody of a queue or a number outside about the call in hand first, while its customer is on hold.
+
+    Taken off hold (`resume`) meanwhile, the customer hears and speaks with both. 409 with not_in_call, at_the_phone, consult_under_way, cannot_take
+    or not_allowed_outside."""
+    data = call.data
+    target = transfer.Target(data.queue, data.agent_id, data.number)
+    lines = call.request.config_dict[TELEPHONY].lines
+    asked = await consult.begin(tx, call_id=CallId(call.id()), to=target, note=data.note, who=call.who, lines=lines)
+    moved = await calls.call_by_id(tx.conn, call_id=call.id())
+    assert moved is not None
+    return _consulted(moved, asked)
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/consult/complete", roles=STAFF, returns=Consulted)
+async def complete_consult(tx: Tx, call: Call[Nothing]) -> Consulted:
+    """The call is theirs now, the customer off hold; one's own part of it goes into wrap-up. Asked again, it is the same.
+
+    409 with consult_not_ready while they are not there yet, consult_over when they are there no more."""
+    moved, _ = await consult.complete(tx, call_id=CallId(call.id()), who=call.who)
+    asked = await consulting.last_of(tx, call_id=call.id(), agent_id=call.who.user_id)
+    assert asked is not None
+    return _consulted(moved, asked)
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/consult/end", roles=STAFF, returns=Consulted)
+async def end_consult(tx: Tx, call: Call[Nothing]) -> Consulted:
+    """Back to the customer, for who asked; out of the conversation, for who was asked. Asked again, nothing changes."""
+    moved, asked = await consult.end(tx, call_id=CallId(call.id()), who=call.who)
+    return _consulted(moved, asked)
 
 
 class TargetAgent(BaseModel):

@@ -147,6 +147,8 @@ class ByHand(StrEnum):
     PICK = "pick"
     TRANSFER = "transfer"
     """The agent who had the call before."""
+    CONSULT = "consult"
+    """The agent who has the call and wants to speak about it."""
     PBX = "pbx"
     """No person, but a telephone system, named by its connection."""
 

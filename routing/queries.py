@@ -301,7 +301,7 @@ CAN_BE_GIVEN: Final = """(h.channel = 'voice' OR coalesce((
     SELECT t.assignee_id IS NULL AND t.state IN ('new', 'open') AND t.queue = h.queue FROM tickets t WHERE t.id = h.ticket_id), false))"""
 # The heads of the lines of these needs. Others cannot hold them back, however long their lines are.
 WAITING_ITEMS: Final = f"""
-SELECT i.id, i.call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version, i.need,
+SELECT i.id, coalesce(i.call_id, i.consulted_call_id) AS call_id, i.ticket_id, i.queue, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule, i.ruleset_version, i.need,
        i.only_agent_id, i.channel, q.offer_timeout_s, q.pick,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > $3) AS excluded
 FROM unnest($2::bigint[]) AS n (need)
@@ -515,7 +515,7 @@ WITH chosen AS (
 ), items AS (
     UPDATE work_items w SET state = 'offering', version = w.version + 1
     FROM (SELECT DISTINCT item FROM chosen) c WHERE w.id = c.item AND (w.state = 'queued' OR w.is_external AND w.state IN ('external', 'offering'))
-    RETURNING w.id, w.call_id, w.queue, w.pool_id
+    RETURNING w.id, coalesce(w.call_id, w.consulted_call_id) AS call_id, w.queue, w.pool_id
 ), made AS (
     INSERT INTO offers (work_item_id, call_id, agent_id, queue, pool_id, step, units, state, created_at, deadline)
     SELECT i.id, i.call_id, c.agent, i.queue, i.pool_id, c.step, 1, 'pending', $5::timestamptz, $5::timestamptz + make_interval(secs => c.timeout_s)
@@ -621,10 +621,38 @@ OPEN_OFFER_OF_CALL: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers
 WHERE call_id = $1 AND agent_id = $2 AND state IN ('accepted', 'wrapping') ORDER BY id DESC LIMIT 1
 """
-ITEM_OF_CALL: Final = "SELECT id, call_id, state, queue, pool_id, ticket_id, end_reason, version, is_external FROM work_items WHERE call_id = $1"
+ITEM_OF_CALL: Final = "SELECT id, call_id, state, queue, pool_id, ticket_id, end_reason, version, is_external, consulted_call_id FROM work_items WHERE call_id = $1"
 FOLLOW_CALL: Final = (
     "UPDATE work_items SET ticket_id = $2, version = version + 1 WHERE call_id = $1 AND ticket_id <> $2"
 )
+# The work of being consulted about a call in hand: as old as the call, so that who asks for a caller who waits comes before who has just called.
+ADD_CONSULTED_ITEM: Final = """
+WITH item AS (
+    INSERT INTO work_items (consulted_call_id, ticket_id, channel, queue, pool_id, state, tier, boost_s, entered_at, virtual_start, steps, rule, ruleset_version)
+    SELECT m.call_id, m.ticket_id, 'voice', q.key, q.pool_id, 'queued', $3, b.boost_s, $6::timestamptz,
+           $6::timestamptz - make_interval(secs => b.boost_s), $4, $5, $7
+    FROM work_items m JOIN queues q ON q.key = $2
+    CROSS JOIN LATERAL (SELECT greatest(0, ceil(extract(epoch FROM $6::timestamptz - m.virtual_start)))::integer AS boost_s) b
+    WHERE m.id = $1 RETURNING id, queue, pool_id, version, entered_at
+), stint AS (
+    INSERT INTO stints (work_item_id, queue, entered_at, within_s, target, short_abandon_s, zone)
+    SELECT i.id, i.queue, i.entered_at, q.within_s, q.target, q.short_abandon_s, q.zone FROM item i JOIN queues q ON q.key = i.queue
+)
+SELECT id, queue, pool_id, version FROM item
+"""
+OPEN_OFFERS_ABOUT_CALL: Final = """
+SELECT agent_id, work_item_id FROM offers WHERE call_id = $1 AND state IN ('pending', 'accepted', 'wrapping')
+"""
+LOCK_ITEMS: Final = "SELECT id FROM work_items WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+# The colleague's offer is one of the call's own item from now on, and the reason why it was made goes along.
+GIVE_OFFER_TO_ITEM: Final = """
+WITH moved AS (
+    UPDATE offers SET work_item_id = $2, version = version + 1 WHERE id = $1 AND state = 'accepted' RETURNING id, queue, pool_id
+), reasons AS (
+    UPDATE decisions d SET work_item_id = $2 FROM moved m WHERE d.work_item_id = $3 AND d.offer_id = m.id
+)
+UPDATE work_items i SET queue = m.queue, pool_id = m.pool_id, version = i.version + 1 FROM moved m WHERE i.id = $2 RETURNING i.id
+"""
 # What rules said of an item, and what they had seen.
 FACTS_OF_ITEM: Final = (
     "SELECT facts, tier, boost_s, is_tier_by_hand, is_boost_by_hand, entered_at, rule FROM work_items WHERE id = $1"
@@ -636,7 +664,7 @@ SELECT {AGENT_VIEW} FROM (
     ORDER BY a.presence <> 'available', a.name, a.id LIMIT $3
 ) a ORDER BY a.presence <> 'available', a.name, a.id
 """
-LOCK_ITEM: Final = "SELECT id, call_id, state, queue, pool_id, end_reason, version, is_external FROM work_items WHERE id = $1 FOR UPDATE"
+LOCK_ITEM: Final = "SELECT id, call_id, state, queue, pool_id, end_reason, version, is_external, consulted_call_id FROM work_items WHERE id = $1 FOR UPDATE"
 SET_ITEM: Final = """
 UPDATE work_items SET state = $2, version = version + 1, end_reason = $3, ended_at = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::timestamptz END
 WHERE id = $1 RETURNING version
@@ -799,7 +827,7 @@ SELECT i.id, i.version FROM queues q
 CROSS JOIN LATERAL (SELECT $1 AND q.if_nobody = 'overflow' AND NOT {_is_attended("q.key")} AS deserted) d
 CROSS JOIN LATERAL (
     SELECT i.id, i.version FROM work_items i JOIN stints s ON s.work_item_id = i.id AND s.left_at IS NULL
-    WHERE i.queue = q.key AND i.state = 'queued' AND (d.deserted OR s.entered_at <= now() - make_interval(secs => q.max_wait_s))
+    WHERE i.queue = q.key AND i.state = 'queued' AND i.consulted_call_id IS NULL AND (d.deserted OR s.entered_at <= now() - make_interval(secs => q.max_wait_s))
     LIMIT 100
 ) i
 WHERE q.is_active AND (q.if_nobody = 'overflow' OR q.max_wait_s IS NOT NULL)
@@ -905,7 +933,7 @@ LEFT JOIN LATERAL (
 WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
 ITEM_DETAIL: Final = """
-SELECT i.id, i.call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
+SELECT i.id, coalesce(i.call_id, i.consulted_call_id) AS call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
        i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.is_tier_by_hand, i.is_boost_by_hand, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded

@@ -23,6 +23,7 @@ from core.events import (
     CallConnectFailed,
     CallEnded,
     CallRequeued,
+    ConsultDeclined,
     OfferAccepted,
     OfferEnded,
     TicketBound,
@@ -348,6 +349,8 @@ async def wait_again(tx: Tx, item: Any) -> None:
     if item["is_external"]:
         await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.EXTERNAL, None, None)
         return
+    if item["consulted_call_id"] is not None and await _is_declined(tx, item):
+        return
     version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.QUEUED, None, None)
     moved = await re_evaluate.back_in_line(tx, item["id"])
     if moved is not None:
@@ -356,6 +359,19 @@ async def wait_again(tx: Tx, item: Any) -> None:
         await tx.conn.execute(sql.ADD_STINT, item["id"], tx.now)  # there is one, unless somebody had answered
         await tx.conn.execute(sql.SET_NEXT_LOOK, item["id"], tx.now)
     await tell_queued(tx, WorkItemId(item["id"]), version, item["pool_id"], item["queue"], item["call_id"])
+
+
+async def _is_declined(tx: Tx, item: Any) -> bool:
+    """An agent was to be consulted, nobody else: that is over. Their colleague hears of it once the call, which comes first in the order of locks,
+    can be locked. Somebody of a queue may still be found."""
+    asked = await tx.conn.fetchrow(calls.CONSULT_OF_ITEM, item["id"])
+    if asked is not None and asked["to_kind"] == "queue":
+        return False
+    await tx.conn.execute(sql.END_STINT, item["id"], "closed", tx.now)
+    await tx.conn.fetchval(sql.SET_ITEM, item["id"], ItemState.DONE, "declined", tx.now)
+    if asked is not None:
+        await publish(tx, ConsultDeclined(call_id=CallId(asked["call_id"]), consult_id=asked["id"]))
+    return True
 
 
 async def _give_back(tx: Tx, offers: Sequence[OfferRow]) -> None:
@@ -461,12 +477,12 @@ async def on_call_ended(tx: Tx, event: CallEnded) -> None:
     end = life.call_end(event.outcome, offers)
     await end_offers(tx, end.withdrawn, OfferState.CANCELED, "caller_left")
     for offer in end.talking:
-        await _start_wrap_up(tx, offer)
+        await start_wrap_up(tx, offer)
     await cancel_timer(tx, STEP_TIMER, item["id"])
     await tx.conn.execute(sql.END_STINT, item["id"], end.stint, event.at)
     version = await tx.conn.fetchval(sql.SET_ITEM, item["id"], end.state, end.reason, tx.now)
     for offer in end.talking:
-        await _complete_if_no_wrap_up(tx, offer)
+        await complete_if_no_wrap_up(tx, offer)
     if end.state is not ItemState.WRAPPING:
         await publish(
             tx,
@@ -487,7 +503,8 @@ async def on_call_ended(tx: Tx, event: CallEnded) -> None:
 TIMED: Final = frozenset({"timed", "timed_fixed", "on_request"})
 
 
-async def _start_wrap_up(tx: Tx, offer: OfferRow) -> None:
+async def start_wrap_up(tx: Tx, offer: OfferRow) -> None:
+    """The conversation of this accepted offer is over. Where the queue has no wrap-up, `complete_if_no_wrap_up` follows."""
     settings = await _settings(tx, offer)
     ends_at = tx.now + timedelta(seconds=settings["wrap_s"]) if settings["wrap_mode"] in TIMED else None
     version = await tx.conn.fetchval(sql.WRAP_OFFER, offer.id, tx.now, ends_at)
@@ -506,11 +523,16 @@ async def _start_wrap_up(tx: Tx, offer: OfferRow) -> None:
 
 async def wrap_up(tx: Tx, offer: OfferRow) -> None:
     """The conversation of this accepted offer is over, the call may go on with somebody else. Agent and item are locked."""
-    await _start_wrap_up(tx, offer)
-    await _complete_if_no_wrap_up(tx, offer)
+    await start_wrap_up(tx, offer)
+    await complete_if_no_wrap_up(tx, offer)
 
 
-async def _complete_if_no_wrap_up(tx: Tx, offer: OfferRow) -> None:
+async def cancel_step(tx: Tx, item_id: int) -> None:
+    """Nobody is looked for any more."""
+    await cancel_timer(tx, STEP_TIMER, item_id)
+
+
+async def complete_if_no_wrap_up(tx: Tx, offer: OfferRow) -> None:
     mode = (await _settings(tx, offer))["wrap_mode"]
     if mode == "none" or (mode == "on_request" and not offer.wrap_requested):
         await _complete(tx, offer.id, disposition=None, by="system")

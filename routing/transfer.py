@@ -16,7 +16,7 @@ from core.errors import Invalid, NotFound
 from core.events import CallTransferred
 from core.ids import AgentId, CallId, OfferId, WorkItemId
 from core.principal import Principal, actor_of
-from cti import hold, outside
+from cti import consult, hold, outside
 from cti import queries as calls
 from cti import service as telephony
 from cti.lines import Lines
@@ -64,6 +64,7 @@ class _Given:
 async def blind(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: Principal, lines: Lines) -> Call:
     """Returns the call as it is then. Raises NotFound, NotInCall, AtThePhone, Invalid, CannotTake, NotAllowedOutside."""
     call = await hold.in_hand(tx, call_id=call_id, who=who)
+    await consult.refuse_while_open(tx, call)
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, call.id)
     if item is None or call.offer_id is None:
         raise hold.NotInCall
@@ -76,9 +77,9 @@ async def blind(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: P
     agent, number = None, None
     if to.queue is not None:
         if await tx.conn.fetchrow(sql.LOCK_QUEUE, to.queue) is None:
-            raise _unknown("queue", "there is no such queue of calls")
+            raise unknown("queue", "there is no such queue of calls")
     elif to.agent_id is not None:
-        agent = await _willing(tx, item["id"], to.agent_id, who)
+        agent = await willing(tx, item["id"], to.agent_id, who)
     else:
         number = await outside.allowed_number(tx, to.number or "", lines.of(call.to_number).region)
     transfer_id = await tx.conn.fetchval(
@@ -118,7 +119,7 @@ async def blind(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: P
     return moved
 
 
-def _unknown(field: str, message: str) -> Invalid:
+def unknown(field: str, message: str) -> Invalid:
     return Invalid(f"The {field} cannot be used.", errors=[{"field": field, "message": message}])
 
 
@@ -130,7 +131,7 @@ async def _into_queue(tx: Tx, given: _Given, queue: str) -> None:
     item_id = WorkItemId(given.item["id"])
     known = await tx.conn.fetchrow(sql.FACTS_OF_ITEM, item_id)
     assert known is not None
-    said = _grouped({**known["facts"], "call.queue": queue})
+    said = grouped({**known["facts"], "call.queue": queue})
     rules, facts = await service.rules_and_facts(tx, said, Channel.VOICE, queue, tx.now)
     rule = rules.first_match(facts)
     is_of_queue = rule.then.queue in (None, queue)
@@ -158,7 +159,7 @@ async def _into_queue(tx: Tx, given: _Given, queue: str) -> None:
     await tell_queued(tx, item_id, row["version"], row["pool_id"], row["queue"], given.call.id)
 
 
-def _grouped(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def grouped(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     groups: dict[str, dict[str, Any]] = {}
     for name, value in facts.items():
         group, _, field = name.partition(".")
@@ -178,11 +179,11 @@ def _later(steps: Sequence[Mapping[str, Any]], by_s: float, known: Mapping[str, 
 # --- to an agent --------------------------------------------------------------------------------------------------------
 
 
-async def _willing(tx: Tx, item_id: int, agent_id: int, who: Principal) -> AgentView:
+async def willing(tx: Tx, item_id: int, agent_id: int, who: Principal) -> AgentView:
     """The agent, who is locked, if nothing but rules and cool-downs speaks against it. Raises Invalid, CannotTake."""
     row = await tx.conn.fetchrow(sql.AGENT_IN_MIND, agent_id)
     if row is None or agent_id == who.user_id:
-        raise _unknown("agent_id", "there is no such agent to transfer to")
+        raise unknown("agent_id", "there is no such agent to transfer to")
     agent = sql.agent_of(row)
     item = sql.item_of(await tx.conn.fetchrow(sql.ITEM_DETAIL, item_id, None))
     found, can = _hindrance(item, agent, tx.now, (await by_hand.phones(tx.conn, [agent.id])).get(agent.id))

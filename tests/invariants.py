@@ -49,7 +49,7 @@ def is_before(x: str, y: str, at: str, ranks: tuple[str, str] = ("1", "1")) -> s
 def by_hand(offer: str) -> str:
     """SQL: a named person made this offer, who may overrule much of what the dispatcher is bound to."""
     return f"""EXISTS (SELECT 1 FROM decisions h WHERE h.work_item_id = {offer}.work_item_id AND h.offer_id = {offer}.id
-                      AND split_part(h.chosen_by, ':', 1) IN ('push', 'pick', 'pbx', 'transfer'))"""
+                      AND split_part(h.chosen_by, ':', 1) IN ('push', 'pick', 'pbx', 'transfer', 'consult'))"""
 
 
 SAFETY: Final[dict[str, str]] = {
@@ -127,7 +127,7 @@ SAFETY: Final[dict[str, str]] = {
     "R16 nobody was given an item while one before it, that they may serve, was in line": f"""
         WITH told AS (SELECT (body ->> 'work_item_id')::bigint AS item_id, min(created_at) AS at FROM events
                       WHERE name = 'work.queued' GROUP BY 1)
-        SELECT d.id, x.id FROM (SELECT * FROM decisions WHERE split_part(chosen_by, ':', 1) NOT IN ('push', 'pick', 'pbx', 'transfer') ORDER BY id DESC LIMIT 500) d
+        SELECT d.id, x.id FROM (SELECT * FROM decisions WHERE split_part(chosen_by, ':', 1) NOT IN ('push', 'pick', 'pbx', 'transfer', 'consult') ORDER BY id DESC LIMIT 500) d
         JOIN work_items y ON y.id = d.work_item_id JOIN agents a ON a.id = d.chosen_agent_id
         JOIN agent_queues q ON q.agent_id = a.id
         LEFT JOIN agent_queues own ON own.agent_id = a.id AND own.queue_key = y.queue
@@ -283,6 +283,17 @@ SAFETY: Final[dict[str, str]] = {
             OR NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = c.transfer_id AND t.to_kind = 'number'))""",
     "who gave a call away talks in it no more": """
         SELECT t.id FROM transfers t JOIN offers o ON o.id = t.offer_id WHERE o.state NOT IN ('wrapping', 'completed')""",
+    "a consultation under way is about a call that who asked has": """
+        SELECT k.id FROM consults k LEFT JOIN calls c ON c.id = k.call_id WHERE k.state <> 'over'
+          AND (c.state NOT IN ('in_call', 'on_hold') OR c.offer_id <> k.offer_id OR c.agent_id <> k.from_agent_id) IS NOT FALSE""",
+    "who speaks in a consultation has accepted that, and nobody is asked for one that is over": """
+        SELECT k.id FROM consults k WHERE k.state IN ('connecting', 'talking') AND k.to_kind <> 'number' AND NOT EXISTS (
+            SELECT 1 FROM offers o WHERE o.id = k.with_offer_id AND o.work_item_id = k.work_item_id AND o.agent_id = k.with_agent_id AND o.state = 'accepted')
+        UNION ALL SELECT k.id FROM consults k JOIN work_items i ON i.id = k.work_item_id WHERE k.state = 'over' AND i.state <> 'done'""",
+    "work of being consulted is no call's own, and no stay of a customer": """
+        SELECT i.id FROM work_items i WHERE i.consulted_call_id IS NOT NULL AND (i.call_id IS NOT NULL OR i.channel <> 'voice')
+        UNION ALL SELECT i.id FROM work_items i JOIN stints s ON s.work_item_id = i.id
+        WHERE i.consulted_call_id IS NOT NULL AND (s.call_id IS NOT NULL OR s.outcome <> 'closed')""",
     "a call that is over has no open talk or hold": """
         SELECT c.id FROM calls c JOIN segments s ON s.call_id = c.id
         WHERE c.outcome IS NOT NULL AND s.kind <> 'wrap' AND s.ended_at IS NULL""",

@@ -231,6 +231,14 @@ class Message(Shown):
     is_deleted: bool
 
 
+class RecordedCall(Shown):
+    """The recording of a call that is over; heard at /api/v1/recordings/{id}/audio. `duration_s` once the provider has told it."""
+
+    id: int
+    duration_s: int | None
+    is_deleted: bool
+
+
 class TicketCall(Shown):
     """`from` is the caller's number, or what the provider sent instead of one (`from_kind` tells)."""
 
@@ -244,6 +252,7 @@ class TicketCall(Shown):
     talk_s: float | None
     disposition: str | None
     voicemails: list[Message]
+    recordings: list[RecordedCall]
 
 
 class Ticket(TicketSummary):

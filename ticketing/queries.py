@@ -65,7 +65,9 @@ CALLS: Final = """
 SELECT tc.call_id AS id, coalesce(k.from_value, k.from_raw, '') AS from_, k.from_kind,
        coalesce(k.outcome, tc.outcome) AS outcome, coalesce(k.created_at, tc.attached_at) AS created_at, k.talk_s, k.disposition,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id, 'duration_s', v.duration_s, 'is_deleted', v.deleted_at IS NOT NULL) ORDER BY v.id), '[]')
-        FROM voicemails v WHERE v.call_id = tc.call_id) AS voicemails
+        FROM voicemails v WHERE v.call_id = tc.call_id) AS voicemails,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'duration_s', r.duration_s, 'is_deleted', r.deleted_at IS NOT NULL)), '[]')
+        FROM recordings r WHERE r.call_id = tc.call_id AND r.sid IS NOT NULL AND r.state = 'ended') AS recordings
 FROM ticket_calls tc LEFT JOIN calls k ON k.id = tc.call_id
 WHERE tc.ticket_id = $1 ORDER BY tc.call_id DESC LIMIT $2
 """

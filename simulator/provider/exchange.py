@@ -23,7 +23,7 @@ from simulator.provider.flow import DocumentRequest, HungUp, Program
 from simulator.provider.leg import Direction, Leg, StatusCallback
 from simulator.provider.numbers import Numbers
 from simulator.provider.queue import Queue
-from simulator.provider.recording import Recording
+from simulator.provider.recording import AnyRecording, LegRecording, keep_until_end
 from simulator.provider.twiml import DocumentFailed
 from simulator.provider.webhooks import Party, WebhookFailed, Webhooks
 from simulator.tasks import TaskOwner
@@ -49,7 +49,7 @@ class Exchange:
         self._running: dict[str, Conference] = {}
         """By name, until the event of their end."""
         self.queues: dict[str, Queue] = {}
-        self.recordings: dict[str, Recording] = {}
+        self.recordings: dict[str, AnyRecording] = {}
         self._next_slot_at = config.clock.now()
         self._asked_at: deque[datetime] = deque()
 
@@ -159,7 +159,14 @@ class Exchange:
             self.queues[name] = Queue(self.chance.sid("queue"), name, max_size or self.config.queue_size)
         return self.queues[name]
 
-    def keep_recording(self, made: Recording) -> None:
+    def record_leg(self, leg: Leg, callback: StatusCallback | None) -> LegRecording:
+        """Over REST; until the leg ends."""
+        made = LegRecording(self.chance.sid("recording"), leg, self.clock, self.clock.now(), callback)
+        self.keep_recording(made)
+        self.tasks.spawn(keep_until_end(self, made), f"recording.{made.sid}")
+        return made
+
+    def keep_recording(self, made: AnyRecording) -> None:
         self.recordings[made.sid] = made
         while len(self.recordings) > self.config.keep_ended:
             del self.recordings[next(iter(self.recordings))]

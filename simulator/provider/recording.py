@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from simulator.clock import Clock
 from simulator.provider import fields
 from simulator.provider.fields import API_VERSION
 from simulator.provider.flow import DocumentRequest, Goto, HungUp
+from simulator.provider.leg import Leg, StatusCallback
 from simulator.provider.twiml import Document, Verb
 
 if TYPE_CHECKING:
     from simulator.provider.engine import Engine
+    from simulator.provider.exchange import Exchange
 
 RATE = 8000
 TONE_HZ = 440
@@ -36,17 +39,79 @@ class Recording:
     source: str = "RecordVerb"
 
     def sound(self) -> bytes:
-        """A tone of that length: 8 kHz, 16 bits, one channel."""
-        samples = array(
-            "h", (int(8000 * math.sin(2 * math.pi * TONE_HZ * n / RATE)) for n in range(RATE * self.seconds))
-        )
-        file = io.BytesIO()
-        with wave.open(file, "wb") as sound:
-            sound.setnchannels(1)
-            sound.setsampwidth(2)
-            sound.setframerate(RATE)
-            sound.writeframes(samples.tobytes())
-        return file.getvalue()
+        return tone(self.seconds)
+
+
+@dataclass(eq=False)
+class LegRecording:
+    """Of a leg, started over REST: runs, is paused and runs again, until the leg ends. Paused by `silence` it goes on without what is said."""
+
+    sid: str
+    leg: Leg
+    clock: Clock
+    created_at: datetime
+    callback: StatusCallback | None
+    status: str = "in-progress"
+    source: str = "StartCallRecordingAPI"
+    ended_at: datetime | None = None
+
+    @property
+    def call_sid(self) -> str:
+        return self.leg.sid
+
+    @property
+    def account_sid(self) -> str:
+        return self.leg.account_sid
+
+    @property
+    def seconds(self) -> int:
+        return math.ceil(((self.ended_at or self.clock.now()) - self.created_at).total_seconds())
+
+    def sound(self) -> bytes:
+        return tone(self.seconds)
+
+    def end(self) -> None:
+        if self.ended_at is None:
+            self.ended_at = self.clock.now()
+            self.status = "completed" if self.seconds else "absent"
+
+
+AnyRecording = Recording | LegRecording
+
+
+def tone(seconds: int) -> bytes:
+    """Of that length: 8 kHz, 16 bits, one channel."""
+    samples = array("h", (int(8000 * math.sin(2 * math.pi * TONE_HZ * n / RATE)) for n in range(RATE * seconds)))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(samples.tobytes())
+    return file.getvalue()
+
+
+async def keep_until_end(exchange: "Exchange", made: LegRecording) -> None:
+    """Then its callback goes out."""
+    await made.leg.watch(lambda: made.leg.is_over or made.ended_at is not None, None)
+    made.end()
+    exchange.journal.add("recording", sid=made.call_sid, recording=made.sid, status=made.status, seconds=made.seconds)
+    if made.callback is not None and made.status in made.callback.events:
+        path = f"{exchange.config.base}{API_VERSION}/Accounts/{made.account_sid}/Recordings/{made.sid}"
+        told = {
+            "AccountSid": made.account_sid,
+            "CallSid": made.call_sid,
+            "RecordingSid": made.sid,
+            "RecordingUrl": path,
+            "RecordingStatus": made.status,
+            "RecordingDuration": str(made.seconds),
+            "RecordingChannels": "2",
+            "RecordingStartTime": fields.rfc2822(made.created_at),
+            "RecordingSource": made.source,
+            "RecordingTrack": "both",
+            "ErrorCode": "0",
+        }
+        exchange.callbacks.send(made.callback.target, told, made.leg.party)
 
 
 async def record(engine: "Engine", verb: Verb, document: Document) -> None:

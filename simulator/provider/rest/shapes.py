@@ -11,7 +11,7 @@ from simulator.provider.conference import Conference, Invitation, Seat
 from simulator.provider.fields import API_VERSION
 from simulator.provider.leg import Leg
 from simulator.provider.numbers import App, OwnedNumber
-from simulator.provider.recording import Recording
+from simulator.provider.recording import AnyRecording
 
 ERRORS: Final = "https://www.twilio.com/docs/errors/"
 
@@ -114,7 +114,7 @@ def participant(room: Conference, member: Seat | Invitation) -> dict[str, Any]:
     }
 
 
-def recording(made: Recording) -> dict[str, Any]:
+def recording(made: AnyRecording) -> dict[str, Any]:
     path = f"{account_path(made.account_sid)}/Recordings/{made.sid}"
     return {
         "sid": made.sid,

@@ -84,6 +84,36 @@ async def _talking(w: World, act: str, body: Any = None) -> Given:
     return f"/calls/{call_id}/{act}", body or {}
 
 
+async def _recorded(w: World, act: str) -> Given:
+    await w.stack.rows("UPDATE numbers SET recording = $1 RETURNING 1", {"keep_days": 30})
+    await w.stack.parts.telephony.lines.refresh(w.stack.parts.resources.database)
+    given = await _talking(w, f"recording/{act}")
+    await w.stack.pass_time(8)  # the caller hears of it first
+    return given
+
+
+async def _delete_recording(w: World) -> Given:
+    await _recorded(w, "pause")
+    return f"/recordings/{await w.stack.value('SELECT id FROM recordings')}", None
+
+
+async def _consulting(w: World, act: str) -> Given:
+    path, _ = await _talking(w, "consult")
+    ben = await w.stack.agent("ben")
+    assert (await w.ava.ask("POST", path, {"agent_id": ben.id}))[0] == 200
+    await w.stack.quiet()
+    await ben.take_pending()
+    return f"{path}/{act}", {}
+
+
+async def _complete_consult(w: World) -> Given:
+    return await _consulting(w, "complete")
+
+
+async def _end_consult(w: World) -> Given:
+    return await _consulting(w, "end")
+
+
 async def _wrap_up(w: World) -> Given:
     call_id = await w.call()
     await w.ava.pick_up(call_id)
@@ -217,6 +247,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "hang_up": _hang_up,
     "hold_call": lambda w: _talking(w, "hold"),
     "transfer_call": lambda w: _talking(w, "transfer", {"queue": "sales", "note": "x"}),
+    "consult_about_call": lambda w: _talking(w, "consult", {"queue": "sales", "note": "x"}),
+    "complete_consult": _complete_consult,
+    "end_consult": _end_consult,
     "resume_call": lambda w: _talking(w, "resume"),
     "save_note": lambda w: _with_call(w, "/note", {"body": "x", "version": 0}),
     "wrap_up": _wrap_up,
@@ -253,6 +286,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "hear_voicemail": lambda w: _message(w, "/audio"),
     "block_number": lambda w: _fixed("/blocked-numbers", {"number": "+14155550188", "reason": "x"}),
     "unblock_number": _unblock,
+    "pause_recording": lambda w: _recorded(w, "pause"),
+    "resume_recording": lambda w: _recorded(w, "resume"),
+    "delete_recording": _delete_recording,
     "delete_voicemail": lambda w: _message(w, ""),
     "create_wallboard": lambda w: _fixed("/wallboards", {"label": "Hall"}),
     "revoke_wallboard": _revoke_wallboard,

@@ -104,6 +104,10 @@ async def a_past(stack: Stack) -> None:
         "VALUES ('RE1', 'AC1', 'CA1', 5, now(), now()) RETURNING 1"
     )
     await stack.rows(
+        "INSERT INTO recordings (call_id, account_sid, pause_on_hold, created_at, keep_until, deleted_at) "
+        "VALUES (1, 'AC1', true, now(), now(), now()) RETURNING 1"
+    )
+    await stack.rows(
         "INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
     )
     await stack.rows("INSERT INTO cti_nonces (connection, nonce, signature) VALUES ('cloud', 'n', 's') RETURNING 1")
@@ -119,6 +123,10 @@ async def a_past(stack: Stack) -> None:
     )
     await stack.rows(
         "INSERT INTO ticket_bulk_acts (actor_id, at, rows) SELECT id, now(), '[]' FROM users LIMIT 1 RETURNING 1"
+    )
+    await stack.rows(
+        "INSERT INTO consults (call_id, offer_id, from_agent_id, to_kind, to_queue, at, state, outcome, ended_at) "
+        "SELECT call_id, id, agent_id, 'queue', 'sales', now(), 'over', 'returned', now() FROM offers WHERE state = 'completed' RETURNING 1"
     )
     await stack.rows("INSERT INTO painted (offer_id, agent_id, ms) SELECT id, agent_id, 1 FROM offers RETURNING 1")
     await stack.rows(

@@ -112,6 +112,14 @@ PLANTED: Final[dict[str, str]] = {
     "who gave a call away talks in it no more": """
         INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, at, outcome, ended_at)
         SELECT call_id, id, agent_id, 'queue', 'sales', now(), 'taken', now() FROM offers WHERE state = 'accepted'""",
+    "a consultation under way is about a call that who asked has": """
+        INSERT INTO consults (call_id, offer_id, from_agent_id, to_kind, to_number, at)
+        SELECT call_id, id, agent_id, 'number', '+1', now() FROM offers WHERE state = 'wrapping' LIMIT 1""",
+    "who speaks in a consultation has accepted that, and nobody is asked for one that is over": """
+        INSERT INTO consults (call_id, offer_id, from_agent_id, to_kind, to_queue, work_item_id, state, outcome, at, ended_at)
+        SELECT call_id, id, agent_id, 'queue', 'sales', (SELECT id FROM work_items WHERE state = 'queued' LIMIT 1), 'over', 'returned', now(), now()
+        FROM offers WHERE state = 'accepted' LIMIT 1""",
+    "work of being consulted is no call's own, and no stay of a customer": "UPDATE work_items SET consulted_call_id = call_id",
     "an ended call leaves no item in line": "UPDATE calls SET outcome = 'failed', state = 'closed' WHERE state = 'queued'",
     "I10/R26 no offer pends past its deadline": "UPDATE offers SET deadline = now() - interval '5 s' WHERE state = 'pending'",
     "R29 every timed wrap-up ends": "UPDATE offers SET wrap_ends_at = now() - interval '5 s' WHERE state = 'wrapping'",

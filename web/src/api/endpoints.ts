@@ -60,6 +60,10 @@ export const calls = (query: { state?: CallState[]; from?: string; limit?: numbe
 };
 /** Where the sound of a message is, for a player. */
 export const soundOf = (message: number): string => `${ROOT}/voicemails/${message}/audio`;
+/** Where the sound of a recorded call is, for a player. */
+export const recordingOf = (recording: number): string => `${ROOT}/recordings/${recording}/audio`;
+export const setRecordingPaused = (call: number, isPaused: boolean) =>
+  answer(client.POST(isPaused ? `${ROOT}/calls/{id}/recording/pause` : `${ROOT}/calls/{id}/recording/resume`, at(call)));
 export const hangUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/hangup`, at(call)));
 export const setHold = (call: number, isHeld: boolean) =>
   answer(client.POST(isHeld ? `${ROOT}/calls/{id}/hold` : `${ROOT}/calls/{id}/resume`, at(call)));
@@ -67,6 +71,10 @@ export const transferTargets = (call: number, q: string) =>
   answer(client.GET(`${ROOT}/calls/{id}/transfer-targets`, { params: { ...at(call).params, query: { q } } }));
 export const transfer = (call: number, body: TransferTo & { note?: string }) =>
   answer(client.POST(`${ROOT}/calls/{id}/transfer`, { ...at(call), body }));
+export const consult = (call: number, body: TransferTo & { note?: string }) =>
+  answer(client.POST(`${ROOT}/calls/{id}/consult`, { ...at(call), body }));
+export const completeConsult = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/consult/complete`, at(call)));
+export const endConsult = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/consult/end`, at(call)));
 export const saveNote = (call: number, body: string, version: number, keepalive = false) =>
   answer(client.PUT(`${ROOT}/calls/{id}/note`, { ...at(call), body: { body, version }, keepalive }));
 export const finishCall = (call: number, disposition: string | null, note: string | null) =>

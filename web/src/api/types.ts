@@ -33,6 +33,8 @@ export type TicketNote = Schemas["Note"];
 export type TicketHistoryEntry = Schemas["HistoryEntry"];
 export type TicketCall = Schemas["TicketCall"];
 export type Message = Schemas["Message"];
+export type RecordedCall = Schemas["RecordedCall"];
+export type CallRecording = Schemas["CallRecording"];
 export type TicketChange = Schemas["TicketChange"];
 
 export type Tier = Schemas["Tier"];
@@ -101,6 +103,7 @@ export type PushCandidate = Schemas["CandidateOut"];
 export type UndoHandle = Schemas["Undo"];
 
 export type TransferTargets = Schemas["Targets"];
+export type CallConsult = NonNullable<Schemas["ActiveCall"]["consult"]>;
 /** One of the three. */
 export interface TransferTo {
   queue?: string;

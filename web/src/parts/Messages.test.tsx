@@ -6,7 +6,7 @@ import { aDesk } from "@/test/builders";
 import { draw, expectAccessible } from "@/test/render";
 import { Service } from "@/test/service";
 
-import { Messages } from "./Messages";
+import { Messages, Recordings } from "./Messages";
 
 const MESSAGE = { id: 5, duration_s: 66, is_deleted: false };
 
@@ -29,6 +29,13 @@ test("a recording that cannot be had now is said, and may be asked for again", a
   expect((await screen.findByRole("alert")).textContent).toMatch(/cannot be had right now/);
   await userEvent.click(screen.getByRole("button"));
   expect(container.querySelector("audio")).not.toBeNull();
+});
+
+test("a recorded call has a player of its own, of a length that may not be known yet", async () => {
+  new Service();
+  const { container } = await draw(<Recordings recordings={[{ ...MESSAGE, duration_s: null }]} from="x" />, aDesk());
+  await userEvent.click(screen.getByRole("button", { name: /hear the call from x/ }));
+  expect(container.querySelector("audio")?.getAttribute("src")).toBe("/api/v1/recordings/5/audio");
 });
 
 test("of a deleted message is told that there was one", async () => {

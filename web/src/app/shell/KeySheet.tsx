@@ -13,7 +13,7 @@ import { bindingsOf, type CommandId, ownKeys, pressedKeys, useActiveCommands, us
 import classes from "./Shell.module.css";
 
 const GROUPS = [
-  { title: "call", ids: ["accept", "reject", "hangUp", "hold", "transfer", "mute", "keypad", "focusNote", "choice1", "finish"] },
+  { title: "call", ids: ["accept", "reject", "hangUp", "hold", "transfer", "completeConsult", "endConsult", "recording", "mute", "keypad", "focusNote", "choice1", "finish"] },
   { title: "page", ids: ["goAvailable", "presence", "palette", "goDesk", "goTickets", "goCustomers", "undo", "search", "help"] },
 ] as const satisfies { title: string; ids: CommandId[] }[];
 /** The digits are a row of keys; they stay where they are printed. */

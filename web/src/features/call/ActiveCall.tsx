@@ -24,7 +24,7 @@ import { Dispositions } from "./Dispositions";
 import { MissingPart, FillHoles } from "./Holes";
 import { NoteField } from "./NoteField";
 import { PopIdentity } from "./PopIdentity";
-import { PopTransfer } from "./PopTransfer";
+import { PopConsult, PopTransfer } from "./PopTransfer";
 import { TicketChoice } from "./TicketChoice";
 import { LATE_KEY } from "./lostOffers";
 import { useDisposition } from "./useDisposition";
@@ -46,6 +46,8 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
   const isAmbiguous = pop.customer.match === "many" && pop.customer.chosen_id === null;
   const isUnknown = pop.customer.profile === null && !isAmbiguous && pop.customer.match !== "one";
   const fitting = dispositions.filter(({ queue }) => queue === null || queue === pop.call.queue);
+  // The result and the end of the call are for who has it.
+  const isConsulted = call.state === "consulted";
   const keepLate = (body: string) => void addTicketNote(pop.ticket.id, body).catch(() => undefined);
   const note = useNote(agentId, pop.call.id, call.note, keepLate);
   const [disposition, setDisposition] = useDisposition(agentId, call);
@@ -56,20 +58,25 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
       <PopIdentity pop={pop} />
       <MissingPart pop={pop} source="identity" />
       <PopTransfer pop={pop} />
+      {isConsulted && pop.consult?.note ? <PopConsult pop={pop} /> : null}
       {isAmbiguous ? <ChooseCandidate call={call} hasKeys={hasKeys} /> : null}
       <WhoElse pop={pop} isOpen={isUnknown} />
       <TicketChoice pop={pop} />
       <MissingPart pop={pop} source="ticket" />
       <NoteField note={note} hasKeys={hasKeys} />
-      <Dispositions
-        dispositions={fitting}
-        chosen={disposition}
-        ticket={pop.ticket}
-        agentId={agentId}
-        onChoose={setDisposition}
-        hasKeys={hasKeys && !isAmbiguous}
-      />
-      <Finish call={call} note={note} disposition={disposition} dispositions={fitting} hasKeys={hasKeys} />
+      {isConsulted ? null : (
+        <>
+          <Dispositions
+            dispositions={fitting}
+            chosen={disposition}
+            ticket={pop.ticket}
+            agentId={agentId}
+            onChoose={setDisposition}
+            hasKeys={hasKeys && !isAmbiguous}
+          />
+          <Finish call={call} note={note} disposition={disposition} dispositions={fitting} hasKeys={hasKeys} />
+        </>
+      )}
     </article>
   );
 }

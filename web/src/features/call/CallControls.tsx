@@ -12,6 +12,7 @@ import { usePhone, usePhoneStatus } from "@/phone/PhoneProvider";
 
 import classes from "./CallControls.module.css";
 import { useSetHold } from "./commands";
+import { RecordingControl } from "./RecordingControl";
 
 const TransferDialog = lazy(async () => ({ default: (await import("./TransferDialog")).TransferDialog }));
 
@@ -33,13 +34,14 @@ export function CallControls({ call, hasKeys }: Props) {
       {isTalking ? (
         <>
           <HoldButton call={call} hasKeys={hasKeys} />
-          <TransferButton call={call} hasKeys={hasKeys} />
+          {call.consult && call.consult.state !== "over" ? null : <TransferButton call={call} hasKeys={hasKeys} />}
         </>
       ) : null}
       {isOurs ? (
         <>
           <MuteButton hasKeys={hasKeys} />
           <Keypad hasKeys={hasKeys} />
+          <RecordingControl call={call} hasKeys={hasKeys} />
         </>
       ) : (
         <Button

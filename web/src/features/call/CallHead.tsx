@@ -15,6 +15,7 @@ import { useShortcut } from "@/keys/shortcuts";
 
 import classes from "./ActiveCall.module.css";
 import { CallControls } from "./CallControls";
+import { ConsultStrip } from "./ConsultStrip";
 import { useExtendWrapUp, useHangUp } from "./commands";
 import { TimeLine } from "./Deadline";
 
@@ -22,6 +23,7 @@ const TONE: Record<ActiveCall["state"], Tone> = {
   connecting: "amber",
   in_call: "green",
   on_hold: "amber",
+  consulted: "blue",
   wrapping: "violet",
 };
 
@@ -32,6 +34,7 @@ function useCallClock(call: ActiveCall): string {
     if (call.wrap_up_ends_at !== null) return clock(secondsUntil(call.wrap_up_ends_at, now));
     return call.ended_at === null ? "" : clock(secondsSince(call.ended_at, now));
   }
+  if (call.state === "consulted") return "";
   return call.connected_at === null ? "" : clock(secondsSince(call.connected_at, now));
 }
 
@@ -43,7 +46,10 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
   const time = useCallClock(call);
   const hangUp = useHangUp(call.pop.call.id);
   const isOpen = call.state !== "wrapping";
-  useShortcut("hangUp", () => hangUp.mutate(), hasKeys && isOpen);
+  // While somebody is consulted the ways out stand in the strip: who wants to be rid of the one must not lose the other.
+  const isConsulting = call.consult ? call.consult.state !== "over" : false;
+  const canHangUp = isOpen && !isConsulting;
+  useShortcut("hangUp", () => hangUp.mutate(), hasKeys && canHangUp);
   return (
     <>
       {call.state === "wrapping" && call.wrap_up_ends_at !== null && call.ended_at !== null ? (
@@ -63,22 +69,25 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
         {isOpen ? (
           <div className={classes.phone} data-open>
             {call.pop.call.is_external ? null : <CallControls call={call} hasKeys={hasKeys} />}
-            <Button
-              className={classes.hangUp}
-              leftSection={<PhoneOff size={16} aria-hidden="true" />}
-              rightSection={hasKeys ? <Keycaps of="hangUp" /> : null}
-              loading={hangUp.isPending}
-              onClick={() => hangUp.mutate()}
-              aria-keyshortcuts={ariaKeys("hangUp")}
-              data-testid="hangup"
-            >
-              {t(call.pop.call.is_external ? "call.isOver" : "action.hangUp")}
-            </Button>
+            {canHangUp ? (
+              <Button
+                className={classes.hangUp}
+                leftSection={<PhoneOff size={16} aria-hidden="true" />}
+                rightSection={hasKeys ? <Keycaps of="hangUp" /> : null}
+                loading={hangUp.isPending}
+                onClick={() => hangUp.mutate()}
+                aria-keyshortcuts={ariaKeys("hangUp")}
+                data-testid="hangup"
+              >
+                {t(call.pop.call.is_external ? "call.isOver" : "action.hangUp")}
+              </Button>
+            ) : null}
           </div>
         ) : (
           <Extend callId={call.pop.call.id} seconds={call.wrap_up.extension_s} />
         )}
       </header>
+      <ConsultStrip call={call} hasKeys={hasKeys} />
       {hangUp.error ? (
         <div className={classes.block} role="alert">
           <Callout tone="red">{problemText(asProblem(hangUp.error))}</Callout>

@@ -20,7 +20,7 @@ import { PopHead } from "./PopHead";
 import { PopIdentity } from "./PopIdentity";
 import { PopReason } from "./PopReason";
 import { PopTicket } from "./PopTicket";
-import { PopTransfer } from "./PopTransfer";
+import { PopConsult, PopTransfer } from "./PopTransfer";
 import { isMissing, usePainted } from "./usePainted";
 
 interface Props {
@@ -70,6 +70,7 @@ export function Pop({ pop, hasKeys, isCompact = false }: Props) {
         waited={pop.call.waited_s + secondsSince(pop.offered_at, now)}
         aside={isExternal ? null : <Deadline deadline={pop.deadline} />}
       />
+      <PopConsult pop={pop} />
       <FillHoles pop={pop} />
       <PopIdentity pop={pop} pickedId={pickedId} />
       <MissingPart pop={pop} source="identity" />

@@ -17,7 +17,8 @@ export function RingAnnouncer({ offers }: { offers: ScreenPop[] }) {
   const [said, setSaid] = useState<{ offer: number; words: string } | null>(null);
   const newest = offers.at(-1);
   if (newest && newest.offer_id !== said?.offer) {
-    const words = t("pop.announce", {
+    const words = t(newest.consult ? "pop.announceConsult" : "pop.announce", {
+      by: newest.consult?.by,
       name: nameOf(newest),
       queue: text(newest.call.queue_name),
       time: clock(newest.call.waited_s),

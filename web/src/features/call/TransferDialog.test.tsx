@@ -53,6 +53,15 @@ const open = async () => {
 };
 const active = () => screen.getByRole("option", { selected: true }).textContent;
 
+test("by keys alone: speak with an agent first", async () => {
+  service.on("POST /calls/42/consult", { body: { call: { id: 42, state: "in_call" }, consult: { id: 3, state: "asking", outcome: null } } });
+  await open();
+  await userEvent.keyboard("chen{Enter}Two more.");
+  await userEvent.keyboard("{Control>}{Shift>}{Enter}{/Shift}{/Control}");
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/consult")).toEqual([{ agent_id: 3, note: "Two more." }]));
+  expect(service.bodiesOf(SEND)).toEqual([]);
+});
+
 test("by keys alone: find an agent, say why, transfer", async () => {
   await open();
   expect(document.activeElement).toBe(screen.getByTestId("transfer-find"));

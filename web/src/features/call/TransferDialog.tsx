@@ -1,6 +1,6 @@
 import { Button, Modal, Skeleton, Textarea, TextInput } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { PhoneForwarded, Search, X } from "lucide-react";
+import { MessagesSquare, PhoneForwarded, Search, X } from "lucide-react";
 import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -11,7 +11,7 @@ import { Callout, ErrorState } from "@/design/Notice";
 import { useProblemText } from "@/design/useProblemText";
 import { useText } from "@/i18n";
 
-import { useTransfer } from "./commands";
+import { useConsult, useTransfer } from "./commands";
 import classes from "./TransferDialog.module.css";
 import { type Option, useTransferOptions } from "./transferOptions";
 
@@ -39,6 +39,9 @@ function Choice({ call, onClose }: Props) {
   const [note, setNote] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
   const transfer = useTransfer(callId);
+  const consult = useConsult(callId);
+  const isSending = transfer.isPending || consult.isPending;
+  const refusal = transfer.error ?? consult.error;
   const { data, error, refetch } = useQuery({
     queryKey: ["transfer-targets", callId, words.trim()],
     queryFn: () => transferTargets(callId, words.trim()),
@@ -50,16 +53,23 @@ function Choice({ call, onClose }: Props) {
   useEffect(() => {
     if (chosen !== null) field.current?.focus();
   }, [chosen]);
+  const said = () => (note.trim() === "" ? undefined : note.trim());
   const send = () => {
-    if (chosen === null || transfer.isPending) return;
-    const words = note.trim();
-    transfer.mutate({ to: chosen.to, name: chosen.name, note: words === "" ? undefined : words }, { onSuccess: onClose });
+    if (chosen === null || isSending) return;
+    consult.reset();
+    transfer.mutate({ to: chosen.to, name: chosen.name, note: said() }, { onSuccess: onClose });
+  };
+  const speakFirst = () => {
+    if (chosen === null || isSending) return;
+    transfer.reset();
+    consult.mutate({ to: chosen.to, note: said() }, { onSuccess: onClose });
   };
   const onNoteKey = (event: KeyboardEvent) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       event.stopPropagation();
-      send();
+      if (event.shiftKey) speakFirst();
+      else send();
     }
   };
   if (chosen !== null) {
@@ -93,15 +103,16 @@ function Choice({ call, onClose }: Props) {
           onKeyDown={onNoteKey}
           data-testid="transfer-note"
         />
-        {transfer.error ? (
+        {refusal ? (
           <div role="alert">
-            <Callout tone="red">{problemText(asProblem(transfer.error))}</Callout>
+            <Callout tone="red">{problemText(asProblem(refusal))}</Callout>
           </div>
         ) : null}
         <div className={classes.foot}>
           <Button
             leftSection={<PhoneForwarded size={16} aria-hidden="true" />}
             loading={transfer.isPending}
+            className={classes.way}
             onClick={send}
             aria-keyshortcuts="Control+Enter"
             data-testid="transfer-send"
@@ -109,6 +120,20 @@ function Choice({ call, onClose }: Props) {
             {t("transfer.send")}
           </Button>
           <p className={classes.soft}>{t("transfer.what")}</p>
+        </div>
+        <div className={classes.foot}>
+          <Button
+            variant="default"
+            leftSection={<MessagesSquare size={16} aria-hidden="true" />}
+            loading={consult.isPending}
+            className={classes.way}
+            onClick={speakFirst}
+            aria-keyshortcuts="Control+Shift+Enter"
+            data-testid="consult-send"
+          >
+            {t("consult.send")}
+          </Button>
+          <p className={classes.soft}>{t("consult.what")}</p>
         </div>
       </div>
     );

@@ -100,6 +100,38 @@ export function useTransfer(callId: number) {
   });
 }
 
+/** Wanted at once; that it is so comes over the socket, when the provider has said so. */
+export function usePauseRecording(callId: number) {
+  const settled = useSettled();
+  return useMutation({ mutationFn: (isPaused: boolean) => api.setRecordingPaused(callId, isPaused), onSuccess: settled });
+}
+
+/** Speak with somebody about the call first; the socket tells how that goes on. */
+export function useConsult(callId: number) {
+  const settled = useSettled();
+  return useMutation({
+    mutationFn: ({ to, note }: { to: TransferTo; note?: string }) => api.consult(callId, { ...to, note }),
+    onSuccess: settled,
+  });
+}
+
+export function useCompleteConsult(callId: number, name: string) {
+  const { t } = useTranslation();
+  const settled = useSettled();
+  return useMutation({
+    mutationFn: () => api.completeConsult(callId),
+    onSuccess: () => {
+      showToast({ id: `transfer-${callId}`, tone: "green", title: t("transfer.done", { to: name }) });
+      return settled();
+    },
+  });
+}
+
+export function useEndConsult(callId: number) {
+  const settled = useSettled();
+  return useMutation({ mutationFn: () => api.endConsult(callId), onSuccess: settled });
+}
+
 export function useFinish(callId: number) {
   const patch = usePatchDesk();
   const settled = useSettled();

@@ -15,7 +15,7 @@ import { formatPhone } from "@/format/phone";
 import { clock, dateTime, secondsSince } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { callerText } from "@/parts/callerText";
-import { Messages } from "@/parts/Messages";
+import { Messages, Recordings } from "@/parts/Messages";
 import { useOutcomeText } from "@/parts/useOutcomeText";
 import { useQueueNames } from "@/parts/useQueueNames";
 
@@ -109,6 +109,7 @@ function CallTable({ items }: { items: CallLogEntry[] }) {
               <td>
                 <Chip tone={TONE[call.state] ?? "grey"}>{stateText(call)}</Chip>
                 <Messages messages={call.voicemails} from={callerText(t, call.from)} />
+                <Recordings recordings={call.recordings} from={callerText(t, call.from)} />
               </td>
               <td className={table.number}>{between(call.queued_at, call.answered_at ?? call.ended_at)}</td>
               <td className={table.number}>{between(call.answered_at, call.ended_at)}</td>

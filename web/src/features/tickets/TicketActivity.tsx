@@ -11,7 +11,7 @@ import { useProblemText } from "@/design/useProblemText";
 import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { callerText } from "@/parts/callerText";
-import { Messages } from "@/parts/Messages";
+import { Messages, Recordings } from "@/parts/Messages";
 import { useDispositionName } from "@/parts/useDispositionName";
 import { useOutcomeText } from "@/parts/useOutcomeText";
 
@@ -109,6 +109,7 @@ function ActivityEntry({ entry }: { entry: Entry }) {
       <Line kind="call" icon={<PhoneCall />} at={entry.at} who={t("ticket.callFrom", { number: callerText(t, call.from) })}>
         <p className={classes.soft}>{facts.filter(Boolean).join(" · ")}</p>
         <Messages messages={call.voicemails} from={callerText(t, call.from)} />
+        <Recordings recordings={call.recordings} from={callerText(t, call.from)} />
       </Line>
     );
   }
