@@ -65,6 +65,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("answered_waits", "keep_figures_days", _indexed("answered_waits", "bucket, queue, wait_s", "bucket")),
     ("agent_figures", "keep_figures_days", _indexed("agent_figures", "bucket, agent_id", "bucket")),
     ("calls", "keep_facts_days", _oldest("calls", "id", "closed_at")),
+    ("missed_contacts", "keep_facts_days", _oldest("missed_contacts", "id", "last_at")),
     ("voicemails", "keep_facts_days", _indexed("voicemails", "id", "deleted_at")),
     ("tickets", "keep_tickets_days", _indexed("tickets", "id", "closed_at")),
 )

@@ -24,6 +24,8 @@ from infra.http import HttpProblem, edge, json_response
 from infra.openapi import MAX_BODY, Operation, document, mount
 from infra.resources import RESOURCES
 from realtime import http as desk
+from realtime import http_calls as call_log
+from realtime import http_missed as missed
 from realtime import http_voicemail as voicemails
 from realtime.messages import SOCKET_MODELS
 from reporting import http as figures
@@ -44,6 +46,8 @@ OPERATIONS: Final[list[Operation]] = [
     *desk.ROUTES.operations,
     *blocked.ROUTES.operations,
     *voicemails.ROUTES.operations,
+    *call_log.ROUTES.operations,
+    *missed.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,
     *transfers.ROUTES.operations,

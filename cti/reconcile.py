@@ -14,8 +14,8 @@ import structlog
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import agent_of_identity
+from cti import missed, service, voicemail
 from cti import queries as sql
-from cti import service, voicemail
 from cti.lines import Lines
 from cti.model import Outcome
 from cti.signature import TwilioAccount
@@ -146,5 +146,9 @@ class Reconciler:
         if new is None:
             return 0
         log.warning("missed call found by reconciling", call=new)
+        await missed.record(
+            tx, call_id=new, number=number.value, kind=number.kind.value, to_number=call.to, queue=line.queue,
+            outcome=outcome, at=call.ended_at or tx.now,
+        )  # fmt: skip
         crashpoint("reconcile.before_commit_of_missed")
         return 1

@@ -30,6 +30,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.phone import Number
 from core.principal import Principal
+from cti import missed
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
@@ -519,6 +520,7 @@ async def apply(tx: Tx, call: Call, event: CallEvent) -> Call:
         await tx.conn.execute(sql.END_TRANSFER, call.transfer_id, TRANSFER_ENDS.get(happened, "ended"), tx.now)
     if happened is not None:
         await _tell(tx, call, moved, happened, event)
+        await missed.follow(tx, call, moved)
     return moved
 
 

@@ -338,6 +338,12 @@ DEPLOYED: Final[dict[str, str]] = {
             SELECT count(DISTINCT h.version) AS changes, max(h.version) AS newest FROM ticket_history h WHERE h.ticket_id = t.id
         ) h WHERE h.newest > t.version
           OR t.version <> h.changes + (SELECT count(*) FROM ticket_notes n WHERE n.ticket_id = t.id)""",
+    "a call that reached nobody is in the list of missed contacts, and no other": """
+        SELECT c.id FROM calls c LEFT JOIN missed_calls m ON m.call_id = c.id
+        WHERE (c.direction = 'inbound' AND c.outcome IS NOT NULL AND c.answered_at IS NULL
+               AND c.outcome NOT IN ('answered', 'forwarded', 'rejected_blocked')) <> (m.call_id IS NOT NULL)""",
+    "a missed contact counts its calls": """
+        SELECT m.id FROM missed_contacts m WHERE m.calls <> (SELECT count(*) FROM missed_calls c WHERE c.missed_contact_id = m.id)""",
     "I7 what is done was tried": "SELECT event_id, consumer FROM deliveries WHERE done_at IS NOT NULL AND attempts < 1",
     "I17 every webhook has its answer": "SELECT id FROM provider_events WHERE answer IS NULL",
     "I19 no lease is longer than its limit": """

@@ -52,7 +52,7 @@ async def test_statement_fits_the_schema(conn: Connection, module: str, name: st
 GROWING: Final = frozenset(
     {
         "agent_intervals", "audit_log", "call_notes", "calls", "cti_nonces", "customer_identities", "customers", "decisions", "deliveries", "desk_log",
-        "events", "exclusions", "idempotency_keys", "legs", "offers", "painted", "provider_commands", "provider_events", "segments",
+        "events", "exclusions", "idempotency_keys", "legs", "missed_calls", "missed_contacts", "offers", "painted", "provider_commands", "provider_events", "segments",
         "stints", "ticket_calls", "ticket_history", "ticket_notes", "ticket_search", "tickets", "timers", "transfers", "work_items",
     }
 )  # fmt: skip

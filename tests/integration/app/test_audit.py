@@ -184,6 +184,31 @@ async def _revoke_wallboard(w: World) -> Given:
     return f"/wallboards/{made['id']}", None
 
 
+async def _missed(w: World) -> dict[str, Any]:
+    leg = await w.stack.dial()
+    leg.leave()
+    await w.stack.quiet()
+    _, page = await w.ava.ask("GET", "/missed-contacts")
+    item: dict[str, Any] = page["items"][0]
+    return item
+
+
+async def _own_missed(w: World) -> Given:
+    return f"/missed-contacts/{(await _missed(w))['id']}/owner", {"agent_id": w.ava.id}
+
+
+async def _finish_missed(w: World) -> Given:
+    item = await _missed(w)
+    seen = {"id": item["id"], "version": item["version"]}
+    return "/missed-contacts/done", {"items": [seen], "result": "no_need"}
+
+
+async def _reopen_missed(w: World) -> Given:
+    path, body = await _finish_missed(w)
+    _, done = await w.ava.ask("POST", path, body)
+    return "/missed-contacts/reopen", {"items": done["changed"]}
+
+
 EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "log_in": _log_in,
     "log_out": lambda w: _fixed("/session", None),
@@ -208,6 +233,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "pick_work_item": _pick,
     "hold_queue": lambda w: _fixed("/queues/support/hold", {"is_held": False}),
     "undo_act": _undo,
+    "set_missed_contact_owner": _own_missed,
+    "finish_missed_contacts": _finish_missed,
+    "reopen_missed_contacts": _reopen_missed,
     "add_rule_set": lambda w: _fixed("/rulesets", {"rules": [{"name": "all"}]}),
     "publish_rule_set": lambda w: _fixed("/rulesets/1/publish", {}),
     "roll_back_rule_set": lambda w: _fixed("/rulesets/1/roll-back", {}),

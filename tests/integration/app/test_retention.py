@@ -17,6 +17,7 @@ from tests.stack import CALLER, Stack
 
 GO_WITH_ANOTHER: Final = {
     "legs": "with their call",
+    "missed_calls": "with their missed contact",
     "ticket_calls": "with their ticket",
     "ticket_notes": "with their ticket",
     "ticket_history": "with their ticket",
