@@ -415,6 +415,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/missed-contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who reached nobody. Agents see those of their queues and their own. */
+        get: operations["list_missed_contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missed-contacts/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many of them are open. */
+        get: operations["count_missed_contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missed-contacts/done": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Close some with one result. Who was missed once more meanwhile, or seen to by somebody else, is left and named in `skipped`. */
+        post: operations["finish_missed_contacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missed-contacts/reopen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back what was closed. `skipped` with open_again: that number is missed again already. */
+        post: operations["reopen_missed_contacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missed-contacts/{id}/owner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Take it (one's own id), give it back (null), or, as a supervisor, give it to somebody. */
+        put: operations["set_missed_contact_owner"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/offers/{id}/accept": {
         parameters: {
             query?: never;
@@ -1140,14 +1225,26 @@ export interface components {
         };
         /**
          * CallFilter
-         * @description `state` may repeat.
+         * @description `state`, `direction` and `outcome` may repeat. `number` is either side's who is not us, as typed; `since` and `until` bound when it began.
          */
         CallFilter: {
+            /**
+             * Agent
+             * @default null
+             */
+            agent?: number | null;
             /**
              * Cursor
              * @default null
              */
-            cursor?: number | null;
+            cursor?: string | null;
+            /**
+             * Customer
+             * @default null
+             */
+            customer?: number | null;
+            /** Direction */
+            direction?: ("inbound" | "outbound" | "internal")[];
             /**
              * From
              * @default null
@@ -1159,18 +1256,41 @@ export interface components {
              */
             limit?: number;
             /**
+             * Number
+             * @default null
+             */
+            number?: string | null;
+            /** Outcome */
+            outcome?: string[];
+            /**
+             * Queue
+             * @default null
+             */
+            queue?: string | null;
+            /**
              * Sid
              * @default null
              */
             sid?: string | null;
+            /**
+             * Since
+             * @default null
+             */
+            since?: string | null;
             /** State */
             state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "outside" | "wrap_up" | "closed")[];
+            /**
+             * Until
+             * @default null
+             */
+            until?: string | null;
         };
         /**
          * CallOut
          * @description One row per call, its legs inside; an agent's leg is never a call.
          */
         CallOut: {
+            agent: components["schemas"]["PersonRef"] | null;
             /** Answered At */
             answered_at: string | null;
             /** Conference */
@@ -1180,20 +1300,29 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
-            /** Direction */
-            direction: string;
+            customer: components["schemas"]["PersonRef"] | null;
+            /**
+             * Direction
+             * @enum {string}
+             */
+            direction: "inbound" | "outbound" | "internal";
             /** Disposition */
             disposition: string | null;
             /** Ended At */
             ended_at: string | null;
+            /** Ended By */
+            ended_by: string | null;
             /** From */
             from: string | null;
+            /** From Kind */
+            from_kind: string;
             /** Id */
             id: number;
             /** Legs */
             legs: components["schemas"]["LegOut"][];
             /** Menu Choice */
             menu_choice: string | null;
+            missed: components["schemas"]["MissedRef"] | null;
             /** Offers */
             offers: components["schemas"]["OfferOut"][];
             /** Outcome */
@@ -1202,8 +1331,12 @@ export interface components {
             queue: string | null;
             /** Queued At */
             queued_at: string | null;
+            /** Segments */
+            segments: components["schemas"]["SegmentOut"][];
             /** Sid */
             sid: string;
+            /** Source */
+            source: string;
             /**
              * State
              * @enum {string}
@@ -1274,6 +1407,13 @@ export interface components {
             };
             /** Verdict */
             verdict: string;
+        };
+        /** ChangedOut */
+        ChangedOut: {
+            /** Id */
+            id: number;
+            /** Version */
+            version: number;
         };
         /**
          * Channel
@@ -1645,6 +1785,21 @@ export interface components {
             queue: string | null;
             /** Resolves Ticket */
             resolves_ticket: boolean;
+        };
+        /** DoneIn */
+        DoneIn: {
+            /** Items */
+            items: components["schemas"]["Seen"][];
+            /**
+             * Note
+             * @default null
+             */
+            note?: string | null;
+            /**
+             * Result
+             * @enum {string}
+             */
+            result: "called_back" | "reached_otherwise" | "unreachable" | "no_need";
         };
         /**
          * DryRun
@@ -2048,12 +2203,21 @@ export interface components {
         };
         /** LegOut */
         LegOut: {
+            /** Agent */
+            agent: string | null;
             /** Agent Id */
             agent_id: number | null;
+            /** Ended At */
+            ended_at: string | null;
             /** Kind */
             kind: string;
             /** Sid */
             sid: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
             /** State */
             state: string;
         };
@@ -2082,6 +2246,16 @@ export interface components {
             email: string;
             /** Password */
             password: string;
+        };
+        /**
+         * ManyChanged
+         * @description What was changed, with its version now, for taking it back; and what was not, with the reason.
+         */
+        ManyChanged: {
+            /** Changed */
+            changed: components["schemas"]["ChangedOut"][];
+            /** Skipped */
+            skipped: components["schemas"]["SkippedOut"][];
         };
         /**
          * Me
@@ -2147,6 +2321,117 @@ export interface components {
             unit: components["schemas"]["Unit"];
             /** Version */
             version: number;
+        };
+        /**
+         * MissedContact
+         * @description One number that reached nobody, with how often. `result` called_again and called_back with `done_call_id` were found out by themselves.
+         */
+        MissedContact: {
+            /** Calls */
+            calls: number;
+            customer: components["schemas"]["PersonRef"] | null;
+            /** Done At */
+            done_at: string | null;
+            /** Done By */
+            done_by: string | null;
+            /** Done Call Id */
+            done_call_id: number | null;
+            /**
+             * First At
+             * Format: date-time
+             */
+            first_at: string;
+            /** Id */
+            id: number;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Last Call Id */
+            last_call_id: number;
+            /** Note */
+            note: string | null;
+            /** Number */
+            number: string | null;
+            /** Number Kind */
+            number_kind: string;
+            /** Outcome */
+            outcome: string;
+            owner: components["schemas"]["PersonRef"] | null;
+            /** Queue */
+            queue: string | null;
+            /** Result */
+            result: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "done";
+            ticket: components["schemas"]["TicketRef"] | null;
+            /** To */
+            to: string;
+            /** Version */
+            version: number;
+            /** Voicemails */
+            voicemails: components["schemas"]["Message"][];
+        };
+        /**
+         * MissedCount
+         * @description At most 1000.
+         */
+        MissedCount: {
+            /** Open */
+            open: number;
+        };
+        /**
+         * MissedFilter
+         * @description `owner`: me, none, or somebody's id.
+         */
+        MissedFilter: {
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: string | null;
+            /**
+             * Limit
+             * @default 50
+             */
+            limit?: number;
+            /**
+             * Owner
+             * @default null
+             */
+            owner?: string | null;
+            /**
+             * Queue
+             * @default null
+             */
+            queue?: string | null;
+            /**
+             * State
+             * @default open
+             * @enum {string}
+             */
+            state?: "open" | "done";
+        };
+        /** MissedPage */
+        MissedPage: {
+            /** Items */
+            items: components["schemas"]["MissedContact"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** MissedRef */
+        MissedRef: {
+            /** Id */
+            id: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "done";
         };
         /**
          * Move
@@ -2293,8 +2578,15 @@ export interface components {
         };
         /** OfferOut */
         OfferOut: {
+            /** Agent */
+            agent: string | null;
             /** Agent Id */
             agent_id: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
             /** Id */
             id: number;
             /** State */
@@ -2315,6 +2607,18 @@ export interface components {
             sticky: components["schemas"]["Sticky"] | null;
             /** Tier */
             tier: number;
+        };
+        /** OwnerIn */
+        OwnerIn: {
+            /** Agent Id */
+            agent_id: number | null;
+        };
+        /** PersonRef */
+        PersonRef: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
         };
         /** PickIn */
         PickIn: {
@@ -2729,6 +3033,11 @@ export interface components {
         Rejected: {
             offer: components["schemas"]["OfferBrief"];
         };
+        /** ReopenIn */
+        ReopenIn: {
+            /** Items */
+            items: components["schemas"]["Seen"][];
+        };
         /**
          * Role
          * @enum {string}
@@ -2859,6 +3168,35 @@ export interface components {
             /** Work Item Id */
             work_item_id: number;
         };
+        /** Seen */
+        Seen: {
+            /** Id */
+            id: number;
+            /** Version */
+            version: number;
+        };
+        /**
+         * SegmentOut
+         * @description A stretch of the call in which this person talked, held or wrapped up.
+         */
+        SegmentOut: {
+            /** Agent */
+            agent: string | null;
+            /** Agent Id */
+            agent_id: number;
+            /** Ended At */
+            ended_at: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "talk" | "hold" | "wrap";
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+        };
         /**
          * ServiceLevel
          * @description Answered within the goal ÷ (answered + abandoned not short), of the queue's day. Empty is 0 of 0, shown as —.
@@ -2883,6 +3221,13 @@ export interface components {
         /** SessionOut */
         SessionOut: {
             user: components["schemas"]["Me"];
+        };
+        /** SkippedOut */
+        SkippedOut: {
+            /** Code */
+            code: string;
+            /** Id */
+            id: number;
         };
         /**
          * Sticky
@@ -4128,9 +4473,17 @@ export interface operations {
             query?: {
                 sid?: string | null;
                 from?: string | null;
+                number?: string | null;
+                customer?: number | null;
                 state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "outside" | "wrap_up" | "closed")[];
+                direction?: ("inbound" | "outbound" | "internal")[];
+                outcome?: string[];
+                queue?: string | null;
+                agent?: number | null;
+                since?: string | null;
+                until?: string | null;
                 limit?: number;
-                cursor?: number | null;
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -6098,6 +6451,486 @@ export interface operations {
             };
             /** @description Not found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_missed_contacts: {
+        parameters: {
+            query?: {
+                state?: "open" | "done";
+                owner?: string | null;
+                queue?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissedPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_missed_contacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissedCount"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_missed_contacts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DoneIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyChanged"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reopen_missed_contacts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReopenIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyChanged"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_missed_contact_owner: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnerIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissedContact"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -36,7 +36,7 @@ function Ways({ act }: { act: Act }) {
   const left = act.undo ? Math.floor(secondsUntil(act.undo.until, now)) : 0;
   const isOver = act.undo !== undefined && left <= 0;
   const run = () => {
-    if (act.undo && !isPending) mutate({ id: act.undo.id, act });
+    if (act.undo && !isPending) mutate({ undo: act.undo, act });
   };
   useShortcut("undo", run, left > 0);
   useEffect(() => {

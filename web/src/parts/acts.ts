@@ -5,7 +5,13 @@ export interface Act {
   text: string;
   /** It went wrong: says why. */
   isFault?: boolean;
-  undo?: UndoHandle;
+  undo?: UndoHandle | UndoByItself;
+}
+
+/** An act that knows by itself how it is taken back. */
+export interface UndoByItself {
+  until: string;
+  run: () => Promise<unknown>;
 }
 
 const listeners = new Set<() => void>();

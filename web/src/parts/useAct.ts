@@ -35,7 +35,7 @@ export function useUndo() {
   const queries = useQueryClient();
   const problemText = useProblemText();
   return useMutation({
-    mutationFn: ({ id }: { id: number; act: Act }) => undoAct(id),
+    mutationFn: ({ undo }: { undo: NonNullable<Act["undo"]>; act: Act }): Promise<unknown> => ("run" in undo ? undo.run() : undoAct(undo.id)),
     onSuccess: (_, { act }) => showAct({ text: t("act.undone", { what: act.text }) }),
     onError: (error) => showAct({ text: problemText(asProblem(error)), isFault: true }),
     onSettled: () => readFloorAgain(queries),
