@@ -32,7 +32,7 @@ export function CallInside({ call }: { call: CallLogEntry }) {
   return (
     <div className={classes.inside}>
       <section>
-        <h3>{t("calls.happened")}</h3>
+        <h2>{t("calls.happened")}</h2>
         {lines.length === 0 ? <p className={classes.soft}>{t("calls.nothingHappened")}</p> : null}
         <ol>
           {lines.map((line, index) => (
@@ -45,7 +45,7 @@ export function CallInside({ call }: { call: CallLogEntry }) {
         </ol>
       </section>
       <section>
-        <h3>{t("calls.legs")}</h3>
+        <h2>{t("calls.legs")}</h2>
         <ol>
           {call.legs.map((leg) => (
             <li key={leg.sid}>

@@ -1,3 +1,4 @@
+import { UnstyledButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { ChevronRight, PhoneIncoming, PhoneMissed, PhoneOutgoing, Phone } from "lucide-react";
 import { Fragment, useId, useState } from "react";
@@ -82,12 +83,10 @@ function CallRow({ call, isOpen, onToggle }: { call: CallLogEntry; isOpen: boole
     <Fragment>
       <tr data-call={call.id}>
         <th scope="row" className={table.caller}>
-          <button
-            type="button"
+          <UnstyledButton
             className={classes.opener}
             aria-expanded={isOpen}
             aria-controls={isOpen ? inside : undefined}
-            aria-label={t(isOpen ? "calls.closeCall" : "calls.openCall", { who: call.customer?.name ?? other })}
             onClick={onToggle}
           >
             <ChevronRight size={16} aria-hidden="true" className={classes.chevron} data-open={isOpen || undefined} />
@@ -96,7 +95,7 @@ function CallRow({ call, isOpen, onToggle }: { call: CallLogEntry; isOpen: boole
               <span className={classes.who}>{call.customer?.name ?? other}</span>
               {call.customer ? <span className={table.under}>{other}</span> : null}
             </span>
-          </button>
+          </UnstyledButton>
         </th>
         <td>{dateTime(call.created_at, language)}</td>
         <td>{ours === null ? none : formatPhone(ours)}</td>

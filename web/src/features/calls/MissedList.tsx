@@ -252,6 +252,7 @@ function DoneMenu({ label, of, disabled, onDone }: { label: string; of?: string;
           size="compact-sm"
           variant="default"
           disabled={disabled}
+          data-testid={of === undefined ? "done-many" : undefined}
           aria-label={of === undefined ? undefined : t("missed.doneOf", { who: of })}
           leftSection={<CheckCheck size={14} aria-hidden="true" />}
         >

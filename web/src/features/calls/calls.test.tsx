@@ -48,7 +48,7 @@ function Shown({ first = {} }: { first?: CallsSearch }) {
 test("a call is one row, and opens by key to what happened in it", async () => {
   aService();
   await draw(<Shown />);
-  const opener = await screen.findByRole("button", { name: /Show what happened/ });
+  const opener = await screen.findByRole("button", { name: /555-0123/ });
   expect(screen.getAllByRole("row")).toHaveLength(2);
   opener.focus();
   await userEvent.keyboard("{Enter}");
@@ -61,7 +61,7 @@ test("a call is one row, and opens by key to what happened in it", async () => {
 test("the filters are the address, and what is asked", async () => {
   const service = aService();
   await draw(<Shown first={{ direction: "outbound", outcome: "answered", number: "+1415", from: "2026-11-01", to: "2026-11-02" }} />);
-  await screen.findByRole("button", { name: /Show what happened/ });
+  await screen.findByRole("button", { name: /555-0123/ });
   const asked = service.asked.find(({ path }) => path === "/calls")?.query;
   expect(asked?.get("direction")).toBe("outbound");
   expect(asked?.get("outcome")).toBe("answered");
@@ -83,7 +83,7 @@ test("many are done at once, and taken back from the bar", async () => {
   await draw(<Shown first={{ view: "missed" }} />);
   const user = userEvent.setup();
   await user.click(await screen.findByRole("checkbox", { name: "Choose all that are shown" }));
-  await user.click(screen.getByRole("button", { name: "2 done" }));
+  await user.click(screen.getByRole("button", { name: "Mark 2 done" }));
   await user.click(await screen.findByRole("menuitem", { name: "No need" }));
   expect(await screen.findByText("1 is done. 1 has changed meanwhile and stays.")).toBeTruthy();
   expect(service.bodiesOf("POST /missed-contacts/done")).toEqual([
