@@ -11,9 +11,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from app.choreography import reactions
 from app.settings import Settings
 from core.ids import CallId
+from cti import outbound, voicemail
 from cti import pbx_service as pbx
 from cti import service as cti
-from cti import voicemail
 from cti.commands import Commands
 from cti.connections import Connections
 from cti.http import Telephony, WaitState
@@ -42,6 +42,8 @@ TIMERS: dict[str, TimerHandler] = {
     routing.WRAP_TIMER: routing.wrap_up_timed_out,
     routing.COOLDOWN_TIMER: routing.cooled_down,
     cti.CONNECT_TIMER: cti.connect_timed_out,
+    outbound.DIAL_TIMER: outbound.dial_due,
+    outbound.LIMIT_TIMER: outbound.limit_reached,
     cti.AGENT_GONE_TIMER: cti.agent_is_gone,
     cti.RECORDER_TIMER: voicemail.look_due,
     pbx.HELD_TIMER: pbx.held_long_enough,

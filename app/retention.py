@@ -50,6 +50,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("exclusions", "keep_events_h", _oldest("exclusions", "work_item_id, agent_id", "until")),
     ("provider_events", "keep_webhooks_days", _indexed("provider_events", "id", "received_at")),
     ("blocked_numbers", "keep_events_h", _indexed("blocked_numbers", "id", "expires_at")),
+    ("do_not_call", "keep_events_h", _indexed("do_not_call", "id", "expires_at")),
     ("cti_nonces", "keep_events_h", _indexed("cti_nonces", "connection, nonce", "used_at")),
     ("provider_commands", "keep_webhooks_days", _oldest("provider_commands", "id", "ended_at")),
     ("call_notes", "keep_webhooks_days", _oldest("call_notes", "call_id, agent_id", "saved_at")),

@@ -26,6 +26,7 @@ from infra.resources import RESOURCES
 from realtime import http as desk
 from realtime import http_calls as call_log
 from realtime import http_missed as missed
+from realtime import http_outbound as outbound
 from realtime import http_voicemail as voicemails
 from realtime.messages import SOCKET_MODELS
 from reporting import http as figures
@@ -48,6 +49,7 @@ OPERATIONS: Final[list[Operation]] = [
     *voicemails.ROUTES.operations,
     *call_log.ROUTES.operations,
     *missed.ROUTES.operations,
+    *outbound.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,
     *transfers.ROUTES.operations,

@@ -13,7 +13,7 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
 from core.ids import OfferId, conference_name
-from cti import hold, outside, service, voicemail
+from cti import hold, outbound, outside, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.lines import Lines
@@ -82,10 +82,12 @@ class Commands:
                 self._outbox,
                 self._twilio,
                 call,
-                line=self._lines.of(call.to_number),
+                line=self._lines.of(call.our_number),
                 base=self._base,
                 is_repeat=attempts > 1,
             )
+        elif kind == "dial":
+            await outbound.carry_out(self._outbox, self._twilio, call, base=self._base)
         elif kind == "look":
             await self._look(call, OfferId(payload["offer_id"]), attempts)
         elif kind == "recordings":
@@ -114,7 +116,7 @@ class Commands:
             document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base)
             await self._twilio.redirect(call.account_sid, call.sid, document)
         elif kind == "requeue":
-            line = self._lines.of(call.to_number)
+            line = self._lines.of(call.our_number)
             if call.state is CallState.QUEUED:
                 says = "sorry" if call.transfer_id is None else "transfer"
                 await self._twilio.redirect(

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
-from cti import ivr, outside, service, voicemail
+from cti import ivr, outbound, outside, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.connections import Connections
@@ -258,8 +258,8 @@ def webhooks() -> web.Application:
         ("/agent", _voice(_agent)),
         ("/voicemail/done", _voice(_voicemail_done)),
         ("/recording", _callback(voicemail.recorded)),
-        ("/status", _callback(service.leg_status)),
-        ("/conference", _callback(service.conference_event, needs_call=False)),
+        ("/status", _callback(outbound.leg_status)),
+        ("/conference", _callback(outbound.conference_event, needs_call=False)),
     ):
         app.router.add_route("POST", path, endpoint)
         app.router.add_route("GET", path, endpoint)

@@ -79,7 +79,7 @@ class Reconciler:
         return closed
 
     async def _close_if_ended(self, row: Any) -> bool:
-        ended_at, failed = None, False
+        ended_at, status = None, "completed"
         try:
             found = await self._twilio.fetch(row["account_sid"], row["sid"])
         except NotInProgress:
@@ -87,9 +87,9 @@ class Reconciler:
         else:
             if found.status not in service.TERMINAL:
                 return False
-            ended_at, failed = found.ended_at, found.status in service.FAILED_STATUSES
+            ended_at, status = found.ended_at, found.status
         async with self._outbox.transaction() as tx:
-            is_news = await service.reconciled(tx, sid=row["sid"], at=ended_at, failed=failed)
+            is_news = await service.reconciled(tx, sid=row["sid"], at=ended_at, status=status)
             crashpoint("reconcile.before_commit")
         if is_news:
             log.warning("call closed by reconciling", call=row["id"])

@@ -47,6 +47,34 @@ CREATE INDEX calls_not_inbound ON calls (direction, created_at DESC, id DESC) WH
 -- squawk-ignore require-concurrent-index-creation -- as above; of a call that we make, the customer's number is where it goes to
 CREATE INDEX calls_to ON calls (to_number, created_at DESC) WHERE direction = 'outbound';
 
+-- Calls that an agent makes. `sid` begins with `out:` until the provider has said how it calls the customer's leg; `dial_at`: when the customer is rung, since the
+-- provider takes one call a second; `dialed_at`: when it was asked to. What is known to be asked is looked up and never asked again.
+ALTER TABLE calls ADD COLUMN dial_at timestamptz;
+ALTER TABLE calls ADD COLUMN dialed_at timestamptz;
+-- squawk-ignore require-concurrent-index-creation -- as above
+CREATE UNIQUE INDEX calls_dialing ON calls (to_number) WHERE direction = 'outbound' AND provider = 'twilio' AND outcome IS NULL;
+CREATE TABLE dial_slots (account_sid text PRIMARY KEY, next_at timestamptz NOT NULL);
+-- Their work never waited in a line: no stay in a queue, and no offer that somebody chose.
+ALTER TABLE work_items ADD COLUMN is_outbound boolean NOT NULL DEFAULT false;
+ALTER TABLE offers ADD COLUMN is_outbound boolean NOT NULL DEFAULT false;
+
+-- At most one row: whom agents may call, under which number, and when not.
+CREATE TABLE outbound_settings (is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only), settings jsonb NOT NULL);
+CREATE TABLE do_not_call (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    number     text NOT NULL CONSTRAINT do_not_call_number UNIQUE,
+    reason     text NOT NULL CHECK (length(reason) BETWEEN 1 AND 300),
+    added_by   text NOT NULL,
+    added_at   timestamptz NOT NULL,
+    expires_at timestamptz
+);
+CREATE INDEX do_not_call_expired ON do_not_call (expires_at) WHERE expires_at IS NOT NULL;
+
 -- migrate:down
+DROP TABLE do_not_call, outbound_settings, dial_slots;
+ALTER TABLE offers DROP COLUMN is_outbound;
+ALTER TABLE work_items DROP COLUMN is_outbound;
+DROP INDEX calls_dialing;
+ALTER TABLE calls DROP COLUMN dialed_at, DROP COLUMN dial_at;
 DROP INDEX calls_to, calls_not_inbound, calls_outcome, calls_queue;
 DROP TABLE missed_calls, missed_contacts;

@@ -61,6 +61,16 @@ _MAY_SEE_MISSED: Final = (
     """(m.owner_id = ${n} OR EXISTS (SELECT 1 FROM agent_queues q WHERE q.agent_id = ${n} AND q.queue_key = m.queue))"""
 )
 MISSED_BY_ID: Final = f"{_MISSED}WHERE m.id = $1"
+# Calls that agents made between these moments, along the index of what does not come in.
+OUTBOUND_FIGURES: Final = """
+SELECT c.queue, c.agent_id, u.name AS agent, count(*) AS calls, count(c.answered_at) AS reached,
+       count(*) FILTER (WHERE c.outcome = 'unanswered') AS unanswered, count(*) FILTER (WHERE c.outcome = 'busy') AS busy,
+       count(*) FILTER (WHERE c.outcome = 'failed') AS failed, count(*) FILTER (WHERE c.outcome = 'canceled') AS canceled,
+       round(sum(c.talk_s))::bigint AS talk_s
+FROM calls c LEFT JOIN users u ON u.id = c.agent_id
+WHERE c.direction = 'outbound' AND c.created_at >= $1 AND c.created_at < $2 AND c.outcome IS NOT NULL
+GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT 5000
+"""
 # Counting stops where nobody reads the figure any more.
 OPEN_MISSED: Final = """
 SELECT count(*) FROM (SELECT FROM missed_contacts m WHERE m.state = 'open'

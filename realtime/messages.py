@@ -33,6 +33,8 @@ class PopCall(Message):
     language: str
     calls_24h: int
     is_external: bool = False
+    direction: Literal["inbound", "outbound", "internal"] = "inbound"
+    """Of an outbound call `from` is the customer's number all the same, and `to` ours."""
 
 
 class PopCustomer(Message):
@@ -95,6 +97,8 @@ class ActiveCall(Message):
     state: Literal["connecting", "in_call", "on_hold", "wrapping"]
     conference: str
     connected_at: datetime | None
+    dial_at: datetime | None = None
+    """While connecting, of an outbound call: when the customer is rung; null until the agent's phone is there."""
     held_since: datetime | None = None
     hold_wanted: bool = False
     """What the agent asked for; `state` follows when the provider has done it."""

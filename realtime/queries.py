@@ -31,7 +31,11 @@ WHERE h.agent_id = ANY($1) AND h.last_seq > h.acked_seq
 POP: Final = """
 SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.deadline, o.version, o.queue, o.step, o.wrap_ends_at,
        o.wrap_requested, o.wrap_extended_s, o.disposition, o.connected_at,
-       c.id AS call_id, c.from_raw, c.from_kind, c.from_value, c.to_number, c.language, c.state AS call_state, c.offer_id AS call_offer_id,
+       c.id AS call_id, c.direction, c.dial_at, c.agent_joined, c.language,
+       CASE WHEN c.direction = 'outbound' THEN c.to_number ELSE c.from_raw END AS from_raw,
+       CASE WHEN c.direction = 'outbound' THEN 'e164' ELSE c.from_kind END AS from_kind,
+       CASE WHEN c.direction = 'outbound' THEN c.to_number ELSE c.from_value END AS from_value,
+       CASE WHEN c.direction = 'outbound' THEN c.from_raw ELSE c.to_number END AS to_number, c.state AS call_state, c.offer_id AS call_offer_id,
        c.answered_at, c.ended_at, c.held_at, c.hold_wanted, c.version AS call_version, c.provider <> 'twilio' AS is_external,
        q.name AS queue_name, q.wrap_mode, q.wrap_extension_s, i.entered_at, i.rule, d.counts, d.chosen_by, u.role, u.email, u.name AS agent_name,
        n.body AS note_body, n.version AS note_version, n.saved_at AS note_saved_at,

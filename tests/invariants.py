@@ -162,8 +162,11 @@ SAFETY: Final[dict[str, str]] = {
     "R17 virtual start is entry less boost": """
         SELECT id FROM work_items WHERE virtual_start <> entered_at - make_interval(secs => boost_s)""",
     "R17 the first stint begins with the entry": """
-        SELECT i.id FROM work_items i WHERE i.entered_at IS DISTINCT FROM
+        SELECT i.id FROM work_items i WHERE NOT i.is_outbound AND i.entered_at IS DISTINCT FROM
             (SELECT min(s.entered_at) FROM stints s WHERE s.work_item_id = i.id)""",
+    "a call that an agent makes is no offered contact": """
+        SELECT i.id FROM work_items i JOIN stints s ON s.work_item_id = i.id WHERE i.is_outbound
+        UNION ALL SELECT o.id FROM offers o JOIN work_items i ON i.id = o.work_item_id WHERE o.is_outbound <> i.is_outbound""",
     "R26 every pending offer has its timer": """
         SELECT o.id FROM offers o WHERE o.state = 'pending'
           AND NOT EXISTS (SELECT 1 FROM timers t WHERE t.kind = 'routing.offer' AND t.object_id = o.id)""",

@@ -48,6 +48,8 @@ DO_NOT_GROW: Final = {
     "cti_connections": "configuration",
     "agent_extensions": "configuration",
     "outside_prefixes": "configuration",
+    "outbound_settings": "one row",
+    "dial_slots": "one per account of a provider",
     "rule_sets": "configuration, versions are kept for the explanations",
     "config_changes": "one per apply that changed something",
     "ticket_settings": "one row",
