@@ -71,6 +71,8 @@ class Commands:
     async def _do(self, kind: str, object_: str, call: Call, payload: dict[str, Any], attempts: int) -> None:
         if kind == "end_leg":
             await self._twilio.end(call.account_sid, payload["sid"])
+        elif kind == "dial":  # also when the call is over: what was asked for may ring there
+            await outbound.carry_out(self._outbox, self._twilio, call, base=self._base)
         elif call.is_over and (kind != "requeue" or call.outcome is not Outcome.DEFLECTED):
             return
         elif kind == "hold":
@@ -86,8 +88,6 @@ class Commands:
                 base=self._base,
                 is_repeat=attempts > 1,
             )
-        elif kind == "dial":
-            await outbound.carry_out(self._outbox, self._twilio, call, base=self._base)
         elif kind == "look":
             await self._look(call, OfferId(payload["offer_id"]), attempts)
         elif kind == "recordings":

@@ -69,7 +69,7 @@ async def number_to_call(tx: Tx, text: str, region: str) -> str:
     """The E.164 form of a number that may be called at all, whoever asks. Raises Invalid, NotAllowedToCall."""
     number = parse_typed(text, region)
     e164 = number.e164
-    if is_emergency_number(text, region):
+    if is_emergency_number(text, region) or (number.kind is NumberKind.SHORT and number.value is None):
         raise NotAllowedToCall("Emergency services cannot be called from here. Use an ordinary telephone.")
     if number.kind is not NumberKind.E164 or e164 is None or number.is_suspect or number.extension:
         raise Invalid("This is no telephone number.", errors=[{"field": "to", "message": "not a telephone number"}])
@@ -91,12 +91,14 @@ async def check(tx: Tx, e164: str, *, who: Principal, override: str | None) -> s
     reason = await tx.conn.fetchval(sql.DO_NOT_CALL, list(same_line(e164)), tx.now)
     if reason is not None:
         if override is None:
-            raise OnDoNotCallList(f"Reason: {reason}")
+            raise OnDoNotCallList(f"Reason: {reason}", why=reason)
         return "do_not_call"
     quiet = (await settings(tx)).quiet(region_of(e164), tx.now)
     if quiet is not None:
         if override is None:
-            raise InQuietHours(f"Calls there are allowed from {quiet.end:%H:%M} to {quiet.start:%H:%M} of their time.")
+            opens, closes = f"{quiet.end:%H:%M}", f"{quiet.start:%H:%M}"
+            text = f"Calls there are allowed from {opens} to {closes} of their time."
+            raise InQuietHours(text, allowed_from=opens, allowed_to=closes)
         return "quiet_hours"
     return None
 
@@ -153,7 +155,9 @@ async def carry_out(outbox: Outbox, twilio: TwilioApi, call: Call, *, base: str)
     """The command: ring the customer, once. Raises Unavailable (unknown: to be looked up), RingdeskError when it is refused."""
     async with outbox.transaction() as tx:
         locked = await queries.lock_call(tx.conn, call_id=call.id)
-        if locked is None or locked.state is not CallState.CONNECTING or locked.has_leg or not locked.agent_joined:
+        if locked is None or locked.has_leg or (locked.is_over and locked.dialed_at is None):
+            return
+        if not locked.is_over and not (locked.state is CallState.CONNECTING and locked.agent_joined):
             return
         asked_at, ring_s = locked.dialed_at, (await settings(tx)).ring_s
         if asked_at is None:

@@ -31,7 +31,8 @@ MOST: Final = timedelta(days=31)
 
 
 class NewCall(ApiModel):
-    """`to` as typed (a national form is read in `region`, else in that of our first number), or the number of `missed_contact_id`. `ticket_id`: what it is about.
+    """`to` as typed (a national form is read in `region`, else in that of our first number), or the number of `missed_contact_id`. `ticket_id`: what it is
+    about, and whom it calls where nothing else says so.
     `override_reason`: by a supervisor, why the do-not-call list or quiet hours do not count this once."""
 
     to: Typed | None = None
@@ -84,6 +85,17 @@ async def make_call(tx: Tx, call: Call[NewCall]) -> Calling:
 
 
 TICKET_QUEUE: Final = "SELECT queue FROM tickets WHERE id = $1"
+# Who called about it last, or was called; else the first number of its customer.
+TICKET_NUMBER: Final = """
+SELECT coalesce((
+    SELECT CASE WHEN c.direction = 'outbound' THEN c.to_number ELSE c.from_value END
+    FROM ticket_calls k JOIN calls c ON c.id = k.call_id
+    WHERE k.ticket_id = $1 AND (c.direction = 'outbound' OR c.from_kind = 'e164') ORDER BY c.created_at DESC LIMIT 1
+), (
+    SELECT d.value FROM tickets t JOIN customer_identities d ON d.customer_id = t.customer_id
+    WHERE t.id = $1 AND d.kind = 'phone' ORDER BY d.id LIMIT 1
+))
+"""
 TICKET_CUSTOMER: Final = "SELECT customer_id FROM tickets WHERE id = $1"
 
 
@@ -97,6 +109,12 @@ async def _wanted(tx: Tx, call: Call[NewCall]) -> tuple[str, str | None]:
         if entry["number"] is None:
             raise NotFound("The number of this caller is not known.")
         return entry["number"], entry["queue"]
+    if data.to is None and data.ticket_id is not None:
+        visible = await tickets.visible_ticket_id(tx.conn, ref=str(data.ticket_id), principal=call.who)
+        number = await tx.conn.fetchval(TICKET_NUMBER, visible)
+        if number is None:
+            raise NotFound("Nobody of this ticket has a number that is known.")
+        return str(number), None
     if data.to is None:
         raise Invalid("Say whom to call.", errors=[{"field": "to", "message": "is missing"}])
     return data.to, None

@@ -9,6 +9,7 @@ import type {
   Desk,
   Me,
   MissedResult,
+  NewCall,
   NewCustomer,
   NewWallboard,
   Page,
@@ -75,6 +76,7 @@ export const finishMissed = (items: { id: number; version: number }[], result: M
   answer(client.POST(`${ROOT}/missed-contacts/done`, { body: { items, result } }));
 export const reopenMissed = (items: { id: number; version: number }[]) =>
   answer(client.POST(`${ROOT}/missed-contacts/reopen`, { body: { items } }));
+export const makeCall = (body: NewCall) => answer(client.POST(`${ROOT}/calls`, { body }));
 /** Where the sound of a message is, for a player. */
 export const soundOf = (message: number): string => `${ROOT}/voicemails/${message}/audio`;
 export const hangUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/hangup`, at(call)));

@@ -8,7 +8,7 @@ import classes from "./Shell.module.css";
 
 const GROUPS = [
   { title: "call", ids: ["accept", "reject", "hangUp", "hold", "transfer", "mute", "keypad", "focusNote", "choice1", "finish"] },
-  { title: "page", ids: ["presence", "goDesk", "goTickets", "goCustomers", "undo", "search", "help"] },
+  { title: "page", ids: ["presence", "goDesk", "goTickets", "goCustomers", "dial", "undo", "search", "help"] },
 ] as const satisfies { title: string; ids: CommandId[] }[];
 
 /** Every key there is, what it does, and the switch that turns them all off. */

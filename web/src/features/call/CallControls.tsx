@@ -33,7 +33,7 @@ export function CallControls({ call, hasKeys }: Props) {
       {isTalking ? (
         <>
           <HoldButton call={call} hasKeys={hasKeys} />
-          <TransferButton call={call} hasKeys={hasKeys} />
+          {call.pop.call.direction === "outbound" ? null : <TransferButton call={call} hasKeys={hasKeys} />}
         </>
       ) : null}
       {isOurs ? (

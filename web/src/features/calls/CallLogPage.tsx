@@ -63,10 +63,13 @@ export function CallLogPage({ me, search, onSearch }: Props) {
           />
         ) : null}
       </div>
-      {view === "log" ? <Log search={search} /> : <MissedList key={view} me={me} search={search} />}
+      {view === "log" ? <Log search={search} mayCall={hasPhone(me)} /> : <MissedList key={view} me={me} search={search} />}
     </Page>
   );
 }
+
+/** Auditors read; there is no phone for them. */
+const hasPhone = ({ role }: Me) => role === "agent" || role === "supervisor" || role === "admin";
 
 function QueueFilter({ search, onSearch }: Omit<Props, "me">) {
   const { t } = useTranslation();
@@ -176,7 +179,7 @@ function LogFilters({ me, search, onSearch }: Props) {
   );
 }
 
-function Log({ search }: { search: CallsSearch }) {
+function Log({ search, mayCall }: { search: CallsSearch; mayCall: boolean }) {
   const { t } = useTranslation();
   const found = useCalls(search);
   const items = found.data?.pages.flatMap((page) => page.items) ?? [];
@@ -192,7 +195,7 @@ function Log({ search }: { search: CallsSearch }) {
           </EmptyState>
         </div>
       ) : null}
-      {items.length > 0 ? <CallTable items={items} /> : null}
+      {items.length > 0 ? <CallTable items={items} mayCall={mayCall} /> : null}
       {found.hasNextPage ? (
         <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
           {t("action.loadMore")}

@@ -10,6 +10,7 @@ import table from "@/design/Table.module.css";
 import { formatPhone } from "@/format/phone";
 import { clock, dateTime, secondsSince } from "@/format/time";
 import { useLanguage } from "@/i18n";
+import { CallButton } from "@/parts/CallButton";
 import { callerText } from "@/parts/callerText";
 import { Messages } from "@/parts/Messages";
 import { useOutcomeText } from "@/parts/useOutcomeText";
@@ -32,7 +33,13 @@ export function otherSide(call: Pick<CallLogEntry, "direction" | "from" | "to">)
   return call.direction === "outbound" ? call.to : call.from;
 }
 
-export function CallTable({ items }: { items: CallLogEntry[] }) {
+/** The number that can be called, if it is one. */
+export function callableNumber(call: CallLogEntry): string | null {
+  const number = otherSide(call);
+  return call.direction !== "internal" && number !== null && /^\+\d{5,}$/.test(number) ? number : null;
+}
+
+export function CallTable({ items, mayCall }: { items: CallLogEntry[]; mayCall: boolean }) {
   const { t } = useTranslation();
   const [opened, setOpened] = useState<ReadonlySet<number>>(new Set());
   const toggle = (id: number) =>
@@ -55,11 +62,16 @@ export function CallTable({ items }: { items: CallLogEntry[] }) {
               {t("calls.talked")}
             </th>
             <th scope="col">{t("calls.ticket")}</th>
+            {mayCall ? (
+              <th scope="col">
+                <span className={classes.unseen}>{t("dial.call")}</span>
+              </th>
+            ) : null}
           </tr>
         </thead>
         <tbody>
           {items.map((call) => (
-            <CallRow key={call.id} call={call} isOpen={opened.has(call.id)} onToggle={() => toggle(call.id)} />
+            <CallRow key={call.id} call={call} mayCall={mayCall} isOpen={opened.has(call.id)} onToggle={() => toggle(call.id)} />
           ))}
         </tbody>
       </table>
@@ -67,13 +79,14 @@ export function CallTable({ items }: { items: CallLogEntry[] }) {
   );
 }
 
-function CallRow({ call, isOpen, onToggle }: { call: CallLogEntry; isOpen: boolean; onToggle: () => void }) {
+function CallRow({ call, mayCall, isOpen, onToggle }: { call: CallLogEntry; mayCall: boolean; isOpen: boolean; onToggle: () => void }) {
   const { t } = useTranslation();
   const language = useLanguage();
   const queues = useQueueNames();
   const outcomeText = useOutcomeText();
   const inside = useId();
   const other = callerText(t, otherSide(call));
+  const callable = callableNumber(call);
   const ours = call.direction === "outbound" ? call.from : call.to;
   const none = <span className={table.none}>—</span>;
   const between = (from: string | null, to: string | null) =>
@@ -116,10 +129,15 @@ function CallRow({ call, isOpen, onToggle }: { call: CallLogEntry; isOpen: boole
             </Link>
           ) : null}
         </td>
+        {mayCall ? (
+          <td className={classes.acts}>
+            {callable === null ? null : <CallButton dialling={{ call: { to: callable }, name: call.customer?.name ?? other }} />}
+          </td>
+        ) : null}
       </tr>
       {isOpen ? (
         <tr className={classes.insideRow}>
-          <td id={inside} colSpan={9}>
+          <td id={inside} colSpan={mayCall ? 10 : 9}>
             <CallInside call={call} />
           </td>
         </tr>

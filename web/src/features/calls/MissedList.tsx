@@ -11,6 +11,7 @@ import table from "@/design/Table.module.css";
 import { ago, dateTime, useNow } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { ActBar } from "@/parts/ActBar";
+import { CallButton } from "@/parts/CallButton";
 import { callerText } from "@/parts/callerText";
 import { Messages } from "@/parts/Messages";
 import { useOutcomeText } from "@/parts/useOutcomeText";
@@ -174,7 +175,12 @@ function MissedRow({ item, me, mayAct, isChosen, onChoose, onDone }: RowProps) {
       </td>
       {mayAct ? (
         <td className={classes.acts}>
-          <DoneMenu label={t("missed.done")} of={who} onDone={onDone} />
+          <span className={classes.both}>
+            {item.number !== null && item.number_kind === "e164" ? (
+              <CallButton dialling={{ call: { missed_contact_id: item.id }, name: who }} label={t("missed.callBack")} />
+            ) : null}
+            <DoneMenu label={t("missed.done")} of={who} onDone={onDone} />
+          </span>
         </td>
       ) : null}
     </tr>

@@ -48,7 +48,7 @@ function Shown({ first = {} }: { first?: CallsSearch }) {
 test("a call is one row, and opens by key to what happened in it", async () => {
   aService();
   await draw(<Shown />);
-  const opener = await screen.findByRole("button", { name: /555-0123/ });
+  const opener = await screen.findByRole("button", { name: /^Inbound/ });
   expect(screen.getAllByRole("row")).toHaveLength(2);
   opener.focus();
   await userEvent.keyboard("{Enter}");
@@ -61,7 +61,7 @@ test("a call is one row, and opens by key to what happened in it", async () => {
 test("the filters are the address, and what is asked", async () => {
   const service = aService();
   await draw(<Shown first={{ direction: "outbound", outcome: "answered", number: "+1415", from: "2026-11-01", to: "2026-11-02" }} />);
-  await screen.findByRole("button", { name: /555-0123/ });
+  await screen.findByRole("button", { name: /^Inbound/ });
   const asked = service.asked.find(({ path }) => path === "/calls")?.query;
   expect(asked?.get("direction")).toBe("outbound");
   expect(asked?.get("outcome")).toBe("answered");

@@ -8,6 +8,7 @@ import { Page } from "@/design/Page";
 import { Panel } from "@/design/Panel";
 import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
+import { CallButton } from "@/parts/CallButton";
 import { EvidenceLine, TierChip } from "@/parts/CustomerParts";
 import { TicketLine } from "@/parts/TicketParts";
 import { useDispositionName } from "@/parts/useDispositionName";
@@ -18,7 +19,7 @@ import classes from "./CustomerPage.module.css";
 import { useCustomer, useTimeline } from "./useCustomers";
 
 /** Everything we know about one customer, the newest first. */
-export function CustomerPage({ id }: { id: number }) {
+export function CustomerPage({ id, mayCall }: { id: number; mayCall: boolean }) {
   const { t } = useTranslation();
   const { data: profile, error, refetch } = useCustomer(id);
   if (error) return <ErrorState error={error} retry={() => void refetch()} />;
@@ -44,7 +45,7 @@ export function CustomerPage({ id }: { id: number }) {
         <Timeline id={id} />
         <div className={classes.side}>
           <CustomerFields key={profile.version} profile={profile} />
-          <Identities profile={profile} />
+          <Identities profile={profile} mayCall={mayCall} />
           <Panel title={t("customer.openTickets")} count={profile.open_tickets.length} flush>
             {profile.open_tickets.length === 0 ? (
               <p className={classes.none}>{t("customer.noOpenTickets")}</p>
@@ -64,7 +65,7 @@ export function CustomerPage({ id }: { id: number }) {
   );
 }
 
-function Identities({ profile }: { profile: Profile }) {
+function Identities({ profile, mayCall }: { profile: Profile; mayCall: boolean }) {
   const { t } = useTranslation();
   return (
     <Panel title={t("customers.reach")}>
@@ -73,6 +74,9 @@ function Identities({ profile }: { profile: Profile }) {
         {profile.identities.map((identity) => (
           <li key={`${identity.kind}:${identity.value}`}>
             <EvidenceLine evidence={identity} />
+            {mayCall && identity.kind === "phone" && identity.value.startsWith("+") ? (
+              <CallButton dialling={{ call: { to: identity.value, customer_id: profile.id }, name: profile.name }} />
+            ) : null}
           </li>
         ))}
       </ul>

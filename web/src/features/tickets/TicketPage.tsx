@@ -6,6 +6,7 @@ import type { Me } from "@/api/types";
 import { ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import { useViewing } from "@/live/LiveProvider";
+import { CallButton } from "@/parts/CallButton";
 import { PriorityChip, TicketStateChip } from "@/parts/TicketParts";
 
 import { TicketActivity } from "./TicketActivity";
@@ -18,6 +19,7 @@ export function TicketPage({ id, me }: { id: string; me: Me }) {
   const { t } = useTranslation();
   const { data: ticket, error, refetch } = useTicket(id);
   useViewing(ticket?.id);
+  const mayCall = me.role === "agent" || me.role === "supervisor" || me.role === "admin";
   if (error) return <ErrorState error={error} retry={() => void refetch()} />;
   if (!ticket) {
     return (
@@ -39,6 +41,9 @@ export function TicketPage({ id, me }: { id: string; me: Me }) {
           {ticket.subject}
           <TicketStateChip state={ticket.state} />
           <PriorityChip priority={ticket.priority} />
+          {mayCall && (ticket.customer || ticket.calls.length > 0) ? (
+            <CallButton dialling={{ call: { ticket_id: ticket.id }, name: ticket.customer?.name ?? ticket.number }} label={t("dial.call")} />
+          ) : null}
         </>
       }
     >
