@@ -209,6 +209,12 @@ async def _reopen_missed(w: World) -> Given:
     return "/missed-contacts/reopen", {"items": done["changed"]}
 
 
+async def _off_do_not_call(w: World) -> Given:
+    browser = await w.people.browser(Role.ADMIN)
+    _, added, _ = await ask(browser, "POST", "/api/v1/do-not-call", body={"number": "+14155550188", "reason": "x"})
+    return f"/do-not-call/{added['id']}", None
+
+
 EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "log_in": _log_in,
     "log_out": lambda w: _fixed("/session", None),
@@ -233,6 +239,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "pick_work_item": _pick,
     "hold_queue": lambda w: _fixed("/queues/support/hold", {"is_held": False}),
     "undo_act": _undo,
+    "make_call": lambda w: _fixed("/calls", {"to": "+14155550144"}),
+    "add_do_not_call": lambda w: _fixed("/do-not-call", {"number": "+14155550177", "reason": "x"}),
+    "remove_do_not_call": _off_do_not_call,
     "set_missed_contact_owner": _own_missed,
     "finish_missed_contacts": _finish_missed,
     "reopen_missed_contacts": _reopen_missed,

@@ -42,7 +42,7 @@ export function DialBox({ dialling, me }: { dialling: Dialling; me: Me }) {
     });
   };
   return (
-    <Modal opened onClose={() => openDial(null)} title={dialling.name ? t("dial.callWho", { who: dialling.name }) : t("dial.title")} size="sm">
+    <Modal opened onClose={() => openDial(null)} title={dialling.name ? t("dial.callWho", { who: dialling.name }) : t("dial.title")} size="sm" closeButtonProps={{ "aria-label": t("action.close") }}>
       <form onSubmit={submit} className={classes.form}>
         {isTyped ? (
           <TextInput
