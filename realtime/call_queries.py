@@ -15,8 +15,13 @@ _OF_NUMBER: Final = (
 _OF_CUSTOMER: Final = (
     """c.id IN (SELECT k.call_id FROM tickets t JOIN ticket_calls k ON k.ticket_id = t.id WHERE t.customer_id = ${n})"""
 )
+
+
 # What is inside a call is gathered for the page only, never for what the walk passes by.
-_FOUND: Final = "SELECT c.id FROM calls c{joins} WHERE {where} ORDER BY c.created_at DESC, c.id DESC LIMIT ${limit}"
+def _found(joins: str, where: str, limit: int) -> str:
+    return f"SELECT c.id FROM calls c{joins} WHERE {where} ORDER BY c.created_at DESC, c.id DESC LIMIT ${limit}"
+
+
 _WORK: Final = " LEFT JOIN work_items i ON i.call_id = c.id"
 _VOICEMAILS: Final = """(SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id, 'duration_s', v.duration_s, 'is_deleted', v.deleted_at IS NOT NULL) ORDER BY v.id), '[]')
         FROM voicemails v WHERE {of})"""
@@ -47,7 +52,10 @@ _WHO: Final = """LEFT JOIN LATERAL (
     SELECT min(p.id) AS id, min(p.name) AS name FROM customer_identities d JOIN customers p ON p.id = d.customer_id
     WHERE d.kind = 'phone' AND d.value = m.number HAVING count(DISTINCT p.id) = 1
 ) p ON true"""
-_MISSED: Final = f"""
+
+
+def _missed(rest: str) -> str:
+    return f"""
 SELECT m.id, m.number, m.number_kind, m.to_number, m.queue, m.outcome, m.calls, m.first_at, m.last_at, m.last_call_id, m.owner_id,
        o.name AS owner_name, m.state, m.result, m.note, m.done_at, d.name AS done_by, m.done_call_id, m.version,
        t.id AS ticket_id, t.number AS ticket_number, coalesce(c.id, p.id) AS customer_id, coalesce(c.name, p.name) AS customer_name,
@@ -56,11 +64,13 @@ FROM missed_contacts m
 LEFT JOIN ticket_calls tc ON tc.call_id = m.last_call_id LEFT JOIN tickets t ON t.id = tc.ticket_id LEFT JOIN customers c ON c.id = t.customer_id
 {_WHO}
 LEFT JOIN users o ON o.id = m.owner_id LEFT JOIN users d ON d.id = m.done_by
-"""
+{rest}"""
+
+
 _MAY_SEE_MISSED: Final = (
     """(m.owner_id = ${n} OR EXISTS (SELECT 1 FROM agent_queues q WHERE q.agent_id = ${n} AND q.queue_key = m.queue))"""
 )
-MISSED_BY_ID: Final = f"{_MISSED}WHERE m.id = $1"
+MISSED_BY_ID: Final = _missed("WHERE m.id = $1")
 # Calls that agents made between these moments, along the index of what does not come in.
 OUTBOUND_FIGURES: Final = """
 SELECT c.queue, c.agent_id, u.name AS agent, count(*) AS calls, count(c.answered_at) AS reached,
@@ -124,7 +134,7 @@ async def calls_listed(
     if directions is not None and "inbound" not in directions:
         conditions.append("c.direction <> 'inbound'")
     joins = "" if states is None else _WORK
-    found = _FOUND.format(joins=joins, where=" AND ".join(conditions), limit=len(args) + 1)
+    found = _found(joins, " AND ".join(conditions), len(args) + 1)
     ids = [row["id"] for row in await conn.fetch(found, *args, limit)]
     return await conn.fetch(CALLS, ids) if ids else []
 
@@ -152,5 +162,5 @@ async def missed_listed(
     if before is not None:
         args += before
         conditions.append(f"({at}, m.id) < (${len(args) - 1}, ${len(args)})")
-    statement = f"{_MISSED}WHERE {' AND '.join(conditions)} ORDER BY {at} DESC, m.id DESC LIMIT ${len(args) + 1}"
+    statement = _missed(f"WHERE {' AND '.join(conditions)} ORDER BY {at} DESC, m.id DESC LIMIT ${len(args) + 1}")
     return await conn.fetch(statement, *args, limit)

@@ -325,14 +325,15 @@ CLI: dict[str, tuple[str, ...]] = {
     "ruleset.roll_back": ("rules", "roll-back", "1"),
     "ruleset.re_evaluate": ("rules", "re-evaluate", "1"),
     "blocked_number.add": ("block", "add", "+14155550188", "--reason", "x"),
+    "do_not_call.add": ("do-not-call", "add", "+14155550188", "--reason", "x"),
     "figures.recompute": ("figures", "recompute", "--from", f"{TODAY}", "--to", f"{TODAY + timedelta(days=1)}"),
 }
 WITHOUT = {
     "up", "web", "worker", "migrate", "demo-data", "simulate", "doctor", "settings", "schema", "apply --dry-run", "deliveries parked",
-    "customers import", "user token", "user enable", "token", "rules list", "rules show", "block list", "rules dry-run", "rules check", "rules import-taskrouter",
+    "customers import", "user token", "user enable", "token", "rules list", "rules show", "block list", "do-not-call list", "rules dry-run", "rules check", "rules import-taskrouter",
 }  # fmt: skip
 """Serving, looking, and the schema itself; nobody's data."""
-ELSEWHERE = {"backup", "restore", "rules add", "block remove"}
+ELSEWHERE = {"backup", "restore", "rules add", "block remove", "do-not-call remove"}
 """Their rows are asked for in tests/e2e/test_restore_drill.py, tests/integration/routing/test_re_evaluate.py and below."""
 
 
@@ -364,6 +365,19 @@ async def test_what_was_blocked_is_let_in_again_by_any_spelling(
     assert rows == [("cli",)]
 
 
+async def test_a_number_leaves_the_do_not_call_list_by_any_spelling(
+    stack: Stack, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RINGDESK_DATABASE_URL", database_url)
+    assert await run("do-not-call", "add", "+14155550188", "--reason", "asked us to", "--days", "30") == 0
+    assert await run("do-not-call", "list") == 0
+    assert "asked us to" in capsys.readouterr().out
+    assert await run("do-not-call", "remove", "(415) 555-0188", "--region", "US") == 0
+    assert await run("do-not-call", "remove", "+14155550188") == 1
+    rows = await stack.rows("SELECT actor_kind FROM audit_log WHERE action = 'do_not_call.remove'")
+    assert rows == [("cli",)]
+
+
 async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGDESK_DATABASE_URL", database_url)
     monkeypatch.chdir(ROOT)
@@ -374,7 +388,9 @@ async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypa
 
 def test_every_command_of_the_command_line_is_accounted_for() -> None:
     known = {
-        " ".join(words[:2]) if words[0] in ("user", "deliveries", "rules", "figures", "block") else words[0]
+        " ".join(words[:2])
+        if words[0] in ("user", "deliveries", "rules", "figures", "block", "do-not-call")
+        else words[0]
         for words in CLI.values()
     }
     assert set(cli_commands()) <= known | WITHOUT | ELSEWHERE

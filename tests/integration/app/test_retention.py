@@ -104,6 +104,7 @@ async def a_past(stack: Stack) -> None:
     )
     await stack.rows(
         "INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
+        "INSERT INTO do_not_call (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
     )
     await stack.rows("INSERT INTO cti_nonces (connection, nonce, signature) VALUES ('cloud', 'n', 's') RETURNING 1")
     await stack.rows(
