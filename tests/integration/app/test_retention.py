@@ -102,10 +102,10 @@ async def a_past(stack: Stack) -> None:
         "INSERT INTO voicemails (recording_sid, account_sid, call_sid, duration_s, created_at, deleted_at) "
         "VALUES ('RE1', 'AC1', 'CA1', 5, now(), now()) RETURNING 1"
     )
-    await stack.rows(
-        "INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
-        "INSERT INTO do_not_call (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
-    )
+    for table in ("blocked_numbers", "do_not_call"):
+        await stack.rows(
+            f"INSERT INTO {table} (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
+        )
     await stack.rows("INSERT INTO cti_nonces (connection, nonce, signature) VALUES ('cloud', 'n', 's') RETURNING 1")
     await stack.rows(
         "INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, at, outcome, ended_at) "
