@@ -40,7 +40,7 @@ async def test_missed_contacts_and_the_log(visitors: Visitors, ringdesk: Ringdes
     maria = rows.filter(has_text="Maria")
     await expect(maria).to_have_count(1)
     await maria.get_by_role("button").first.click()
-    faults = await look(page, f"missed-{language}")
+    faults = list(await look(page, f"missed-{language}"))
     before = await rows.count()
     await page.get_by_role("checkbox").first.check()
     await page.get_by_test_id("done-many").click()

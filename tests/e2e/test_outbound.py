@@ -30,7 +30,7 @@ async def test_a_number_is_typed_and_called(visitors: Visitors, ringdesk: Ringde
     await number.fill("911")
     await page.keyboard.press("Enter")
     await page.get_by_role("dialog").get_by_role("alert").wait_for()
-    faults = await look(page, f"dial-{language}", has_popup=True)
+    faults = list(await look(page, f"dial-{language}", has_popup=True))
     await number.fill(MARIA)
     await page.keyboard.press("Enter")
     await page.get_by_test_id("placing").wait_for()
