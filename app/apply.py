@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from accounts import service as accounts
 from accounts.audit import audit
-from app.org import OrgFile, SkillUntil, pools_of
+from app.org import OrgFile, OutboundIn, SkillUntil, pools_of
 from core.errors import Conflict
 from core.events import ConfigApplied, TicketWorkAffected
 from core.principal import Actor
@@ -125,6 +125,10 @@ LOCK_QUEUES: Final = "SELECT key FROM queues WHERE key = ANY($1) ORDER BY key FO
 LOCK_ALL_AGENTS: Final = "SELECT id FROM agents ORDER BY id FOR UPDATE"
 NEWEST_OF_FILE: Final = "SELECT max(version) FROM rule_sets WHERE origin = $1"
 ORIGIN: Final = "org.yaml"
+OUTBOUND: Final = "SELECT settings FROM outbound_settings"
+SET_OUTBOUND: Final = """
+INSERT INTO outbound_settings (settings) VALUES ($1) ON CONFLICT (is_only) DO UPDATE SET settings = excluded.settings
+"""
 OUTSIDE_PREFIXES: Final = "SELECT prefix FROM outside_prefixes"
 SET_OUTSIDE: Final = """
 WITH gone AS (DELETE FROM outside_prefixes WHERE NOT prefix = ANY($1))
@@ -250,6 +254,9 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     old_connections = {r["key"]: _rest(r, "key") for r in await conn.fetch(CTI_CONNECTIONS)}
     outside: dict[str, dict[str, Any]] = {prefix: {} for prefix in org.transfer.outside}
     old_outside: dict[str, dict[str, Any]] = {row["prefix"]: {} for row in await conn.fetch(OUTSIDE_PREFIXES)}
+    outbound, old_outbound = org.outbound.model_dump(), await conn.fetchval(OUTBOUND)
+    if old_outbound is None:
+        old_outbound = OutboundIn().model_dump()
     extensions = _extensions(org)
     old_extensions = {r["name"]: {"agent": r["email"].lower()} for r in await conn.fetch(EXTENSIONS)}
     published = await conn.fetchrow(routing_sql.PUBLISHED_RULES)
@@ -266,6 +273,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         *_diff("telephone system", old_connections, connections),
         *_diff("extension", old_extensions, extensions),
         *_diff("numbers outside", old_outside, outside),
+        *_diff("outbound", {"": old_outbound}, {"": outbound}),
     ]
     rules_change = published is None or published["rules"] != org.rules
     if rules_change:
@@ -302,6 +310,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     await conn.execute("DELETE FROM cti_connections WHERE NOT key = ANY($1)", list(connections))
     await conn.executemany(UPSERT_CONNECTION, [(key, *value.values()) for key, value in connections.items()])
     await conn.execute(SET_OUTSIDE, list(outside))
+    await conn.execute(SET_OUTBOUND, outbound)
     if rules_change:
         version = await rule_sets.add_rule_set(tx, org.rules, origin=ORIGIN, by=by)
         await rule_sets.publish_rule_set(tx, version)

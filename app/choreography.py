@@ -8,6 +8,7 @@ from core.events import (
     AgentFreed,
     AgentPresenceChanged,
     CallAgentLeft,
+    CallAgentReady,
     CallAnswered,
     CallAttached,
     CallCameBack,
@@ -41,7 +42,7 @@ from core.events import (
     WrapUpEnded,
     WrapUpStarted,
 )
-from cti import consult
+from cti import consult, outbound
 from cti import service as cti
 from cti.commands import Commands
 from infra.outbox import Reaction, effect, inline, state, wake
@@ -85,6 +86,9 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         effect("realtime.push_answered", CallAnswered, push.to_agent_of_call),
         inline("routing.connect_failed", CallConnectFailed, routing.on_connect_failed),
         inline("realtime.log", CallAgentLeft, desk_log.on_call_fact),
+        inline("cti.dial", CallAgentReady, outbound.on_agent_ready),
+        inline("realtime.log", CallAgentReady, desk_log.on_call_fact),
+        effect("realtime.push_ready", CallAgentReady, push.to_agent),
         inline("realtime.log", CallHoldChanged, desk_log.on_call_fact),
         effect("realtime.push_hold", CallHoldChanged, push.to_agent),
         inline("routing.requeued", CallRequeued, routing.on_call_requeued),

@@ -29,6 +29,7 @@ app.command("app.cli_rules:rules_app", name="rules", help="Which call goes where
 app.command("app.cli_figures:figures_app", name="figures", help="Figures of the past.")
 app.command("app.cli_doctor:doctor", name="doctor")
 app.command("app.cli_block:block_app", name="block", help="Whose calls are not let in.")
+app.command("app.cli_do_not_call:do_not_call_app", name="do-not-call", help="Whom agents must not call.")
 deliveries_app = App(name="deliveries", help="Events that consumers could not finish.")
 app.command(deliveries_app)
 

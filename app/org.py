@@ -65,6 +65,33 @@ class TransferIn(Part):
     outside: list[Annotated[str, Field(pattern=r"^\+[1-9][0-9]{0,14}$")]] = Field(default=[], max_length=200)
 
 
+class CallerIdIn(Part):
+    """Which of our numbers is shown. The first that fits counts: `queue` the call is made for, `region` of the callee (DE)."""
+
+    number: str
+    queue: Slug | None = None
+    region: Region | None = None
+
+
+class QuietHoursIn(Part):
+    """No calls from `start` until `end` of the callee's clock. `regions`: of their number; without, wherever nothing else is said."""
+
+    regions: list[Region] = []
+    zones: list[Zone] = Field(min_length=1, max_length=20)
+    start: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    end: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class OutboundIn(Part):
+    """Calls that agents make. `prefixes`: what numbers may begin with, in the form +49; none by default. Each call is paid for by the organisation."""
+
+    prefixes: list[Annotated[str, Field(pattern=r"^\+[1-9][0-9]{0,14}$")]] = Field(default=[], max_length=200)
+    caller_ids: list[CallerIdIn] = Field(default=[], max_length=200)
+    prefer_last_dialled: bool = False
+    quiet_hours: list[QuietHoursIn] = Field(default=[], max_length=300)
+    ring_s: int = Field(default=30, ge=5, le=120)
+
+
 class WrapUpIn(Part):
     mode: WrapMode = "timed"
     seconds: int = Field(default=30, ge=0, le=3600)
@@ -330,6 +357,7 @@ class OrgFile(Part):
     organisation: Organisation = Organisation()
     channels: ChannelsIn = ChannelsIn()
     transfer: TransferIn = TransferIn()
+    outbound: OutboundIn = OutboundIn()
     queues: list[QueueIn] = Field(min_length=1)
     skills: list[SkillIn] = []
     groups: list[GroupIn] = []
@@ -564,6 +592,12 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         for index, key in enumerate(keys):
             if key in keys[:index]:
                 fault(f"{key!r} is there twice", section, index, field)
+    ours = {number.number for number in org.numbers}
+    for index, caller in enumerate(org.outbound.caller_ids):
+        if caller.number not in ours:
+            fault(f"{caller.number!r} is none of our numbers", "outbound", "caller_ids", index, "number")
+        if caller.queue is not None and caller.queue not in queues:
+            fault(f"there is no queue {caller.queue!r}", "outbound", "caller_ids", index, "queue")
     overflows = {q.key: q.overflow.to for q in org.queues}
     for index, queue_in in enumerate(org.queues):
         if message := _bad_overflow(queue_in, overflows):

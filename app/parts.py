@@ -11,7 +11,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from app.choreography import reactions
 from app.settings import Settings
 from core.ids import CallId
-from cti import consult, voicemail
+from cti import consult, outbound, voicemail
 from cti import pbx_service as pbx
 from cti import service as cti
 from cti.commands import Commands
@@ -43,6 +43,8 @@ TIMERS: dict[str, TimerHandler] = {
     routing.WRAP_TIMER: routing.wrap_up_timed_out,
     routing.COOLDOWN_TIMER: routing.cooled_down,
     cti.CONNECT_TIMER: cti.connect_timed_out,
+    outbound.DIAL_TIMER: outbound.dial_due,
+    outbound.LIMIT_TIMER: outbound.limit_reached,
     cti.AGENT_GONE_TIMER: cti.agent_is_gone,
     cti.RECORDER_TIMER: voicemail.look_due,
     consult.TIMER: consult.late,

@@ -25,6 +25,9 @@ from infra.http import HttpProblem, edge, json_response
 from infra.openapi import MAX_BODY, Operation, document, mount
 from infra.resources import RESOURCES
 from realtime import http as desk
+from realtime import http_calls as call_log
+from realtime import http_missed as missed
+from realtime import http_outbound as outbound
 from realtime import http_pop as pops
 from realtime import http_recording as recordings
 from realtime import http_voicemail as voicemails
@@ -51,6 +54,9 @@ OPERATIONS: Final[list[Operation]] = [
     *voicemails.ROUTES.operations,
     *pops.ROUTES.operations,
     *recordings.ROUTES.operations,
+    *call_log.ROUTES.operations,
+    *missed.ROUTES.operations,
+    *outbound.ROUTES.operations,
     *routing.ROUTES.operations,
     *rules.ROUTES.operations,
     *transfers.ROUTES.operations,

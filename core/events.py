@@ -22,7 +22,7 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,80}$")]
 
 REASONS: Final = (
     "agent_left", "caller_left", "connect_failed", "connection_lost", "missed_offer", "no_answer", "rejected", "taken", "undone",
-    "answered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "deflected", "failed",
+    "answered", "busy", "canceled", "unanswered", "abandoned_ivr", "abandoned_queue", "abandoned_ringing", "deflected", "failed",
     "forwarded", "unknown", "voicemail", "",
 )  # fmt: skip
 
@@ -126,6 +126,16 @@ class CallAgentLeft(Event):
     """The agent's leg ended while the customer is still in the conference."""
 
     name = "call.agent_left"
+    call_id: CallId
+    version: int
+    agent_id: AgentId
+    at: datetime
+
+
+class CallAgentReady(Event):
+    """Of a call that an agent makes: they are in the conference, the customer may be rung."""
+
+    name = "call.agent_ready"
     call_id: CallId
     version: int
     agent_id: AgentId
@@ -475,6 +485,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     CallAnswered,
     CallConnectFailed,
     CallAgentLeft,
+    CallAgentReady,
     CallHoldChanged,
     CallTransferred,
     RecordingChanged,

@@ -13,7 +13,7 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
 from core.ids import OfferId, conference_name
-from cti import consult, hold, outside, recording, service, voicemail
+from cti import consult, hold, outbound, outside, recording, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.lines import Lines
@@ -71,6 +71,8 @@ class Commands:
     async def _do(self, kind: str, object_: str, call: Call, payload: dict[str, Any], attempts: int) -> None:
         if kind == "end_leg":
             await self._twilio.end(call.account_sid, payload["sid"])
+        elif kind == "dial":  # also when the call is over: what was asked for may ring there
+            await outbound.carry_out(self._outbox, self._twilio, call, base=self._base)
         elif call.is_over and (kind != "requeue" or call.outcome is not Outcome.DEFLECTED):
             return
         elif kind == "hold":
@@ -82,7 +84,7 @@ class Commands:
                 self._outbox,
                 self._twilio,
                 call,
-                line=self._lines.of(call.to_number),
+                line=self._lines.of(call.our_number),
                 base=self._base,
                 is_repeat=attempts > 1,
             )
@@ -129,7 +131,7 @@ class Commands:
             document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base, tells=tells)
             await self._twilio.redirect(call.account_sid, call.sid, document)
         elif kind == "requeue":
-            line = self._lines.of(call.to_number)
+            line = self._lines.of(call.our_number)
             if call.state is CallState.QUEUED:
                 says = "sorry" if call.transfer_id is None else "transfer"
                 await self._twilio.redirect(

@@ -16,7 +16,7 @@ from aiohttp import encode_basic_auth, web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
-from cti import ivr, outside, provider_errors, recording, service, voicemail
+from cti import ivr, outbound, outside, provider_errors, recording, service, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.connections import Connections
@@ -297,8 +297,8 @@ def webhooks() -> web.Application:
         ("/voicemail/done", _voice(_voicemail_done)),
         (provider_errors.ENDPOINT.removeprefix("/twilio"), _provider_events),
         ("/recording", _callback(voicemail.recorded)),
-        ("/status", _callback(service.leg_status)),
-        ("/conference", _callback(service.conference_event, needs_call=False)),
+        ("/status", _callback(outbound.leg_status)),
+        ("/conference", _callback(outbound.conference_event, needs_call=False)),
     ):
         app.router.add_route("POST", path, endpoint)
         app.router.add_route("GET", path, endpoint)

@@ -46,6 +46,9 @@ class Outcome(StrEnum):
     ABANDONED_IVR = "abandoned_ivr"
     ABANDONED_QUEUE = "abandoned_queue"
     ABANDONED_RINGING = "abandoned_ringing"
+    BUSY = "busy"
+    CANCELED = "canceled"
+    """Given up by our own agent before anybody answered."""
     DEFLECTED = "deflected"
     FORWARDED = "forwarded"
     REJECTED_BLOCKED = "rejected_blocked"
@@ -60,6 +63,9 @@ TWILIO: Final = "twilio"
 PBX: Final = "pbx"
 """Providers of calls. Those of a telephone system are connected and ended by it alone."""
 INBOUND: Final = "inbound"
+OUTBOUND: Final = "outbound"
+NOT_YET: Final = "out:"
+"""How the sid of a call begins whose customer's leg has no name at the provider yet."""
 CLOSED: Final = "closed"
 """Why a caller is at the recorder: the number is not open."""
 
@@ -96,6 +102,28 @@ class Call:
     menu_choice: str | None = None
     left_at: datetime | None = None
     """When a caller at the recorder hung up, while it is not known yet whether there is a message."""
+
+    dial_at: datetime | None = None
+    """Of a call that we make: when the customer is rung."""
+    dialed_at: datetime | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Made by an agent through us."""
+        return self.direction == OUTBOUND and self.provider == TWILIO
+
+    @property
+    def our_number(self) -> str:
+        return self.caller.raw if self.is_ours else self.to_number
+
+    @property
+    def customer_number(self) -> str | None:
+        return self.caller.value if self.direction != OUTBOUND else self.to_number
+
+    @property
+    def has_leg(self) -> bool:
+        """Does the provider know a leg of the customer?"""
+        return not self.sid.startswith(NOT_YET)
 
     @property
     def is_external(self) -> bool:
@@ -322,6 +350,8 @@ class Happened(StrEnum):
     CONNECTING = "connecting"
     CONNECT_FAILED = "connect_failed"
     ANSWERED = "answered"
+    AGENT_READY = "agent_ready"
+    """Of a call that we make: the agent is in the conference, the customer may be rung."""
     AGENT_LEFT = "agent_left"
     AGENT_BACK = "agent_back"
     AGENT_LOST = "agent_lost"
@@ -387,7 +417,7 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return moved, Happened.QUEUED
         case MenuPlayed() if call.state is CallState.RECEIVED:
             return _next(call, state=CallState.IVR), None
-        case Connecting() if call.state is CallState.QUEUED:
+        case Connecting() if call.state is CallState.QUEUED or (call.is_ours and call.state is CallState.RECEIVED):
             moved = _next(
                 call,
                 state=CallState.CONNECTING,
@@ -397,6 +427,15 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
                 caller_joined=False,
             )
             return moved, Happened.CONNECTING
+        case ConnectFailed() | AgentLost() if call.is_ours:
+            return call, None  # there is no line to go back to: who decides so ends the call
+        case AgentLeft() if (
+            call.is_ours
+            and call.state is CallState.CONNECTING
+            and call.agent_id == event.agent_id
+            and call.agent_joined
+        ):
+            return _gone(call, CallerGone(event.at, by="agent", unanswered=Outcome.CANCELED))
         case ConnectFailed() if call.state is CallState.CONNECTING and call.offer_id == event.offer_id:
             return _back_in_line(call), Happened.CONNECT_FAILED
         case AgentLost() if call.is_talking and not call.agent_joined and call.offer_id == event.offer_id:
@@ -444,6 +483,10 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
     return call, None
 
 
+REACHED_NOBODY: Final = frozenset({Outcome.UNANSWERED, Outcome.BUSY, Outcome.FAILED})
+"""How a call that we made ends when nobody answered; the agent notes it like any other."""
+
+
 def _next(call: Call, **changes: object) -> Call:
     return replace(call, version=call.version + 1, **changes)  # type: ignore[arg-type]
 
@@ -465,7 +508,7 @@ def _joined(call: Call, at: datetime) -> tuple[Call, Happened | None]:
     if call.caller_joined and call.agent_joined:
         met = replace(call, state=CallState.IN_CALL, answered_at=call.answered_at or at, transfer_id=None)
         return met, Happened.ANSWERED
-    return call, None
+    return call, Happened.AGENT_READY if call.is_ours and call.agent_joined else None
 
 
 def _recorded(call: Call, event: MessageLeft | NothingLeft) -> Call:
@@ -488,11 +531,15 @@ def _gone(call: Call, event: CallerGone) -> tuple[Call, Happened]:
         CallState.CONNECTING: Outcome.ABANDONED_RINGING,
     }
     outcome = outcomes.get(call.state, Outcome.ANSWERED)
+    if call.is_ours and outcome is not Outcome.ANSWERED:
+        outcome = Outcome.UNANSWERED
     if event.failed and outcome is not Outcome.ANSWERED:
         outcome = Outcome.FAILED
     if event.unanswered is not None and outcome is not Outcome.ANSWERED:
         outcome = event.unanswered
-    wraps_up = outcome is Outcome.ANSWERED and call.offer_id is not None
+    wraps_up = call.offer_id is not None and (
+        outcome is Outcome.ANSWERED or (call.is_ours and outcome in REACHED_NOBODY)
+    )
     state = CallState.WRAP_UP if wraps_up else CallState.CLOSED
     ended_at = max(event.at, call.answered_at or call.queued_at or call.created_at)
     return _next(

@@ -15,7 +15,7 @@ CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
     "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction, "
     "hold_wanted, held_at, transfer_id, "
-    "recorder_at, recorder_reason, left_at, menu_choice, attestation"
+    "recorder_at, recorder_reason, left_at, menu_choice, attestation, dial_at, dialed_at"
 )
 
 
@@ -54,6 +54,8 @@ def call_of(row: Any) -> Call:
         recorder_reason=row["recorder_reason"],
         left_at=row["left_at"],
         menu_choice=row["menu_choice"],
+        dial_at=row["dial_at"],
+        dialed_at=row["dialed_at"],
     )
 
 
@@ -307,7 +309,7 @@ BLOCKED_BY_NUMBER: Final = "SELECT id FROM blocked_numbers WHERE number = $1"
 # Who has left the recorder is known to have; what they left is asked for by a command.
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
-WHERE left_at IS NULL AND state NOT IN ('wrap_up', 'closed') AND provider = 'twilio' AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
+WHERE left_at IS NULL AND state NOT IN ('wrap_up', 'closed') AND provider = 'twilio' AND sid NOT LIKE 'out:%' AND created_at < now() - make_interval(secs => $1) AND id > $2 ORDER BY id LIMIT $3
 """
 TIMED_OUT: Final = "UPDATE calls SET source = 'timed_out' WHERE id = $1"
 RECONCILED: Final = "UPDATE calls SET source = 'reconciled' WHERE id = $1"

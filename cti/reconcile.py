@@ -14,8 +14,8 @@ import structlog
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import agent_of_identity
+from cti import missed, service, voicemail
 from cti import queries as sql
-from cti import service, voicemail
 from cti.lines import Lines
 from cti.model import Outcome
 from cti.signature import TwilioAccount
@@ -79,7 +79,7 @@ class Reconciler:
         return closed
 
     async def _close_if_ended(self, row: Any) -> bool:
-        ended_at, failed = None, False
+        ended_at, status = None, "completed"
         try:
             found = await self._twilio.fetch(row["account_sid"], row["sid"])
         except NotInProgress:
@@ -87,9 +87,9 @@ class Reconciler:
         else:
             if found.status not in service.TERMINAL:
                 return False
-            ended_at, failed = found.ended_at, found.status in service.FAILED_STATUSES
+            ended_at, status = found.ended_at, found.status
         async with self._outbox.transaction() as tx:
-            is_news = await service.reconciled(tx, sid=row["sid"], at=ended_at, failed=failed)
+            is_news = await service.reconciled(tx, sid=row["sid"], at=ended_at, status=status)
             crashpoint("reconcile.before_commit")
         if is_news:
             log.warning("call closed by reconciling", call=row["id"])
@@ -146,5 +146,9 @@ class Reconciler:
         if new is None:
             return 0
         log.warning("missed call found by reconciling", call=new)
+        await missed.record(
+            tx, call_id=new, number=number.value, kind=number.kind.value, to_number=call.to, queue=line.queue,
+            outcome=outcome, at=call.ended_at or tx.now,
+        )  # fmt: skip
         crashpoint("reconcile.before_commit_of_missed")
         return 1

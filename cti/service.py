@@ -14,6 +14,7 @@ import structlog
 from core.errors import Forbidden, NotFound
 from core.events import (
     CallAgentLeft,
+    CallAgentReady,
     CallAnswered,
     CallCameBack,
     CallConnectFailed,
@@ -30,7 +31,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.phone import Number, attestation_of
 from core.principal import Principal
-from cti import consult, recording
+from cti import consult, missed, recording
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
@@ -79,6 +80,9 @@ QUEUE_HELD_S: Final = 60
 TERMINAL: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 FAILED_STATUSES: Final = frozenset({"failed"})
 HOLDS: Final = {"participant-hold": True, "participant-unhold": False}
+OUTBOUND_ENDS: Final = {
+    "busy": Outcome.BUSY, "no-answer": Outcome.UNANSWERED, "completed": Outcome.UNANSWERED, "failed": Outcome.FAILED, "canceled": Outcome.CANCELED,
+}  # fmt: skip
 TOLD_OF_SEATS: Final = frozenset({"participant-join", "participant-leave", *HOLDS})
 TRANSFER_ENDS: Final = {Happened.ANSWERED: "taken", Happened.CAME_BACK: "returned"}
 CONNECT_TIMER: Final = "cti.connect"
@@ -158,6 +162,8 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
     if call is None or call.is_over:
         answer = last_word(line, call)
+    elif call.is_ours:
+        answer = customers_seat(call, call.offer_id, base) if call.offer_id is not None else twiml.EMPTY
     elif call.state is CallState.OUTSIDE:  # the way back from there has failed: the conversation outside is over
         await apply(tx, call, CameBack())
         answer = twiml.back_to_queue(line, base, says="not_reached")
@@ -270,6 +276,9 @@ async def dial_done(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
 
 async def _left_conference(tx: Tx, hook: Webhook, call: Call, line: Line, base: str) -> str:
     """The conference ended under a caller who is still on the line (agent ended it, provider closed it)."""
+    if call.is_ours:
+        await apply(tx, call, CallerGone(tx.now, by="system"))
+        return twiml.EMPTY
     if call.state is CallState.OUTSIDE and await tx.conn.fetchval(sql.WAS_CONSULTED_OUTSIDE, call.id):
         await apply(tx, call, CallerGone(tx.now, by="outside"))  # they talked there in our conference; that is over
         return twiml.EMPTY
@@ -346,11 +355,17 @@ async def leg_status(tx: Tx, hook: Webhook) -> None:
     if call is None:
         return
     if leg["kind"] == "customer":
-        await apply(tx, call, CallerGone(at, failed=status in FAILED_STATUSES))
+        await apply(tx, call, gone(call, status, at))
     elif leg["kind"] == "outside":
         await _outside_moved(tx, call, hook.call_sid, has_joined=False, at=at)
     else:
         await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
+
+
+def gone(call: Call, status: str, at: datetime) -> CallerGone:
+    """What the last status of the customer's leg means: of a call that we made it says why nobody answered."""
+    unanswered = OUTBOUND_ENDS.get(status) if call.is_ours else None
+    return CallerGone(at, failed=status in FAILED_STATUSES, unanswered=unanswered)
 
 
 async def conference_event(tx: Tx, hook: Webhook) -> None:
@@ -450,12 +465,12 @@ async def customer_gone(tx: Tx, *, sid: str, at: datetime, failed: bool = False,
     return None if call is None else await apply(tx, call, CallerGone(at, failed=failed, by=by))
 
 
-async def reconciled(tx: Tx, *, sid: str, at: datetime | None, failed: bool = False) -> bool:
+async def reconciled(tx: Tx, *, sid: str, at: datetime | None, status: str = "completed") -> bool:
     """The provider says that this leg is over, and no callback has told us. False when one has, meanwhile."""
     call = await sql.lock_call_by_sid(tx.conn, sid=sid)
     if call is None or call.is_over:
         return False
-    if await apply(tx, call, CallerGone(min(at or tx.now, tx.now), failed=failed)) is call:
+    if await apply(tx, call, gone(call, status, min(at or tx.now, tx.now))) is call:
         return False
     await tx.conn.execute(sql.RECONCILED, call.id)
     return True
@@ -476,7 +491,9 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
         await consult.accepted(tx, call, asked, agent_id=event.agent_id, offer_id=event.offer_id)
         return
     await apply(tx, call, Connecting(event.agent_id, event.offer_id))
-    if not call.is_external:  # a telephone system has connected the two already
+    if not (
+        call.is_external or call.is_ours
+    ):  # a telephone system has connected the two; whom we call is not there yet
         await intend(tx, call, f"offer_{event.offer_id}", "connect")
 
 
@@ -513,6 +530,8 @@ async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
         raise Forbidden("Only a connected call can be hung up.")
     if call.is_external:  # nothing can be asked of its system: this says that the end was not told
         return await apply(tx, call, CallerGone(tx.now, by="agent"))
+    if not call.has_leg:  # nobody is being rung yet, as far as we know
+        return await apply(tx, call, CallerGone(tx.now, by="agent", unanswered=Outcome.CANCELED))
     if call.ended_by is None:
         call = replace(call, ended_by="agent", version=call.version + 1)
         await sql.save_call(tx.conn, call, now=tx.now)
@@ -553,6 +572,10 @@ async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozens
         call = await apply(tx, call, AgentJoined(agent_id, tx.now))
     if call.ended_by is not None:
         return
+    if call.is_ours:
+        if not call.agent_joined:
+            await apply(tx, call, CallerGone(tx.now, by="system", unanswered=Outcome.CANCELED))
+        return
     if call.is_talking and not call.agent_joined and await consult.orphaned(tx, call):
         return
     failed: ConnectFailed | AgentLost = AgentLost(offer_id) if call.is_talking else ConnectFailed(offer_id)
@@ -582,6 +605,7 @@ async def apply(tx: Tx, call: Call, event: CallEvent) -> Call:
         await tx.conn.execute(sql.END_TRANSFER, call.transfer_id, TRANSFER_ENDS.get(happened, "ended"), tx.now)
     if happened is not None:
         await _tell(tx, call, moved, happened, event)
+        await missed.follow(tx, call, moved)
     if happened in recording.FOLLOWED and not moved.is_external:
         await recording.follow(tx, moved, happened)
     return moved
@@ -621,6 +645,8 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
             at = min(event.at, tx.now)  # of this conversation: `answered_at` is that of the first
             await tx.conn.execute(sql.OPEN_SEGMENT, call.id, call.offer_id, call.agent_id, "talk", at)
             await publish(tx, CallAnswered(call_id=call.id, version=call.version, agent_id=call.agent_id, at=at))
+        case Happened.AGENT_READY if call.agent_id is not None:
+            await publish(tx, CallAgentReady(call_id=call.id, version=call.version, agent_id=call.agent_id, at=tx.now))
         case Happened.AGENT_LEFT if call.agent_id is not None:
             due = tx.now + timedelta(seconds=AGENT_GONE_GRACE_S)
             await set_timer(tx, AGENT_GONE_TIMER, call.id, version=call.offer_id or 0, due_at=due)
@@ -710,13 +736,15 @@ async def _ended(tx: Tx, call: Call) -> None:
     await cancel_timer(tx, RECORDER_TIMER, call.id)
     await tx.conn.execute(sql.DROP_COMMANDS, call.id)
     await tx.conn.execute(sql.END_LEG, call.sid, "completed", call.ended_at)
+    if call.is_ours and call.has_leg and call.ended_by != "customer":
+        await intend(tx, call, f"callee_{call.id}", "end_leg", {"sid": call.sid})
     if call.outcome is not Outcome.ANSWERED:
         await _end_agent_legs(tx, call)
     if call.answered_at is not None:
         await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], call.ended_at)
         await tx.conn.execute(sql.SUM_TALK, call.id)
-        if call.agent_id is not None and call.state is CallState.WRAP_UP:
-            await tx.conn.execute(sql.OPEN_SEGMENT, call.id, call.offer_id, call.agent_id, "wrap", call.ended_at)
+    if call.agent_id is not None and call.state is CallState.WRAP_UP:
+        await tx.conn.execute(sql.OPEN_SEGMENT, call.id, call.offer_id, call.agent_id, "wrap", call.ended_at)
     wait_s = None
     if call.queued_at is not None and call.ended_at is not None:
         waited_until = call.answered_at if call.outcome is Outcome.ANSWERED else call.recorder_at

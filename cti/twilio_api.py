@@ -32,6 +32,10 @@ class NotInProgress(RingdeskError):
     code, title = "leg_not_in_progress", "The call is not in progress at the provider"
 
 
+class ProviderBusy(Unavailable):
+    """A plain no for now (429): what was asked for has not been done."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderCall:
     sid: str
@@ -111,7 +115,9 @@ class TwilioApi:
         except TwilioRestException as error:
             if error.code in NOT_IN_PROGRESS or error.status == 404:
                 raise NotInProgress from error
-            if error.status == 429 or error.status >= 500:
+            if error.status == 429:
+                raise ProviderBusy("The telephony provider is busy.", provider_code=error.code) from error
+            if error.status >= 500:
                 raise Unavailable("The telephony provider is busy.", provider_code=error.code) from error
             raise RingdeskError("The telephony provider refused.", provider_code=error.code) from error
         except (TimeoutError, OSError, ClientError, TwilioException) as error:
@@ -125,6 +131,27 @@ class TwilioApi:
     async def end(self, account_sid: str, sid: str) -> None:
         async with self._asking():
             await self._client(account_sid).calls(sid).update_async(status="completed")
+
+    async def place(self, account_sid: str, from_: str, to: str, document: str, *, callback: str, ring_s: int) -> str:
+        """Ring somebody, who hears this document once they answer. Returns the CallSid. Raises ProviderBusy, Unavailable (unknown)."""
+        async with self._asking():
+            made = await self._client(account_sid).calls.create_async(
+                to=to,
+                from_=from_,
+                twiml=document,
+                timeout=ring_s,
+                status_callback=callback,
+                status_callback_event=["initiated", "ringing", "answered", "completed"],
+                status_callback_method="POST",
+            )
+        return str(made.sid)
+
+    async def find_calls(self, account_sid: str, from_: str, to: str, *, since: datetime) -> list[str]:
+        """The CallSids of calls that we had made between these numbers since then, newest first."""
+        async with self._asking():
+            found = await self._client(account_sid).calls.list_async(from_=from_, to=to, limit=20)
+        made = ((call, call.date_created or call.start_time) for call in found if call.direction == "outbound-api")
+        return [str(call.sid) for call, at in made if at is None or at > since]
 
     async def fetch(self, account_sid: str, sid: str) -> ProviderCall:
         async with self._asking():

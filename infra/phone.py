@@ -184,6 +184,18 @@ def is_emergency(digits: str, region: str) -> bool:
     )
 
 
+def is_emergency_number(text: str, region: str) -> bool:
+    """Is what somebody typed an emergency number, however it is written?"""
+    return is_emergency("".join(char for char in _clean(text) if char.isdigit()), region)
+
+
+def region_of(e164: str) -> str | None:
+    """Two letters; None where a number belongs to no country."""
+    parsed = _parse(e164, "")
+    found = None if parsed is None else phonenumbers.region_code_for_number(parsed)
+    return None if found in (None, "001") else found
+
+
 def _ordinary(raw: str, text: str, region: str) -> Number:
     body, extension = _split_extension(text)
     if sum(char.isalpha() for char in body) > 2:

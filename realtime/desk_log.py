@@ -9,6 +9,7 @@ from typing import Any
 from core.events import (
     AgentPresenceChanged,
     CallAgentLeft,
+    CallAgentReady,
     CallAnswered,
     CallHoldChanged,
     ConsultChanged,
@@ -48,7 +49,9 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
     await _append(tx, event.agent_id, "call_changed", offer_id=event.offer_id, call_id=event.call_id)
 
 
-async def on_call_fact(tx: Tx, event: CallAnswered | CallAgentLeft | CallHoldChanged | RecordingChanged) -> None:
+async def on_call_fact(
+    tx: Tx, event: CallAnswered | CallAgentLeft | CallAgentReady | CallHoldChanged | RecordingChanged
+) -> None:
     row = await tx.conn.fetchrow(sql.AGENT_OF_CALL, event.call_id)
     if row is not None and row["agent_id"] is not None:
         await _append(tx, row["agent_id"], "call_changed", offer_id=row["offer_id"], call_id=event.call_id)

@@ -1,23 +1,23 @@
-"""The API of the desk: the snapshot, the call in hand (note, hang-up, wrap-up, who it is, which ticket), the call log."""
+"""The API of the desk: the snapshot, the call in hand (note, hang-up, wrap-up, who it is, which ticket)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.audit import audit
 from core.errors import Invalid, NotFound, VersionConflict
-from core.ids import CallId, CustomerId, TicketId, conference_name
+from core.ids import CallId, CustomerId, TicketId
 from core.phone import Number, NumberKind
-from core.principal import READERS, STAFF, Role, actor_of
+from core.principal import STAFF, actor_of
 from cti import hold
 from cti import queries as calls
 from cti import service as telephony
 from cti.http import TELEPHONY
 from cti.voice_token import voice_token
 from customers import service as customers
-from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
+from infra.openapi import ApiModel, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from realtime import pop
@@ -28,7 +28,6 @@ from routing import service as routing
 from routing import wrap_up as own_wrap_up
 from ticketing import queries as tickets
 from ticketing import service as ticketing
-from ticketing.model import Message, RecordedCall
 
 ROUTES = Routes("desk")
 PHONE_BACKEND: Final = web.AppKey("PHONE_BACKEND", dict)
@@ -264,125 +263,3 @@ async def _popped(tx: Tx, call: Call[Any], offer_id: int) -> ScreenPop:
     if found is None:
         raise NotFound("There is no such offer.")
     return found
-
-
-ShownState = Literal[
-    "received",
-    "ivr",
-    "queued",
-    "offering",
-    "connecting",
-    "in_call",
-    "on_hold",
-    "voicemail",
-    "outside",
-    "wrap_up",
-    "closed",
-]
-"""As the list shows them: a queued call that rings at somebody is `offering`."""
-
-
-class CallFilter(ApiQuery):
-    """`state` may repeat."""
-
-    sid: str | None = Field(default=None, max_length=64)
-    from_: str | None = Field(default=None, alias="from", max_length=64)
-    state: Annotated[list[ShownState], Field(default_factory=list, max_length=11)]
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: int | None = Field(default=None, ge=1, lt=2**63)
-
-
-class TicketRef(BaseModel):
-    id: int
-    number: str
-
-
-class LegOut(BaseModel):
-    sid: str
-    kind: str
-    state: str
-    agent_id: int | None
-
-
-class OfferOut(BaseModel):
-    id: int
-    agent_id: int
-    state: str
-
-
-class CallOut(BaseModel):
-    """One row per call, its legs inside; an agent's leg is never a call."""
-
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
-
-    id: int
-    sid: str
-    state: ShownState
-    outcome: str | None
-    queue: str | None
-    from_: str | None = Field(alias="from")
-    to: str
-    direction: str
-    created_at: datetime
-    queued_at: datetime | None
-    answered_at: datetime | None
-    ended_at: datetime | None
-    disposition: str | None
-    menu_choice: str | None
-    ticket: TicketRef | None
-    work_item_id: int | None
-    conference: str
-    legs: list[LegOut]
-    offers: list[OfferOut]
-    voicemails: list[Message]
-    recordings: list[RecordedCall]
-
-
-class CallPage(BaseModel):
-    items: list[CallOut]
-    next_cursor: str | None
-
-
-@ROUTES.query("/api/v1/calls", roles=READERS - {Role.INTEGRATION}, params=CallFilter, returns=CallPage)
-async def list_calls(conn: Connection, call: Call[CallFilter]) -> CallPage:
-    """The call log, newest first. Agents see the calls of their queues and their own."""
-    f = call.data
-    viewer = call.who.user_id if call.who.role == "agent" else None
-    rows = await sql.calls_listed(
-        conn,
-        sid=f.sid,
-        from_value=f.from_,
-        states=f.state or None,
-        before_id=f.cursor,
-        viewer=viewer,
-        limit=f.limit + 1,
-    )
-    items = [_call_out(row) for row in rows[: f.limit]]
-    return CallPage(items=items, next_cursor=str(items[-1].id) if len(rows) > f.limit else None)
-
-
-def _call_out(row: Any) -> CallOut:
-    shown = None if row["from_kind"] == "withheld" else row["from_value"] or row["from_raw"]
-    return CallOut(
-        id=row["id"],
-        sid=row["sid"],
-        state=row["shown_state"],
-        outcome=row["outcome"],
-        queue=row["queue"],
-        from_=shown,
-        to=row["to_number"],
-        direction=row["direction"],
-        created_at=row["created_at"],
-        queued_at=row["queued_at"],
-        answered_at=row["answered_at"],
-        ended_at=row["ended_at"],
-        disposition=row["disposition"],
-        menu_choice=row["menu_choice"],
-        ticket=None if row["ticket_id"] is None else TicketRef(id=row["ticket_id"], number=row["ticket_number"]),
-        work_item_id=row["work_item_id"],
-        conference=conference_name(row["id"]),
-        legs=[LegOut(**leg) for leg in row["legs"]],
-        offers=[OfferOut(**offer) for offer in row["offers"]],
-        voicemails=[Message(**message) for message in row["voicemails"]],
-        recordings=[RecordedCall(**recording) for recording in row["recordings"]],
-    )

@@ -19,7 +19,7 @@ from infra.outbox import Tx
 from infra.postgres import Connection
 from realtime import pop
 from realtime import queries as sql
-from realtime.http import TicketRef
+from realtime.http_calls import TicketRef
 from realtime.messages import Layer, ScreenPop
 from realtime.sources import ASKED_WITHIN_S
 from routing import late_result

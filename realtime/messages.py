@@ -36,6 +36,8 @@ class PopCall(Message):
     is_external: bool = False
     attestation: Attestation | None = None
     """What carriers say of whether the caller may use the number; null when nothing was said."""
+    direction: Literal["inbound", "outbound", "internal"] = "inbound"
+    """Of an outbound call `from` is the customer's number all the same, and `to` ours."""
 
 
 class PopCustomer(Message):
@@ -146,6 +148,8 @@ class ActiveCall(Message):
     """`consulted`: somebody else has the call, and speaks, or is about to speak, with this agent about it."""
     conference: str
     connected_at: datetime | None
+    dial_at: datetime | None = None
+    """While connecting, of an outbound call: when the customer is rung; null until the agent's phone is there."""
     held_since: datetime | None = None
     hold_wanted: bool = False
     """What the agent asked for; `state` follows when the provider has done it."""

@@ -31,7 +31,11 @@ WHERE h.agent_id = ANY($1) AND h.last_seq > h.acked_seq
 POP: Final = """
 SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.deadline, o.version, o.queue, o.step, o.wrap_ends_at,
        o.wrap_requested, o.wrap_extended_s, o.disposition, o.connected_at,
-       c.id AS call_id, c.from_raw, c.from_kind, c.from_value, c.to_number, c.language, c.state AS call_state, c.offer_id AS call_offer_id,
+       c.id AS call_id, c.direction, c.dial_at, c.agent_joined, c.language,
+       CASE WHEN c.direction = 'outbound' THEN c.to_number ELSE c.from_raw END AS from_raw,
+       CASE WHEN c.direction = 'outbound' THEN 'e164' ELSE c.from_kind END AS from_kind,
+       CASE WHEN c.direction = 'outbound' THEN c.to_number ELSE c.from_value END AS from_value,
+       CASE WHEN c.direction = 'outbound' THEN c.from_raw ELSE c.to_number END AS to_number, c.state AS call_state, c.offer_id AS call_offer_id,
        c.answered_at, c.ended_at, c.held_at, c.hold_wanted, c.version AS call_version, c.attestation, c.provider <> 'twilio' AS is_external,
        q.name AS queue_name, q.wrap_mode, q.wrap_extension_s, i.entered_at, i.rule, d.counts, d.chosen_by, u.role, u.email, u.name AS agent_name,
        n.body AS note_body, n.version AS note_version, n.saved_at AS note_saved_at,
@@ -172,54 +176,6 @@ USER: Final = "SELECT id, email, name, role, language FROM users WHERE id = $1"
 HAS_HEARD: Final = """
 SELECT EXISTS (SELECT FROM audit_log WHERE object_kind = $1 AND object_id = $2 AND action = $1 || '.hear' AND actor_id = $3 AND at > $4)
 """
-SHOWN_STATE: Final = "CASE WHEN c.state = 'queued' AND i.state = 'offering' THEN 'offering' ELSE c.state END"
-CALL_LIST: Final = f"""
-SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw, c.from_kind, c.from_value, c.to_number, c.direction,
-       c.created_at, c.queued_at, c.answered_at, c.ended_at, c.disposition, c.menu_choice, t.id AS ticket_id, t.number AS ticket_number,
-       i.id AS work_item_id,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('sid', l.sid, 'kind', l.kind, 'state', l.state, 'agent_id', l.agent_id)
-                                  ORDER BY l.id), '[]') FROM legs l WHERE l.call_id = c.id) AS legs,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'agent_id', o.agent_id, 'state', o.state) ORDER BY o.id), '[]')
-        FROM offers o WHERE o.call_id = c.id) AS offers,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id, 'duration_s', v.duration_s, 'is_deleted', v.deleted_at IS NOT NULL) ORDER BY v.id), '[]')
-        FROM voicemails v WHERE v.call_id = c.id) AS voicemails,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'duration_s', r.duration_s, 'is_deleted', r.deleted_at IS NOT NULL)), '[]')
-        FROM recordings r WHERE r.call_id = c.id AND r.sid IS NOT NULL AND r.state = 'ended') AS recordings
-FROM calls c
-LEFT JOIN ticket_calls tc ON tc.call_id = c.id LEFT JOIN tickets t ON t.id = tc.ticket_id
-LEFT JOIN work_items i ON i.call_id = c.id
-"""
-_MAY_SEE: Final = """(c.agent_id = ${n} OR EXISTS (SELECT 1 FROM offers o WHERE o.call_id = c.id AND o.agent_id = ${n})
-    OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.agent_id = ${n} AND m.queue_key = c.queue))"""
-
-
-async def calls_listed(
-    conn: Connection,
-    *,
-    sid: str | None,
-    from_value: str | None,
-    states: Sequence[str] | None,
-    before_id: int | None,
-    viewer: int | None,
-    limit: int,
-) -> Sequence[Any]:
-    """Newest first. Conditions that are not asked for are left out, so that each question has a plan of its own; those of states
-    before `closed` are few among very many and have an index."""
-    conditions, args = ["true"], list[Any]()
-    for condition, value in (
-        ("c.sid = ${n}", sid),
-        ("c.from_value = ${n}", from_value),
-        (SHOWN_STATE + " = ANY(${n}::text[])", states),
-        ("c.id < ${n}", before_id),
-        (_MAY_SEE, viewer),
-    ):
-        if value is not None:
-            args.append(value)
-            conditions.append(condition.format(n=len(args)))
-    if states is not None and "closed" not in states:
-        conditions.append("c.state <> 'closed'")
-    statement = f"{CALL_LIST}WHERE {' AND '.join(conditions)} ORDER BY c.id DESC LIMIT ${len(args) + 1}"
-    return await conn.fetch(statement, *args, limit)
 
 
 async def rows_after(conn: Connection, *, agent_id: int, seq: int, limit: int) -> Sequence[Any]:

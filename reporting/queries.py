@@ -22,7 +22,8 @@ SEGMENT_COLUMNS: Final = """o.id, o.work_item_id, o.call_id, o.queue, o.agent_id
            SELECT sum(round(date_part('epoch', h.ended_at - h.started_at) * 1000000)) FROM segments h
            WHERE h.call_id = o.call_id AND h.offer_id = o.id AND h.kind = 'hold' AND h.ended_at IS NOT NULL
        ), 0)::bigint AS hold_us"""
-IS_COMPLETE: Final = "o.state = 'completed' AND o.connected_at IS NOT NULL"
+# Calls that agents make are counted for themselves (see `realtime.http_outbound`).
+IS_COMPLETE: Final = "o.state = 'completed' AND o.connected_at IS NOT NULL AND NOT o.is_outbound"
 QUARTER: Final = "date_bin('15 minutes', {}, 'epoch'::timestamptz)"
 # Of calls: tickets that wait in a queue of their own are no contacts. Those that count alike as one row; waits of more than a whole second and of less than the next are alike.
 STINTS_BETWEEN: Final = f"""
@@ -40,7 +41,7 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7
 def _offers_by(key: str) -> str:
     return f"""
 SELECT {key}, {QUARTER.format("created_at")} AS bucket, state, accepted_at IS NOT NULL AS is_accepted, count(*) AS count
-FROM offers WHERE created_at >= $1 AND created_at < $2 GROUP BY 1, 2, 3, 4
+FROM offers WHERE created_at >= $1 AND created_at < $2 AND NOT is_outbound GROUP BY 1, 2, 3, 4
 """
 
 
@@ -82,7 +83,7 @@ WHERE queue = $1 AND entered_at >= $2 AND entered_at < $3 AND call_id IS NOT NUL
 """
 OFFERS_PAGE: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers
-WHERE queue = $1 AND created_at >= $2 AND created_at < $3 AND (created_at, id) > ($4, $5) ORDER BY created_at, id LIMIT $6
+WHERE queue = $1 AND NOT is_outbound AND created_at >= $2 AND created_at < $3 AND (created_at, id) > ($4, $5) ORDER BY created_at, id LIMIT $6
 """
 SEGMENTS_PAGE: Final = f"""
 SELECT {SEGMENT_COLUMNS} FROM offers o

@@ -25,7 +25,7 @@ from routing import by_hand, service
 from routing import queries as sql
 from routing.line import tell_queued
 from routing.model import ByHand, Channel, ItemState, OfferState
-from routing.transfer import Target, grouped, unknown, willing
+from routing.transfer import NotForOurs, Target, grouped, unknown, willing
 from ticketing import service as tickets
 
 BEGIN: Final = "call.consult"
@@ -38,6 +38,8 @@ AT_ONCE: Final = [{"after_s": 0}]
 async def begin(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: Principal, lines: Lines) -> Consult:
     """The customer goes on hold, the target is asked. Raises NotFound, NotInCall, AtThePhone, ConsultUnderWay, Invalid, CannotTake, NotAllowedOutside."""
     call = await hold.in_hand(tx, call_id=call_id, who=who)
+    if call.is_ours:
+        raise NotForOurs
     await consult.refuse_while_open(tx, call)
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, call.id)
     if item is None or call.offer_id is None:

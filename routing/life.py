@@ -68,8 +68,12 @@ _UNANSWERED: Final = {
 }
 
 
-def call_end(outcome: str, offers: Sequence[OfferRow]) -> CallEnd:
-    answered = outcome == "answered"
+TRIED: Final = frozenset({"unanswered", "busy", "failed"})
+"""How a call of our own ends that nobody answered: it was tried, which is noted like any other."""
+
+
+def call_end(outcome: str, offers: Sequence[OfferRow], *, is_outbound: bool = False) -> CallEnd:
+    answered = outcome == "answered" or (is_outbound and outcome in TRIED)
     pending = [o for o in offers if o.state is OfferState.PENDING]
     accepted = [o for o in offers if o.state is OfferState.ACCEPTED]
     if not answered:

@@ -211,6 +211,22 @@ WITH item AS (
 )
 SELECT id, pool_id, queue, version FROM item
 """
+# A call that an agent makes: in nobody's line, so it has no stay in the queue.
+ADD_OUTBOUND_ITEM: Final = """
+INSERT INTO work_items (call_id, ticket_id, channel, queue, pool_id, state, entered_at, virtual_start, steps, rule, ruleset_version, is_outbound)
+SELECT $1, $2, q.channel, q.key, q.pool_id, 'queued', $4, $4, '[{"after_s": 0, "require": []}]', $5, 0, true FROM queues q WHERE q.key = $3
+RETURNING id
+"""
+MARK_OUTBOUND: Final = "UPDATE offers SET is_outbound = true WHERE id = $1"
+HAS_A_CALL: Final = """
+SELECT EXISTS (SELECT 1 FROM offers WHERE agent_id = $1 AND call_id IS NOT NULL AND state IN ('pending', 'accepted', 'wrapping'))
+"""
+# This queue, or the first; of an agent those served.
+OUTBOUND_QUEUE: Final = """
+SELECT q.key FROM queues q WHERE q.is_active AND q.channel = 'voice' AND ($1::text IS NULL OR q.key = $1)
+  AND ($2::bigint IS NULL OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.queue_key = q.key AND m.agent_id = $2))
+ORDER BY q.position, q.key LIMIT 1
+"""
 ADD_STINT: Final = """
 INSERT INTO stints (work_item_id, call_id, queue, entered_at, within_s, target, short_abandon_s, zone)
 SELECT i.id, i.call_id, i.queue, $2::timestamptz, q.within_s, q.target, q.short_abandon_s, q.zone
@@ -621,7 +637,7 @@ OPEN_OFFER_OF_CALL: Final = f"""
 SELECT {OFFER_COLUMNS} FROM offers
 WHERE call_id = $1 AND agent_id = $2 AND state IN ('accepted', 'wrapping') ORDER BY id DESC LIMIT 1
 """
-ITEM_OF_CALL: Final = "SELECT id, call_id, state, queue, pool_id, ticket_id, end_reason, version, is_external, consulted_call_id FROM work_items WHERE call_id = $1"
+ITEM_OF_CALL: Final = "SELECT id, call_id, state, queue, pool_id, ticket_id, end_reason, version, is_external, is_outbound, consulted_call_id FROM work_items WHERE call_id = $1"
 FOLLOW_CALL: Final = (
     "UPDATE work_items SET ticket_id = $2, version = version + 1 WHERE call_id = $1 AND ticket_id <> $2"
 )

@@ -474,7 +474,7 @@ async def on_call_ended(tx: Tx, event: CallEnded) -> None:
     if item is None or item["end_reason"] == AT_RECORDER:
         return  # who went to the recorder has left the line already
     offers = await lock_with_offers(tx, item["id"])
-    end = life.call_end(event.outcome, offers)
+    end = life.call_end(event.outcome, offers, is_outbound=item["is_outbound"])
     await end_offers(tx, end.withdrawn, OfferState.CANCELED, "caller_left")
     for offer in end.talking:
         await start_wrap_up(tx, offer)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from accounts.audit import audit
-from core.errors import Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from core.events import CallTransferred
 from core.ids import AgentId, CallId, OfferId, WorkItemId
 from core.principal import Principal, actor_of
@@ -61,9 +61,15 @@ class _Given:
     transfer_id: int
 
 
+class NotForOurs(Conflict):
+    code, title = "not_for_outbound_calls", "A call that you have made cannot be transferred"
+
+
 async def blind(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: Principal, lines: Lines) -> Call:
     """Returns the call as it is then. Raises NotFound, NotInCall, AtThePhone, Invalid, CannotTake, NotAllowedOutside."""
     call = await hold.in_hand(tx, call_id=call_id, who=who)
+    if call.is_ours:
+        raise NotForOurs
     await consult.refuse_while_open(tx, call)
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, call.id)
     if item is None or call.offer_id is None:

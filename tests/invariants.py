@@ -189,8 +189,11 @@ SAFETY: Final[dict[str, str]] = {
         SELECT id FROM work_items i WHERE (is_tier_by_hand OR is_boost_by_hand) AND NOT EXISTS (
             SELECT 1 FROM audit_log u WHERE u.object_kind = 'work_item' AND u.object_id = i.id::text AND u.action = 'work_item.prioritise')""",
     "R17 the first stint begins with the entry": """
-        SELECT i.id FROM work_items i WHERE i.entered_at IS DISTINCT FROM
+        SELECT i.id FROM work_items i WHERE NOT i.is_outbound AND i.entered_at IS DISTINCT FROM
             (SELECT min(s.entered_at) FROM stints s WHERE s.work_item_id = i.id)""",
+    "a call that an agent makes is no offered contact": """
+        SELECT i.id FROM work_items i JOIN stints s ON s.work_item_id = i.id WHERE i.is_outbound
+        UNION ALL SELECT o.id FROM offers o JOIN work_items i ON i.id = o.work_item_id WHERE o.is_outbound <> i.is_outbound""",
     "R26 every pending offer has its timer": """
         SELECT o.id FROM offers o WHERE o.state = 'pending'
           AND NOT EXISTS (SELECT 1 FROM timers t WHERE t.kind = 'routing.offer' AND t.object_id = o.id)""",
@@ -376,6 +379,12 @@ DEPLOYED: Final[dict[str, str]] = {
             SELECT count(DISTINCT h.version) AS changes, max(h.version) AS newest FROM ticket_history h WHERE h.ticket_id = t.id
         ) h WHERE h.newest > t.version
           OR t.version <> h.changes + (SELECT count(*) FROM ticket_notes n WHERE n.ticket_id = t.id)""",
+    "a call that reached nobody is in the list of missed contacts, and no other": """
+        SELECT c.id FROM calls c LEFT JOIN missed_calls m ON m.call_id = c.id
+        WHERE (c.direction = 'inbound' AND c.outcome IS NOT NULL AND c.answered_at IS NULL
+               AND c.outcome NOT IN ('answered', 'forwarded', 'rejected_blocked')) <> (m.call_id IS NOT NULL)""",
+    "a missed contact counts its calls": """
+        SELECT m.id FROM missed_contacts m WHERE m.calls <> (SELECT count(*) FROM missed_calls c WHERE c.missed_contact_id = m.id)""",
     "I7 what is done was tried": "SELECT event_id, consumer FROM deliveries WHERE done_at IS NOT NULL AND attempts < 1",
     "I17 every webhook has its answer": "SELECT id FROM provider_events WHERE answer IS NULL",
     "I19 no lease is longer than its limit": """

@@ -60,6 +60,7 @@ ORG: Final[dict[str, Any]] = {
         {"number": GERMAN, "region": "DE", "queue": "de", "voice": {"language": "de"}},
         {"number": CHINESE, "region": "CN", "queue": "sales", "voice": {"language": "zh-CN"}},
     ],
+    "outbound": {"prefixes": ["+1", "+49"]},
 }
 SETTLE_S: Final = 10.0
 

@@ -108,7 +108,7 @@ def test_every_command_of_a_page_exists_with_its_flags(page: Path) -> None:
         command = ringdesk[words[1]] if words[1] in set(ringdesk) else None
         assert command is not None, code
         rest = words[2:]
-        if words[1] in ("user", "deliveries", "rules", "figures", "block") and rest:
+        if words[1] in ("user", "deliveries", "rules", "figures", "block", "do-not-call") and rest:
             assert rest[0] in set(command), code
             command, rest = command[rest[0]], rest[1:]
         known = {name for argument in command.assemble_argument_collection() for name in argument.names}

@@ -116,6 +116,22 @@ def _plain(candidates: Sequence[Candidate]) -> Any:
     return orjson.loads(orjson.dumps(candidates))
 
 
+async def bind_outbound(
+    tx: Tx, call_id: CallId, *, ticket_id: TicketId | None, callee: Number, queue: str, language: str
+) -> TicketId:
+    """The ticket of a call that an agent makes: this one, which they may see and which is open, else as for a call that comes in.
+
+    Raises TicketNotFound, TicketClosed."""
+    if ticket_id is None:
+        _, bound = await bind_call(tx, call_id, caller=callee, queue=queue, language=language)
+        return bound.ticket_id
+    row = await tx.conn.fetchrow(writes.ATTACH_OUTBOUND, call_id, ticket_id, tx.now)
+    if row is None:
+        raise TicketClosed
+    await publish(tx, TicketChanged(ticket_id=ticket_id, version=row["version"], call_id=call_id))
+    return ticket_id
+
+
 def _subject(found: Identification, language: str) -> str:
     if found.match is Match.WITHHELD:
         return in_language(model.CALL_FROM_WITHHELD, language)

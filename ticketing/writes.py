@@ -71,6 +71,18 @@ WITH home AS (
 )
 SELECT id AS ticket_id, version, is_new, false AS was_bound, state, priority, queue, tags, customer_id FROM bound
 """
+# A call that an agent makes about a ticket. Nothing when the ticket is not open any more.
+ATTACH_OUTBOUND: Final = f"""
+WITH attached AS (
+    UPDATE tickets SET version = version + 1, updated_at = greatest(updated_at, $3) WHERE id = $2 AND {IS_OPEN} RETURNING id, version
+), bound AS (
+    INSERT INTO ticket_calls (call_id, ticket_id, is_opener, attached_at) SELECT $1, id, false, $3 FROM attached
+), told AS (
+    INSERT INTO ticket_history (ticket_id, version, at, actor_kind, actor_id, kind, data)
+    SELECT id, version, $3, 'system', NULL, 'bound', jsonb_build_object('call_id', $1::bigint, 'match', 'one') FROM attached
+)
+SELECT version FROM attached
+"""
 BINDING_OF_CALL: Final = """
 SELECT t.id AS ticket_id, t.version, false AS is_new, true AS was_bound, t.state, t.priority, t.queue, t.tags, t.customer_id
 FROM ticket_calls c JOIN tickets t ON t.id = c.ticket_id

@@ -11,7 +11,8 @@ from simulator.provider.leg import Leg
 class Callee(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcome: Literal["answer", "busy", "no-answer", "failed"] = "answer"
+    outcome: Literal["answer", "busy", "reject", "no-answer", "failed"] = "answer"
+    """`reject`: the person declines, which the caller hears as busy."""
     after_s: Seconds = 2
     then: Person = Person()
     """What the person does after answering."""
@@ -38,7 +39,7 @@ class Callees:
         if await leg.watch(lambda: leg.is_over, callee.after_s):
             return
         if callee.outcome != "answer":
-            leg.hang_up(callee.outcome)
+            leg.hang_up("busy" if callee.outcome == "reject" else callee.outcome)
             return
         leg.answer()
         await live(callee.then, leg)

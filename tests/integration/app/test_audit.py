@@ -239,6 +239,37 @@ async def _view(world: World, body: dict[str, Any] | None) -> Given:
     return f"/ticket-views/{made['id']}", body
 
 
+async def _missed(w: World) -> dict[str, Any]:
+    leg = await w.stack.dial()
+    leg.leave()
+    await w.stack.quiet()
+    _, page = await w.ava.ask("GET", "/missed-contacts")
+    item: dict[str, Any] = page["items"][0]
+    return item
+
+
+async def _own_missed(w: World) -> Given:
+    return f"/missed-contacts/{(await _missed(w))['id']}/owner", {"agent_id": w.ava.id}
+
+
+async def _finish_missed(w: World) -> Given:
+    item = await _missed(w)
+    seen = {"id": item["id"], "version": item["version"]}
+    return "/missed-contacts/done", {"items": [seen], "result": "no_need"}
+
+
+async def _reopen_missed(w: World) -> Given:
+    path, body = await _finish_missed(w)
+    _, done = await w.ava.ask("POST", path, body)
+    return "/missed-contacts/reopen", {"items": done["changed"]}
+
+
+async def _off_do_not_call(w: World) -> Given:
+    browser = await w.people.browser(Role.ADMIN)
+    _, added, _ = await ask(browser, "POST", "/api/v1/do-not-call", body={"number": "+14155550188", "reason": "x"})
+    return f"/do-not-call/{added['id']}", None
+
+
 EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "log_in": _log_in,
     "log_out": lambda w: _fixed("/session", None),
@@ -268,6 +299,12 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "pick_work_item": _pick,
     "hold_queue": lambda w: _fixed("/queues/support/hold", {"is_held": False}),
     "undo_act": _undo,
+    "make_call": lambda w: _fixed("/calls", {"to": "+14155550144"}),
+    "add_do_not_call": lambda w: _fixed("/do-not-call", {"number": "+14155550177", "reason": "x"}),
+    "remove_do_not_call": _off_do_not_call,
+    "set_missed_contact_owner": _own_missed,
+    "finish_missed_contacts": _finish_missed,
+    "reopen_missed_contacts": _reopen_missed,
     "add_rule_set": lambda w: _fixed("/rulesets", {"rules": [{"name": "all"}]}),
     "publish_rule_set": lambda w: _fixed("/rulesets/1/publish", {}),
     "roll_back_rule_set": lambda w: _fixed("/rulesets/1/roll-back", {}),
@@ -356,14 +393,15 @@ CLI: dict[str, tuple[str, ...]] = {
     "ruleset.roll_back": ("rules", "roll-back", "1"),
     "ruleset.re_evaluate": ("rules", "re-evaluate", "1"),
     "blocked_number.add": ("block", "add", "+14155550188", "--reason", "x"),
+    "do_not_call.add": ("do-not-call", "add", "+14155550188", "--reason", "x"),
     "figures.recompute": ("figures", "recompute", "--from", f"{TODAY}", "--to", f"{TODAY + timedelta(days=1)}"),
 }
 WITHOUT = {
     "up", "web", "worker", "migrate", "demo-data", "simulate", "settings", "schema", "apply --dry-run", "deliveries parked",
-    "customers import", "user token", "user enable", "token", "rules list", "rules show", "block list", "rules dry-run", "rules check", "rules import-taskrouter",
+    "customers import", "user token", "user enable", "token", "rules list", "rules show", "block list", "do-not-call list", "rules dry-run", "rules check", "rules import-taskrouter",
 }  # fmt: skip
 """Serving, looking, and the schema itself; nobody's data."""
-ELSEWHERE = {"backup", "restore", "rules add", "block remove", "doctor"}
+ELSEWHERE = {"backup", "restore", "rules add", "block remove", "do-not-call remove", "doctor"}
 """Their rows are asked for in tests/e2e/test_restore_drill.py, tests/integration/app/test_doctor.py (with --fix), tests/integration/routing/test_re_evaluate.py and below."""
 
 
@@ -395,6 +433,19 @@ async def test_what_was_blocked_is_let_in_again_by_any_spelling(
     assert rows == [("cli",)]
 
 
+async def test_a_number_leaves_the_do_not_call_list_by_any_spelling(
+    stack: Stack, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RINGDESK_DATABASE_URL", database_url)
+    assert await run("do-not-call", "add", "+14155550188", "--reason", "asked us to", "--days", "30") == 0
+    assert await run("do-not-call", "list") == 0
+    assert "asked us to" in capsys.readouterr().out
+    assert await run("do-not-call", "remove", "(415) 555-0188", "--region", "US") == 0
+    assert await run("do-not-call", "remove", "+14155550188") == 1
+    rows = await stack.rows("SELECT actor_kind FROM audit_log WHERE action = 'do_not_call.remove'")
+    assert rows == [("cli",)]
+
+
 async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGDESK_DATABASE_URL", database_url)
     monkeypatch.chdir(ROOT)
@@ -405,7 +456,9 @@ async def test_dry_run_changes_nothing(stack: Stack, database_url: str, monkeypa
 
 def test_every_command_of_the_command_line_is_accounted_for() -> None:
     known = {
-        " ".join(words[:2]) if words[0] in ("user", "deliveries", "rules", "figures", "block") else words[0]
+        " ".join(words[:2])
+        if words[0] in ("user", "deliveries", "rules", "figures", "block", "do-not-call")
+        else words[0]
         for words in CLI.values()
     }
     assert set(cli_commands()) <= known | WITHOUT | ELSEWHERE

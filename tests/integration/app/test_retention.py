@@ -17,6 +17,7 @@ from tests.stack import CALLER, Stack
 
 GO_WITH_ANOTHER: Final = {
     "legs": "with their call",
+    "missed_calls": "with their missed contact",
     "ticket_calls": "with their ticket",
     "ticket_notes": "with their ticket",
     "ticket_history": "with their ticket",
@@ -51,6 +52,8 @@ DO_NOT_GROW: Final = {
     "cti_connections": "configuration",
     "agent_extensions": "configuration",
     "outside_prefixes": "configuration",
+    "outbound_settings": "one row",
+    "dial_slots": "one per account of a provider",
     "rule_sets": "configuration, versions are kept for the explanations",
     "config_changes": "one per apply that changed something",
     "ticket_settings": "one row",
@@ -107,9 +110,10 @@ async def a_past(stack: Stack) -> None:
         "INSERT INTO recordings (call_id, account_sid, pause_on_hold, created_at, keep_until, deleted_at) "
         "VALUES (1, 'AC1', true, now(), now(), now()) RETURNING 1"
     )
-    await stack.rows(
-        "INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
-    )
+    for table in ("blocked_numbers", "do_not_call"):
+        await stack.rows(
+            f"INSERT INTO {table} (number, reason, added_by, added_at, expires_at) VALUES ('1', 'x', 'x', now(), now()) RETURNING 1"
+        )
     await stack.rows("INSERT INTO cti_nonces (connection, nonce, signature) VALUES ('cloud', 'n', 's') RETURNING 1")
     await stack.rows(
         "INSERT INTO transfers (call_id, offer_id, from_agent_id, to_kind, to_queue, at, outcome, ended_at) "

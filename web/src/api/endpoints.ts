@@ -10,6 +10,8 @@ import type {
   KeySettings,
   Me,
   ManyTickets,
+  MissedResult,
+  NewCall,
   NewCustomer,
   NewWallboard,
   Page,
@@ -54,10 +56,31 @@ export const acceptOffer = (offer: number) => answer(client.POST(`${ROOT}/offers
 export const rejectOffer = (offer: number) =>
   answer(client.POST(`${ROOT}/offers/{id}/reject`, { ...at(offer), body: {} }));
 
-export const calls = (query: { state?: CallState[]; from?: string; limit?: number; cursor?: string }) => {
-  const cursor = query.cursor === undefined ? undefined : Number(query.cursor);
-  return answer(client.GET(`${ROOT}/calls`, { params: { query: { ...query, cursor } } }));
-};
+export interface CallFilter {
+  state?: CallState[];
+  direction?: ("inbound" | "outbound" | "internal")[];
+  outcome?: string[];
+  queue?: string;
+  agent?: number;
+  customer?: number;
+  number?: string;
+  since?: string;
+  until?: string;
+  limit?: number;
+  cursor?: string;
+}
+export const calls = (query: CallFilter) => answer(client.GET(`${ROOT}/calls`, { params: { query } }));
+
+export const missedContacts = (query: { state: "open" | "done"; owner?: string; queue?: string; limit?: number; cursor?: string }) =>
+  answer(client.GET(`${ROOT}/missed-contacts`, { params: { query } }));
+export const missedCount = () => answer(client.GET(`${ROOT}/missed-contacts/count`));
+export const ownMissed = (id: number, agent_id: number | null) =>
+  answer(client.PUT(`${ROOT}/missed-contacts/{id}/owner`, { ...at(id), body: { agent_id } }));
+export const finishMissed = (items: { id: number; version: number }[], result: MissedResult) =>
+  answer(client.POST(`${ROOT}/missed-contacts/done`, { body: { items, result } }));
+export const reopenMissed = (items: { id: number; version: number }[]) =>
+  answer(client.POST(`${ROOT}/missed-contacts/reopen`, { body: { items } }));
+export const makeCall = (body: NewCall) => answer(client.POST(`${ROOT}/calls`, { body }));
 /** Where the sound of a message is, for a player. */
 export const soundOf = (message: number): string => `${ROOT}/voicemails/${message}/audio`;
 /** Where the sound of a recorded call is, for a player. */

@@ -100,7 +100,8 @@ export interface paths {
         /** The call log, newest first. Agents see the calls of their queues and their own. */
         get: operations["list_calls"];
         put?: never;
-        post?: never;
+        /** Call somebody: one's own phone is connected first, then the customer is rung. */
+        post: operations["make_call"];
         delete?: never;
         options?: never;
         head?: never;
@@ -500,6 +501,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/do-not-call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Numbers that agents must not call, the latest first. */
+        get: operations["list_do_not_call"];
+        put?: never;
+        /** Put a number on the list; one that is there takes the new reason and end. */
+        post: operations["add_do_not_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take a number off the list. */
+        delete: operations["remove_do_not_call"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/figures": {
         parameters: {
             query?: never;
@@ -569,6 +605,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/missed-contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who reached nobody. Agents see those of their queues and their own. */
+        get: operations["list_missed_contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missed-contacts/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many of them are open. */
+        get: operations["count_missed_contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missed-contacts/done": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Close some with one result. Who was missed once more meanwhile, or seen to by somebody else, is left and named in `skipped`. */
+        post: operations["finish_missed_contacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missed-contacts/reopen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back what was closed. `skipped` with open_again: that number is missed again already. */
+        post: operations["reopen_missed_contacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missed-contacts/{id}/owner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Take it (one's own id), give it back (null), or, as a supervisor, give it to somebody. */
+        put: operations["set_missed_contact_owner"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/offers/{id}/accept": {
         parameters: {
             query?: never;
@@ -614,6 +735,23 @@ export interface paths {
         put?: never;
         /** Decline the offered call; it keeps its place in line and goes to the next agent. */
         post: operations["reject_offer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/outbound/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Calls that agents made and that are over, by queue and agent. No figure of contacts that came in counts any of them. */
+        get: operations["count_outbound_calls"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1275,6 +1413,11 @@ export interface components {
             connected_at: string | null;
             /** @default null */
             consult?: components["schemas"]["CallConsult"] | null;
+            /**
+             * Dial At
+             * @default null
+             */
+            dial_at?: string | null;
             /** Disposition */
             disposition: string | null;
             /** Ended At */
@@ -1487,14 +1630,26 @@ export interface components {
         };
         /**
          * CallFilter
-         * @description `state` may repeat.
+         * @description `state`, `direction` and `outcome` may repeat. `number` is either side's who is not us, as typed; `since` and `until` bound when it began.
          */
         CallFilter: {
+            /**
+             * Agent
+             * @default null
+             */
+            agent?: number | null;
             /**
              * Cursor
              * @default null
              */
-            cursor?: number | null;
+            cursor?: string | null;
+            /**
+             * Customer
+             * @default null
+             */
+            customer?: number | null;
+            /** Direction */
+            direction?: ("inbound" | "outbound" | "internal")[];
             /**
              * From
              * @default null
@@ -1506,18 +1661,41 @@ export interface components {
              */
             limit?: number;
             /**
+             * Number
+             * @default null
+             */
+            number?: string | null;
+            /** Outcome */
+            outcome?: string[];
+            /**
+             * Queue
+             * @default null
+             */
+            queue?: string | null;
+            /**
              * Sid
              * @default null
              */
             sid?: string | null;
+            /**
+             * Since
+             * @default null
+             */
+            since?: string | null;
             /** State */
             state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "outside" | "wrap_up" | "closed")[];
+            /**
+             * Until
+             * @default null
+             */
+            until?: string | null;
         };
         /**
          * CallOut
          * @description One row per call, its legs inside; an agent's leg is never a call.
          */
         CallOut: {
+            agent: components["schemas"]["PersonRef"] | null;
             /** Answered At */
             answered_at: string | null;
             /** Conference */
@@ -1527,20 +1705,29 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
-            /** Direction */
-            direction: string;
+            customer: components["schemas"]["PersonRef"] | null;
+            /**
+             * Direction
+             * @enum {string}
+             */
+            direction: "inbound" | "outbound" | "internal";
             /** Disposition */
             disposition: string | null;
             /** Ended At */
             ended_at: string | null;
+            /** Ended By */
+            ended_by: string | null;
             /** From */
             from: string | null;
+            /** From Kind */
+            from_kind: string;
             /** Id */
             id: number;
             /** Legs */
             legs: components["schemas"]["LegOut"][];
             /** Menu Choice */
             menu_choice: string | null;
+            missed: components["schemas"]["MissedRef"] | null;
             /** Offers */
             offers: components["schemas"]["OfferOut"][];
             /** Outcome */
@@ -1551,8 +1738,12 @@ export interface components {
             queued_at: string | null;
             /** Recordings */
             recordings: components["schemas"]["RecordedCall"][];
+            /** Segments */
+            segments: components["schemas"]["SegmentOut"][];
             /** Sid */
             sid: string;
+            /** Source */
+            source: string;
             /**
              * State
              * @enum {string}
@@ -1594,6 +1785,16 @@ export interface components {
             id: number;
             /** State */
             state: string;
+        };
+        /** Calling */
+        Calling: {
+            call: components["schemas"]["CallState"];
+            /** Offer Id */
+            offer_id: number;
+            /** Shown */
+            shown: string;
+            /** To */
+            to: string;
         };
         /** CallsWithoutResult */
         CallsWithoutResult: {
@@ -1648,6 +1849,13 @@ export interface components {
             };
             /** Verdict */
             verdict: string;
+        };
+        /** ChangedOut */
+        ChangedOut: {
+            /** Id */
+            id: number;
+            /** Version */
+            version: number;
         };
         /**
          * Channel
@@ -2069,6 +2277,59 @@ export interface components {
             queue: string | null;
             /** Resolves Ticket */
             resolves_ticket: boolean;
+        };
+        /** DoNotCallNumber */
+        DoNotCallNumber: {
+            /**
+             * Added At
+             * Format: date-time
+             */
+            added_at: string;
+            /** Added By */
+            added_by: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: number;
+            /** Number */
+            number: string;
+            /** Reason */
+            reason: string;
+        };
+        /** DoNotCallPage */
+        DoNotCallPage: {
+            /** Items */
+            items: components["schemas"]["DoNotCallNumber"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** DoNotCallParams */
+        DoNotCallParams: {
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: number | null;
+            /**
+             * Limit
+             * @default 50
+             */
+            limit?: number;
+        };
+        /** DoneIn */
+        DoneIn: {
+            /** Items */
+            items: components["schemas"]["Seen"][];
+            /**
+             * Note
+             * @default null
+             */
+            note?: string | null;
+            /**
+             * Result
+             * @enum {string}
+             */
+            result: "called_back" | "reached_otherwise" | "unreachable" | "no_need";
         };
         /**
          * DryRun
@@ -2552,12 +2813,21 @@ export interface components {
         };
         /** LegOut */
         LegOut: {
+            /** Agent */
+            agent: string | null;
             /** Agent Id */
             agent_id: number | null;
+            /** Ended At */
+            ended_at: string | null;
             /** Kind */
             kind: string;
             /** Sid */
             sid: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
             /** State */
             state: string;
         };
@@ -2653,6 +2923,16 @@ export interface components {
             state?: components["schemas"]["TicketState"] | null;
         };
         /**
+         * ManyChanged
+         * @description What was changed, with its version now, for taking it back; and what was not, with the reason.
+         */
+        ManyChanged: {
+            /** Changed */
+            changed: components["schemas"]["ChangedOut"][];
+            /** Skipped */
+            skipped: components["schemas"]["SkippedOut"][];
+        };
+        /**
          * ManyDone
          * @description `act` takes it back until `undo_until`; null when nothing was changed, or when this was the taking back.
          */
@@ -2739,6 +3019,117 @@ export interface components {
             version: number;
         };
         /**
+         * MissedContact
+         * @description One number that reached nobody, with how often. `result` called_again and called_back with `done_call_id` were found out by themselves.
+         */
+        MissedContact: {
+            /** Calls */
+            calls: number;
+            customer: components["schemas"]["PersonRef"] | null;
+            /** Done At */
+            done_at: string | null;
+            /** Done By */
+            done_by: string | null;
+            /** Done Call Id */
+            done_call_id: number | null;
+            /**
+             * First At
+             * Format: date-time
+             */
+            first_at: string;
+            /** Id */
+            id: number;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Last Call Id */
+            last_call_id: number;
+            /** Note */
+            note: string | null;
+            /** Number */
+            number: string | null;
+            /** Number Kind */
+            number_kind: string;
+            /** Outcome */
+            outcome: string;
+            owner: components["schemas"]["PersonRef"] | null;
+            /** Queue */
+            queue: string | null;
+            /** Result */
+            result: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "done";
+            ticket: components["schemas"]["TicketRef"] | null;
+            /** To */
+            to: string;
+            /** Version */
+            version: number;
+            /** Voicemails */
+            voicemails: components["schemas"]["Message"][];
+        };
+        /**
+         * MissedCount
+         * @description At most 1000.
+         */
+        MissedCount: {
+            /** Open */
+            open: number;
+        };
+        /**
+         * MissedFilter
+         * @description `owner`: me, none, or somebody's id.
+         */
+        MissedFilter: {
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: string | null;
+            /**
+             * Limit
+             * @default 50
+             */
+            limit?: number;
+            /**
+             * Owner
+             * @default null
+             */
+            owner?: string | null;
+            /**
+             * Queue
+             * @default null
+             */
+            queue?: string | null;
+            /**
+             * State
+             * @default open
+             * @enum {string}
+             */
+            state?: "open" | "done";
+        };
+        /** MissedPage */
+        MissedPage: {
+            /** Items */
+            items: components["schemas"]["MissedContact"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** MissedRef */
+        MissedRef: {
+            /** Id */
+            id: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "done";
+        };
+        /**
          * Move
          * @description So many calls went by the rule `before` and would go by `after`, with these differences.
          */
@@ -2764,6 +3155,69 @@ export interface components {
          * @description `region` (US, DE, …) is for a number that is not written with +. Without `expires_at` it is blocked until somebody removes it.
          */
         NewBlocked: {
+            /**
+             * Expires At
+             * @default null
+             */
+            expires_at?: string | null;
+            /** Number */
+            number: string;
+            /** Reason */
+            reason: string;
+            /**
+             * Region
+             * @default null
+             */
+            region?: string | null;
+        };
+        /**
+         * NewCall
+         * @description `to` as typed (a national form is read in `region`, else in that of our first number), or the number of `missed_contact_id`. `ticket_id`: what it is
+         *     about, and whom it calls where nothing else says so.
+         *     `override_reason`: by a supervisor, why the do-not-call list or quiet hours do not count this once.
+         */
+        NewCall: {
+            /**
+             * Customer Id
+             * @default null
+             */
+            customer_id?: number | null;
+            /**
+             * Missed Contact Id
+             * @default null
+             */
+            missed_contact_id?: number | null;
+            /**
+             * Override Reason
+             * @default null
+             */
+            override_reason?: string | null;
+            /**
+             * Queue
+             * @default null
+             */
+            queue?: string | null;
+            /**
+             * Region
+             * @default null
+             */
+            region?: string | null;
+            /**
+             * Ticket Id
+             * @default null
+             */
+            ticket_id?: number | null;
+            /**
+             * To
+             * @default null
+             */
+            to?: string | null;
+        };
+        /**
+         * NewDoNotCall
+         * @description `region` (US, DE, …) is for a number that is not written with +. Without `expires_at` it counts until somebody removes it.
+         */
+        NewDoNotCall: {
             /**
              * Expires At
              * @default null
@@ -2894,12 +3348,57 @@ export interface components {
         };
         /** OfferOut */
         OfferOut: {
+            /** Agent */
+            agent: string | null;
             /** Agent Id */
             agent_id: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
             /** Id */
             id: number;
             /** State */
             state: string;
+        };
+        /** OutboundCount */
+        OutboundCount: {
+            /** Agent */
+            agent: string | null;
+            /** Agent Id */
+            agent_id: number | null;
+            /** Busy */
+            busy: number;
+            /** Calls */
+            calls: number;
+            /** Canceled */
+            canceled: number;
+            /** Failed */
+            failed: number;
+            /** Queue */
+            queue: string | null;
+            /** Reached */
+            reached: number;
+            /** Talk S */
+            talk_s: number;
+            /** Unanswered */
+            unanswered: number;
+        };
+        /** OutboundCounts */
+        OutboundCounts: {
+            /** Items */
+            items: components["schemas"]["OutboundCount"][];
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
         };
         /** Outcome */
         Outcome: {
@@ -2916,6 +3415,18 @@ export interface components {
             sticky: components["schemas"]["Sticky"] | null;
             /** Tier */
             tier: number;
+        };
+        /** OwnerIn */
+        OwnerIn: {
+            /** Agent Id */
+            agent_id: number | null;
+        };
+        /** PersonRef */
+        PersonRef: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
         };
         /** PickIn */
         PickIn: {
@@ -2941,6 +3452,12 @@ export interface components {
              * @constant
              */
             channel?: "voice";
+            /**
+             * Direction
+             * @default inbound
+             * @enum {string}
+             */
+            direction?: "inbound" | "outbound" | "internal";
             /** From */
             from: string | null;
             /** From Kind */
@@ -3402,6 +3919,11 @@ export interface components {
         Rejected: {
             offer: components["schemas"]["OfferBrief"];
         };
+        /** ReopenIn */
+        ReopenIn: {
+            /** Items */
+            items: components["schemas"]["Seen"][];
+        };
         /**
          * ResultIn
          * @description null takes the result back.
@@ -3592,6 +4114,35 @@ export interface components {
             /** Work Item Id */
             work_item_id: number;
         };
+        /** Seen */
+        Seen: {
+            /** Id */
+            id: number;
+            /** Version */
+            version: number;
+        };
+        /**
+         * SegmentOut
+         * @description A stretch of the call in which this person talked, held or wrapped up.
+         */
+        SegmentOut: {
+            /** Agent */
+            agent: string | null;
+            /** Agent Id */
+            agent_id: number;
+            /** Ended At */
+            ended_at: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "talk" | "hold" | "wrap";
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+        };
         /**
          * ServiceLevel
          * @description Answered within the goal ÷ (answered + abandoned not short), of the queue's day. Empty is 0 of 0, shown as —.
@@ -3617,6 +4168,13 @@ export interface components {
         SessionOut: {
             user: components["schemas"]["Me"];
         };
+        /** SkippedOut */
+        SkippedOut: {
+            /** Code */
+            code: string;
+            /** Id */
+            id: number;
+        };
         /**
          * Sticky
          * @description Keep the item for one agent for `wait_s` from its entry: while that agent is signed in and able, or always `if_away`.
@@ -3633,6 +4191,22 @@ export interface components {
             if_away?: boolean;
             /** Wait S */
             wait_s: number;
+        };
+        /**
+         * Stretch
+         * @description At most 31 days; without them the last 24 hours.
+         */
+        Stretch: {
+            /**
+             * Since
+             * @default null
+             */
+            since?: string | null;
+            /**
+             * Until
+             * @default null
+             */
+            until?: string | null;
         };
         /** TargetAgent */
         TargetAgent: {
@@ -5047,9 +5621,17 @@ export interface operations {
             query?: {
                 sid?: string | null;
                 from?: string | null;
+                number?: string | null;
+                customer?: number | null;
                 state?: ("received" | "ivr" | "queued" | "offering" | "connecting" | "in_call" | "on_hold" | "voicemail" | "outside" | "wrap_up" | "closed")[];
+                direction?: ("inbound" | "outbound" | "internal")[];
+                outcome?: string[];
+                queue?: string | null;
+                agent?: number | null;
+                since?: string | null;
+                until?: string | null;
                 limit?: number;
-                cursor?: number | null;
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -5086,6 +5668,114 @@ export interface operations {
             };
             /** @description Not found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCall"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calling"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7604,6 +8294,295 @@ export interface operations {
             };
         };
     };
+    list_do_not_call: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoNotCallPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_do_not_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDoNotCall"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoNotCallNumber"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_do_not_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_figures: {
         parameters: {
             query?: {
@@ -8027,6 +9006,486 @@ export interface operations {
             };
         };
     };
+    list_missed_contacts: {
+        parameters: {
+            query?: {
+                state?: "open" | "done";
+                owner?: string | null;
+                queue?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissedPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_missed_contacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissedCount"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_missed_contacts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DoneIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyChanged"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reopen_missed_contacts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReopenIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyChanged"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_missed_contact_owner: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnerIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissedContact"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     accept_offer: {
         parameters: {
             query?: never;
@@ -8283,6 +9742,83 @@ export interface operations {
             };
             /** @description Not JSON */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_outbound_calls: {
+        parameters: {
+            query?: {
+                since?: string | null;
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutboundCounts"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -85,6 +85,9 @@ export type Desk = With<
 
 export type CallLogEntry = Schemas["CallOut"];
 export type CallState = CallLogEntry["state"];
+export type NewCall = Schemas["NewCall"];
+export type MissedContact = Schemas["MissedContact"];
+export type MissedResult = Schemas["DoneIn"]["result"];
 export type Page<Item> = { items: Item[]; next_cursor: string | null };
 
 export type AgentState =

@@ -1,7 +1,9 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 
+import { hasDesk } from "@/app/shell/navigation";
 import { CustomerPage } from "@/features/customers/CustomerPage";
 import { CustomersPage } from "@/features/customers/CustomersPage";
+import { useMe } from "@/features/session/session";
 
 const list = getRouteApi("/signed-in/customers");
 const single = getRouteApi("/signed-in/customers/$customerId");
@@ -16,5 +18,6 @@ export function CustomersRoute() {
 
 export function CustomerRoute() {
   const { customerId } = single.useParams();
-  return <CustomerPage id={Number(customerId)} />;
+  const me = useMe();
+  return <CustomerPage id={Number(customerId)} mayCall={me != null && hasDesk(me.role)} />;
 }

@@ -12,6 +12,7 @@ import { DeskPage } from "@/app/DeskPage";
 import { NotFound, RouteError } from "@/app/RouteError";
 import { Shell } from "@/app/shell/Shell";
 import { homeOf } from "@/app/shell/navigation";
+import { type CallsSearch, parseCallsSearch } from "@/features/calls/search";
 import { sessionOf } from "@/features/session/session";
 import { type FiguresSearch, parseFiguresSearch } from "@/features/figures/search";
 import type { TicketSearch } from "@/features/tickets/search";
@@ -107,7 +108,8 @@ const customer = createRoute({
 const calls = createRoute({
   getParentRoute: () => signedIn,
   path: "/calls",
-  component: lazyRouteComponent(() => import("@/features/calls/CallLogPage"), "CallLogPage"),
+  validateSearch: (search: Record<string, unknown>): CallsSearch => parseCallsSearch(search),
+  component: lazyRouteComponent(() => import("@/app/CallRoutes"), "CallsRoute"),
 });
 
 const supervisor = createRoute({

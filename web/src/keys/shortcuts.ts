@@ -45,6 +45,7 @@ export const KEYS = {
   goDesk: [{ key: "D" }],
   goTickets: [{ key: "T" }],
   goCustomers: [{ key: "C" }],
+  dial: [{ key: "L" }],
   undo: [{ key: "Z", ctrl: true }],
   search: [{ key: "/" }],
   help: [{ key: "?" }],

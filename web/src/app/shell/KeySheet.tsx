@@ -14,7 +14,7 @@ import classes from "./Shell.module.css";
 
 const GROUPS = [
   { title: "call", ids: ["accept", "reject", "hangUp", "hold", "transfer", "completeConsult", "endConsult", "recording", "mute", "keypad", "focusNote", "choice1", "finish"] },
-  { title: "page", ids: ["goAvailable", "presence", "palette", "goDesk", "goTickets", "goCustomers", "undo", "search", "help"] },
+  { title: "page", ids: ["goAvailable", "presence", "palette", "goDesk", "goTickets", "goCustomers", "dial", "undo", "search", "help"] },
 ] as const satisfies { title: string; ids: CommandId[] }[];
 /** The digits are a row of keys; they stay where they are printed. */
 const FIXED: readonly CommandId[] = ["choice1"];

@@ -1,6 +1,6 @@
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
-import { CircleHelp } from "lucide-react";
-import { lazy, type ReactNode, Suspense, useState } from "react";
+import { CircleHelp, Phone } from "lucide-react";
+import { lazy, type ReactNode, Suspense, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 
 import { ActionIcon } from "@mantine/core";
@@ -10,10 +10,12 @@ import { useDeskEvents } from "@/app/useDeskEvents";
 import { PresenceControl } from "@/features/presence/PresenceControl";
 import { RingAnnouncer } from "@/features/call/RingAnnouncer";
 import { useLogOut, useMe } from "@/features/session/session";
+import { ariaKeys } from "@/keys/Keycaps";
 import { useOwnKeys, useSetKeys } from "@/keys/keySettings";
 import { useShortcut } from "@/keys/shortcuts";
 import { useDesk, useDeskIfRead, workOf } from "@/live/desk";
 import { LiveProvider } from "@/live/LiveProvider";
+import { currentDial, openDial, subscribeDial } from "@/parts/dial";
 import { openCheck } from "@/ring/ring";
 import { useCheckOpen } from "@/ring/useRing";
 import { PhoneProvider } from "@/phone/PhoneProvider";
@@ -29,6 +31,7 @@ import classes from "./Shell.module.css";
 
 const CommandPalette = lazy(async () => ({ default: (await import("./CommandPalette")).CommandPalette }));
 const ShiftCheck = lazy(async () => ({ default: (await import("@/ring/ShiftCheck")).ShiftCheck }));
+const DialBox = lazy(async () => ({ default: (await import("@/parts/DialBox")).DialBox }));
 const KeySheet = lazy(async () => ({ default: (await import("./KeySheet")).KeySheet }));
 
 /** The frame of every page of somebody signed in. */
@@ -111,6 +114,7 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
       <section className={classes.top} aria-label={t("nav.tools")}>
         <QuickSearch />
         <div className={classes.topEnd}>
+          {takesCalls && hasDesk(me.role) ? <Dial me={me} /> : null}
           {hasDesk(me.role) ? <MyPresence /> : null}
           <Settings
             me={me}
@@ -154,6 +158,34 @@ function Frame({ me, children }: { me: Me; children: ReactNode }) {
 function useTakesCalls(me: Me): boolean {
   const presence = useDeskIfRead().data?.presence;
   return me.role === "agent" || presence != null;
+}
+
+/** The way to call somebody, from every page. */
+function Dial({ me }: { me: Me }) {
+  const { t } = useTranslation();
+  const dialling = useSyncExternalStore(subscribeDial, currentDial);
+  const open = () => openDial({ call: {} });
+  useShortcut("dial", open);
+  return (
+    <>
+      <ActionIcon
+        variant="default"
+        size={36}
+        aria-label={t("dial.title")}
+        title={t("dial.title")}
+        aria-keyshortcuts={ariaKeys("dial")}
+        onClick={open}
+        data-testid="dial"
+      >
+        <Phone size={18} aria-hidden="true" />
+      </ActionIcon>
+      {dialling ? (
+        <Suspense>
+          <DialBox dialling={dialling} me={me} />
+        </Suspense>
+      ) : null}
+    </>
+  );
 }
 
 function MyPresence() {

@@ -60,11 +60,18 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
         <strong className={classes.time} role="timer">
           {time}
         </strong>
+        {call.state === "connecting" && call.pop.call.direction === "outbound" ? <Placing at={call.dial_at ?? null} /> : null}
         {call.state === "on_hold" && call.held_since ? <HeldFor since={call.held_since} /> : null}
         <p className={classes.headFacts}>
           <span>{text(call.pop.call.queue_name)}</span>
-          <span>{t("pop.called", { number: formatPhone(call.pop.call.to) })}</span>
-          <span>{t("pop.waited", { time: clock(call.pop.call.waited_s) })}</span>
+          {call.pop.call.direction === "outbound" ? (
+            <span>{t("dial.shown", { number: formatPhone(call.pop.call.to) })}</span>
+          ) : (
+            <>
+              <span>{t("pop.called", { number: formatPhone(call.pop.call.to) })}</span>
+              <span>{t("pop.waited", { time: clock(call.pop.call.waited_s) })}</span>
+            </>
+          )}
         </p>
         {isOpen ? (
           <div className={classes.phone} data-open>
@@ -94,6 +101,18 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
         </div>
       ) : null}
     </>
+  );
+}
+
+/** How far a call is that one makes: one's own phone, the provider's next free second, the customer's phone. */
+function Placing({ at }: { at: string | null }) {
+  const { t } = useTranslation();
+  const now = useNow();
+  const seconds = at === null ? 0 : Math.ceil(secondsUntil(at, now));
+  return (
+    <span className={classes.held} role="status" data-testid="placing">
+      {at === null ? t("dial.phoneFirst") : seconds > 0 ? t("dial.placedIn", { count: seconds }) : t("dial.rings")}
+    </span>
   );
 }
 

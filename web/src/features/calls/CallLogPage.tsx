@@ -1,129 +1,206 @@
-import { Button, Select, Skeleton } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Badge, Button, SegmentedControl, Select, Skeleton, TextInput } from "@mantine/core";
 import { PhoneCall } from "lucide-react";
-import { useState } from "react";
+import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { calls } from "@/api/endpoints";
-import type { CallLogEntry, CallState } from "@/api/types";
-import { Chip, type Tone } from "@/design/Chip";
+import type { Me } from "@/api/types";
 import { EmptyState, ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import table from "@/design/Table.module.css";
-import { formatPhone } from "@/format/phone";
-import { clock, dateTime, secondsSince } from "@/format/time";
-import { useLanguage } from "@/i18n";
-import { callerText } from "@/parts/callerText";
-import { Messages, Recordings } from "@/parts/Messages";
 import { useOutcomeText } from "@/parts/useOutcomeText";
 import { useQueueNames } from "@/parts/useQueueNames";
 
-const STATES = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "voicemail", "outside", "wrap_up", "closed"] as const satisfies readonly CallState[];
+import classes from "./Calls.module.css";
+import { CallTable } from "./CallTable";
+import { MissedList } from "./MissedList";
+import { type CallsSearch, DIRECTIONS, OUTCOMES, VIEWS } from "./search";
+import { useCalls, useMissedCount } from "./useCallLog";
+import { useOwners } from "./useOwners";
 
-/** The calls as they came in, the newest first. */
-export function CallLogPage() {
+interface Props {
+  me: Me;
+  search: CallsSearch;
+  onSearch: (search: CallsSearch) => void;
+}
+
+/** The calls, one row each; and who reached nobody, as work. */
+export function CallLogPage({ me, search, onSearch }: Props) {
   const { t } = useTranslation();
-  const [state, setState] = useState<CallState | null>(null);
-  const found = useInfiniteQuery({
-    queryKey: ["calls", state],
-    queryFn: ({ pageParam }) => calls({ state: state === null ? undefined : [state], limit: 50, cursor: pageParam }),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
-    refetchInterval: 5000,
-  });
-  const items = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const open = useMissedCount();
+  const view = search.view ?? "log";
   return (
     <Page name={t("nav.calls")}>
       <div className={table.toolbar}>
-        <Select
-          aria-label={t("calls.state")}
-          placeholder={t("calls.everyState")}
-          clearable
-          clearButtonProps={{ "aria-label": t("calls.everyState") }}
-          data={STATES.map((value) => ({ value, label: t(`calls.states.${value}`) }))}
-          value={state}
-          onChange={setState}
+        <SegmentedControl
+          size="sm"
+          aria-label={t("calls.view")}
+          value={view}
+          onChange={(next) => onSearch({ queue: search.queue, view: next === "log" ? undefined : next })}
+          data={VIEWS.map((value) => ({
+            value,
+            label:
+              value === "missed" && open ? (
+                <span className={classes.counted}>
+                  {t("calls.views.missed")}
+                  <Badge size="sm" variant="filled" color="red" circle={open < 10}>
+                    {open}
+                  </Badge>
+                </span>
+              ) : (
+                t(`calls.views.${value}`)
+              ),
+          }))}
         />
+        <QueueFilter search={search} onSearch={onSearch} />
+        {view === "log" ? <LogFilters key={search.number} me={me} search={search} onSearch={onSearch} /> : null}
+        {view === "missed" ? (
+          <SegmentedControl
+            size="sm"
+            aria-label={t("missed.owner")}
+            value={search.owner ?? "all"}
+            onChange={(owner) => onSearch({ ...search, owner: owner === "all" ? undefined : owner })}
+            data={(["all", "none", "me"] as const).map((value) => ({ value, label: t(`missed.owners.${value}`) }))}
+          />
+        ) : null}
       </div>
+      {view === "log" ? <Log search={search} mayCall={hasPhone(me)} /> : <MissedList key={view} me={me} search={search} />}
+    </Page>
+  );
+}
+
+/** Auditors read; there is no phone for them. */
+const hasPhone = ({ role }: Me) => role === "agent" || role === "supervisor" || role === "admin";
+
+function QueueFilter({ search, onSearch }: Omit<Props, "me">) {
+  const { t } = useTranslation();
+  const queues = useQueueNames();
+  return (
+    <Select
+      className={classes.filter}
+      aria-label={t("tickets.queue")}
+      placeholder={t("tickets.everyQueue")}
+      clearable
+      clearButtonProps={{ "aria-label": t("tickets.everyQueue") }}
+      data={[...queues].map(([value, label]) => ({ value, label }))}
+      value={search.queue ?? null}
+      onChange={(queue) => onSearch({ ...search, queue: queue ?? undefined })}
+    />
+  );
+}
+
+function LogFilters({ me, search, onSearch }: Props) {
+  const { t } = useTranslation();
+  const isLead = me.role === "supervisor" || me.role === "admin";
+  const people = useOwners(isLead);
+  const outcomeText = useOutcomeText();
+  const [number, setNumber] = useState(search.number ?? "");
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    onSearch({ ...search, number: number.trim() || undefined });
+  };
+  const day = (which: "from" | "to") => (
+    <TextInput
+      type="date"
+      className={classes.day}
+      aria-label={t(which === "from" ? "calls.fromDay" : "calls.toDay")}
+      title={t(which === "from" ? "calls.fromDay" : "calls.toDay")}
+      value={search[which] ?? ""}
+      max={which === "from" ? search.to : undefined}
+      min={which === "to" ? search.from : undefined}
+      onChange={(event) => onSearch({ ...search, [which]: event.currentTarget.value || undefined })}
+    />
+  );
+  return (
+    <>
+      <Select
+        className={classes.filter}
+        aria-label={t("calls.direction")}
+        placeholder={t("calls.everyDirection")}
+        clearable
+        clearButtonProps={{ "aria-label": t("calls.everyDirection") }}
+        data={DIRECTIONS.map((value) => ({ value, label: t(`calls.directions.${value}`) }))}
+        value={search.direction ?? null}
+        onChange={(direction) => onSearch({ ...search, direction: DIRECTIONS.find((each) => each === direction) })}
+      />
+      <Select
+        className={classes.filter}
+        aria-label={t("calls.outcome")}
+        placeholder={t("calls.everyOutcome")}
+        clearable
+        clearButtonProps={{ "aria-label": t("calls.everyOutcome") }}
+        data={[
+          { value: "going_on", label: t("calls.goingOn") },
+          ...OUTCOMES.map((value) => ({ value, label: outcomeText(value) ?? value })),
+        ]}
+        value={search.state ?? search.outcome ?? null}
+        onChange={(outcome) =>
+          onSearch({
+            ...search,
+            state: outcome === "going_on" ? "going_on" : undefined,
+            outcome: OUTCOMES.find((each) => each === outcome),
+          })
+        }
+      />
+      {isLead ? (
+        <Select
+          className={classes.filter}
+          aria-label={t("calls.agent")}
+          placeholder={t("calls.everyAgent")}
+          clearable
+          clearButtonProps={{ "aria-label": t("calls.everyAgent") }}
+          searchable
+          data={people}
+          value={search.agent === undefined ? null : String(search.agent)}
+          onChange={(agent) => onSearch({ ...search, agent: agent === null ? undefined : Number(agent) })}
+        />
+      ) : null}
+      <form onSubmit={submit} className={classes.number}>
+        <TextInput
+          aria-label={t("calls.number")}
+          placeholder={t("calls.number")}
+          inputMode="tel"
+          maxLength={64}
+          value={number}
+          onChange={(event) => setNumber(event.currentTarget.value)}
+        />
+      </form>
+      {day("from")}
+      {day("to")}
+      {search.customer !== undefined || search.number !== undefined ? (
+        <Button
+          variant="subtle"
+          color="gray"
+          onClick={() => onSearch({ ...search, customer: undefined, number: undefined })}
+        >
+          {t("calls.everybody")}
+        </Button>
+      ) : null}
+    </>
+  );
+}
+
+function Log({ search, mayCall }: { search: CallsSearch; mayCall: boolean }) {
+  const { t } = useTranslation();
+  const found = useCalls(search);
+  const items = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const isAll = Object.values(search).every((value) => value === undefined);
+  return (
+    <>
       {found.error ? <ErrorState error={found.error} retry={() => void found.refetch()} /> : null}
       {found.isPending ? <Skeleton height={320} radius="lg" /> : null}
       {found.isSuccess && items.length === 0 ? (
         <div className={table.frame}>
           <EmptyState icon={<PhoneCall />} title={t("calls.noneTitle")}>
-            {t("calls.noneText")}
+            {t(isAll ? "calls.noneText" : "calls.noneFound")}
           </EmptyState>
         </div>
       ) : null}
-      {items.length > 0 ? <CallTable items={items} /> : null}
+      {items.length > 0 ? <CallTable items={items} mayCall={mayCall} /> : null}
       {found.hasNextPage ? (
         <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
           {t("action.loadMore")}
         </Button>
       ) : null}
-    </Page>
-  );
-}
-
-const TONE: Partial<Record<CallState, Tone>> = { queued: "amber", offering: "blue", connecting: "blue", in_call: "green", on_hold: "amber", outside: "green" };
-
-function CallTable({ items }: { items: CallLogEntry[] }) {
-  const { t } = useTranslation();
-  const language = useLanguage();
-  const queues = useQueueNames();
-  const outcomeText = useOutcomeText();
-  const stateText = ({ outcome, state }: CallLogEntry): string =>
-    outcomeText(outcome) ?? t(`calls.states.${state}`);
-  const between = (from: string | null, to: string | null) =>
-    from === null || to === null ? "—" : clock(secondsSince(from, Date.parse(to)));
-  return (
-    <div className={table.frame}>
-      <table className={table.table} data-testid="calls-table">
-        <thead>
-          <tr>
-            <th scope="col">{t("calls.from")}</th>
-            <th scope="col">{t("calls.time")}</th>
-            <th scope="col">{t("calls.to")}</th>
-            <th scope="col">{t("tickets.queue")}</th>
-            <th scope="col">{t("calls.state")}</th>
-            <th scope="col" className={table.number}>
-              {t("calls.waited")}
-            </th>
-            <th scope="col" className={table.number}>
-              {t("calls.talked")}
-            </th>
-            <th scope="col">{t("calls.ticket")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {items.map((call) => (
-            <tr key={call.id}>
-              <th scope="row" className={table.caller}>
-                {callerText(t, call.from)}
-              </th>
-              <td>{dateTime(call.created_at, language)}</td>
-              <td>{formatPhone(call.to)}</td>
-              <td>
-                {call.queue === null ? <span className={table.none}>—</span> : (queues.get(call.queue) ?? call.queue)}
-              </td>
-              <td>
-                <Chip tone={TONE[call.state] ?? "grey"}>{stateText(call)}</Chip>
-                <Messages messages={call.voicemails} from={callerText(t, call.from)} />
-                <Recordings recordings={call.recordings} from={callerText(t, call.from)} />
-              </td>
-              <td className={table.number}>{between(call.queued_at, call.answered_at ?? call.ended_at)}</td>
-              <td className={table.number}>{between(call.answered_at, call.ended_at)}</td>
-              <td>
-                {call.ticket ? (
-                  <Link to="/tickets/$ticketId" params={{ ticketId: String(call.ticket.id) }}>
-                    {call.ticket.number}
-                  </Link>
-                ) : null}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    </>
   );
 }

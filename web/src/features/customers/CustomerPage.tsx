@@ -9,6 +9,7 @@ import { Panel } from "@/design/Panel";
 import { clock, dateTime } from "@/format/time";
 import { useLanguage } from "@/i18n";
 import { useViewing } from "@/live/LiveProvider";
+import { CallButton } from "@/parts/CallButton";
 import { EvidenceLine, TierChip } from "@/parts/CustomerParts";
 import { TicketLine } from "@/parts/TicketParts";
 import { useDispositionName } from "@/parts/useDispositionName";
@@ -21,7 +22,7 @@ import classes from "./CustomerPage.module.css";
 import { useCustomer, useTimeline } from "./useCustomers";
 
 /** Everything we know about one customer, the newest first. */
-export function CustomerPage({ id }: { id: number }) {
+export function CustomerPage({ id, mayCall }: { id: number; mayCall: boolean }) {
   const { t } = useTranslation();
   const { data: profile, error, refetch } = useCustomer(id);
   if (error) return <ErrorState error={error} retry={() => void refetch()} />;
@@ -32,10 +33,10 @@ export function CustomerPage({ id }: { id: number }) {
       </Page>
     );
   }
-  return <Shown key={profile.id} profile={profile} />;
+  return <Shown key={profile.id} profile={profile} mayCall={mayCall} />;
 }
 
-function Shown({ profile }: { profile: Profile }) {
+function Shown({ profile, mayCall }: { profile: Profile; mayCall: boolean }) {
   const { t } = useTranslation();
   const form = useCustomerForm(profile);
   useViewing({ customer_id: profile.id, is_editing: form.isChanged });
@@ -55,7 +56,7 @@ function Shown({ profile }: { profile: Profile }) {
         <Timeline id={profile.id} />
         <div className={classes.side}>
           <CustomerFields form={form} />
-          <Identities profile={profile} />
+          <Identities profile={profile} mayCall={mayCall} />
           <Panel title={t("customer.openTickets")} count={profile.open_tickets.length} flush>
             {profile.open_tickets.length === 0 ? (
               <p className={classes.none}>{t("customer.noOpenTickets")}</p>
@@ -78,7 +79,7 @@ function Shown({ profile }: { profile: Profile }) {
   );
 }
 
-function Identities({ profile }: { profile: Profile }) {
+function Identities({ profile, mayCall }: { profile: Profile; mayCall: boolean }) {
   const { t } = useTranslation();
   return (
     <Panel title={t("customers.reach")}>
@@ -87,6 +88,9 @@ function Identities({ profile }: { profile: Profile }) {
         {profile.identities.map((identity) => (
           <li key={`${identity.kind}:${identity.value}`}>
             <EvidenceLine evidence={identity} />
+            {mayCall && identity.kind === "phone" && identity.value.startsWith("+") ? (
+              <CallButton dialling={{ call: { to: identity.value, customer_id: profile.id }, name: profile.name }} />
+            ) : null}
           </li>
         ))}
       </ul>

@@ -7,6 +7,7 @@ import type { Me, Ticket } from "@/api/types";
 import { ErrorState } from "@/design/Notice";
 import { Page } from "@/design/Page";
 import { useViewing } from "@/live/LiveProvider";
+import { CallButton } from "@/parts/CallButton";
 import { Viewers } from "@/parts/Viewers";
 
 import { TicketActivity } from "./TicketActivity";
@@ -39,6 +40,7 @@ function Shown({ id, ticket, me }: { id: string; ticket: Ticket; me: Me }) {
   const assignees = useAssignees(ticket, me);
   const [subject, setSubject] = useState<SubjectDraft | null>(null);
   const note = useNoteDraft(ticket.id);
+  const mayCall = me.role === "agent" || me.role === "supervisor" || me.role === "admin";
   useViewing({ ticket_id: ticket.id, is_editing: subject !== null || note.body.trim() !== "" });
   return (
     <Page
@@ -48,7 +50,14 @@ function Shown({ id, ticket, me }: { id: string; ticket: Ticket; me: Me }) {
           <Link to="/tickets">{t("nav.tickets")}</Link> / {ticket.number}
         </>
       }
-      title={<TicketSubject ticket={ticket} form={form} draft={subject} onDraft={setSubject} />}
+      title={
+        <>
+          <TicketSubject ticket={ticket} form={form} draft={subject} onDraft={setSubject} />
+          {mayCall && (ticket.customer || ticket.calls.length > 0) ? (
+            <CallButton dialling={{ call: { ticket_id: ticket.id }, name: ticket.customer?.name ?? ticket.number }} label={t("dial.call")} />
+          ) : null}
+        </>
+      }
       aside={<Viewers kind="ticket" id={ticket.id} />}
     >
       <div className={classes.columns}>
