@@ -41,12 +41,14 @@ async def nothing_lost(
             try:
                 async with tickets_come(stack):
                     yield load
-                assert await stack.broken(settled=False) == {}
+                broken = await stack.broken(settled=False)
+                assert not broken, broken
             except BaseException:
                 sys.stdout.write(await stack.facts())
                 raise
         report = load.report
-        assert await stack.broken(settled=False) == {}
+        broken = await stack.broken(settled=False)
+        assert not broken, broken
         load.measured["ends_known_s"] = await ends_known(stack, load)
         load.measured["settled_s"] = await stack.settle()
         load.measured["tickets assigned"] = len(await stack.fetch(TICKETS_ASSIGNED))

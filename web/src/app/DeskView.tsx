@@ -7,19 +7,21 @@ import { Panel } from "@/design/Panel";
 import { MissingPart, Painted } from "@/features/call/Holes";
 import { IdleDesk } from "@/features/call/IdleDesk";
 import { LostOffers } from "@/features/call/LostOffers";
-import { Pop } from "@/features/call/Pop";
 import { isMissing } from "@/features/call/usePainted";
-import { CustomerPanel } from "@/features/customers/CustomerPanel";
-import { ActBar } from "@/parts/ActBar";
 import { TicketLine } from "@/parts/TicketParts";
 
 import classes from "./DeskPage.module.css";
 
 // What is not needed before somebody has called comes a moment later, so that the desk is there at once.
+const loadPop = () => import("@/features/call/Pop");
+const Pop = lazy(async () => ({ default: (await loadPop()).Pop }));
 const loadCall = () => import("@/features/call/ActiveCall");
 const ActiveCall = lazy(async () => ({ default: (await loadCall()).ActiveCall }));
 const loadHistory = () => import("@/features/call/CallerHistory");
 const CallerHistory = lazy(async () => ({ default: (await loadHistory()).CallerHistory }));
+const loadPanel = () => import("@/features/customers/CustomerPanel");
+const CustomerPanel = lazy(async () => ({ default: (await loadPanel()).CustomerPanel }));
+const ActBar = lazy(async () => ({ default: (await import("@/parts/ActBar")).ActBar }));
 const WithoutResult = lazy(async () => ({ default: (await import("@/features/call/WithoutResult")).WithoutResult }));
 
 /** The agent's desk: what rings, what is going on, and beside it the customer. */
@@ -30,17 +32,21 @@ export function DeskView({ desk }: { desk: Desk }) {
   const profile = focus?.customer.profile ?? null;
   const isIdle = focus === undefined;
   useEffect(() => {
+    void loadPop().catch(() => undefined);
     void loadCall().catch(() => undefined);
     void loadHistory().catch(() => undefined);
+    void loadPanel().catch(() => undefined);
   }, []);
   return (
     <div className={classes.host}>
       <h1 className="visually-hidden">{t("nav.desk")}</h1>
       <div className={classes.desk} data-idle={isIdle || undefined}>
         <div className={classes.centre}>
-          {offers.map((pop, index) => (
-            <Pop key={pop.offer_id} pop={pop} hasKeys={index === 0} isCompact={calls.length > 0} />
-          ))}
+          <Suspense fallback={<Skeleton height={240} radius="lg" />}>
+            {offers.map((pop, index) => (
+              <Pop key={pop.offer_id} pop={pop} hasKeys={index === 0} isCompact={calls.length > 0} />
+            ))}
+          </Suspense>
           <Suspense fallback={<Skeleton height={320} radius="lg" />}>
             {calls.map((call, index) => (
               <ActiveCall
@@ -60,7 +66,9 @@ export function DeskView({ desk }: { desk: Desk }) {
               <MissingPart pop={focus} source="profile" />
             </Panel>
           ) : null}
-          {profile ? <CustomerPanel key={profile.id} profile={profile} /> : null}
+          <Suspense fallback={<Skeleton height={200} radius="lg" />}>
+            {profile ? <CustomerPanel key={profile.id} profile={profile} /> : null}
+          </Suspense>
           {focus ? <Painted pop={focus} layer="context" when={profile !== null} /> : null}
           <Suspense>
             {focus && profile ? <CallerHistory key={`history-${profile.id}`} pop={focus} customerId={profile.id} /> : null}
@@ -84,7 +92,9 @@ export function DeskView({ desk }: { desk: Desk }) {
           <LostOffers />
         </aside>
       </div>
-      <ActBar />
+      <Suspense>
+        <ActBar />
+      </Suspense>
     </div>
   );
 }

@@ -1,32 +1,25 @@
-import { ActionIcon, Button, Popover, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
-import { Headphones, Keyboard, LogOut, Settings2 } from "lucide-react";
-import { useState } from "react";
+import { ActionIcon, Popover } from "@mantine/core";
+import { Settings2 } from "lucide-react";
+import { type ComponentType, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { Me } from "@/api/types";
-import { setContrast, useContrast } from "@/design/contrast";
-import { switchLanguage, useLanguage } from "@/i18n";
-import { useActiveCommands } from "@/keys/shortcuts";
 import { Avatar } from "@/parts/CustomerParts";
 
-import classes from "./Shell.module.css";
+import type { FieldsProps } from "./SettingsFields";
 
-interface Props {
-  me?: Me;
-  onKeySheet?: () => void;
-  onKeysOff?: (isOff: boolean) => void;
-  onCheck?: () => void;
-  onLogOut?: () => void;
-}
+type Fields = ComponentType<FieldsProps & { close: (then?: () => void) => void }>;
 
 /** Language, theme and keys; with somebody signed in also who that is and the way out. */
-export function Settings({ me, onKeySheet, onKeysOff, onCheck, onLogOut }: Props) {
+export function Settings(props: FieldsProps) {
+  const { me } = props;
   const { t } = useTranslation();
-  const language = useLanguage();
-  const { colorScheme, setColorScheme } = useMantineColorScheme();
-  const contrast = useContrast();
-  const { isOff } = useActiveCommands();
   const [isOpen, setOpen] = useState(false);
+  const [fields, setFields] = useState<{ Shown: Fields } | null>(null);
+  // Fetched before they open: the focus goes to the first of them.
+  const toggle = async () => {
+    if (!fields) setFields({ Shown: (await import("./SettingsFields")).SettingsFields });
+    setOpen(!isOpen);
+  };
   const close = (then?: () => void) => {
     setOpen(false);
     then?.();
@@ -34,115 +27,13 @@ export function Settings({ me, onKeySheet, onKeysOff, onCheck, onLogOut }: Props
   return (
     <Popover position="bottom-end" width={280} trapFocus returnFocus opened={isOpen} onChange={setOpen}>
       <Popover.Target>
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          size={36}
-          radius="xl"
-          onClick={() => setOpen(!isOpen)}
-        >
+        <ActionIcon variant="subtle" color="gray" size={36} radius="xl" onClick={() => void toggle()}>
           {me ? <Avatar name={me.name} /> : <Settings2 size={18} aria-hidden="true" />}
           <span className="visually-hidden">{me ? t("settings.of", { name: me.name }) : t("settings.title")}</span>
         </ActionIcon>
       </Popover.Target>
       <Popover.Dropdown p={4} aria-label={t("settings.title")}>
-        {me ? (
-          <div className={classes.account}>
-            <strong>{me.name}</strong>
-            <span className={classes.soft}>{me.email}</span>
-          </div>
-        ) : null}
-        <div className={classes.setting}>
-          <span id="setting-language">{t("settings.language")}</span>
-          <SegmentedControl
-            fullWidth
-            size="xs"
-            aria-labelledby="setting-language"
-            value={language}
-            onChange={(value) => void switchLanguage(value)}
-            data={[
-              { value: "en", label: "English" },
-              { value: "zh-CN", label: "中文" },
-            ]}
-          />
-        </div>
-        <div className={classes.setting}>
-          <span id="setting-theme">{t("settings.theme")}</span>
-          <SegmentedControl
-            fullWidth
-            size="xs"
-            aria-labelledby="setting-theme"
-            value={colorScheme}
-            onChange={(value) => setColorScheme(value)}
-            data={[
-              { value: "light", label: t("settings.light") },
-              { value: "dark", label: t("settings.dark") },
-              { value: "auto", label: t("settings.system") },
-            ]}
-          />
-        </div>
-        <div className={classes.setting}>
-          <span id="setting-contrast">{t("settings.contrast")}</span>
-          <SegmentedControl
-            fullWidth
-            size="xs"
-            aria-labelledby="setting-contrast"
-            value={contrast}
-            onChange={(value) => setContrast(value)}
-            data={[
-              { value: "standard", label: t("settings.standard") },
-              { value: "high", label: t("settings.high") },
-              { value: "system", label: t("settings.system") },
-            ]}
-          />
-        </div>
-        {me ? (
-          <>
-            <div className={classes.setting}>
-              <Switch
-                size="sm"
-                label={t("settings.keys")}
-                checked={!isOff}
-                onChange={(event) => onKeysOff?.(!event.currentTarget.checked)}
-              />
-            </div>
-            <div className={classes.settingButtons}>
-              {onCheck ? (
-                <Button
-                  variant="subtle"
-                  color="gray"
-                  fullWidth
-                  justify="flex-start"
-                  leftSection={<Headphones size={16} aria-hidden="true" />}
-                  onClick={() => close(onCheck)}
-                  data-testid="open-check"
-                >
-                  {t("ring.check")}
-                </Button>
-              ) : null}
-              <Button
-                variant="subtle"
-                color="gray"
-                fullWidth
-                justify="flex-start"
-                leftSection={<Keyboard size={16} aria-hidden="true" />}
-                onClick={() => close(onKeySheet)}
-              >
-                {t("settings.keySheet")}
-              </Button>
-              <Button
-                variant="subtle"
-                color="gray"
-                fullWidth
-                justify="flex-start"
-                leftSection={<LogOut size={16} aria-hidden="true" />}
-                onClick={() => close(onLogOut)}
-              >
-                {t("settings.logOut")}
-              </Button>
-            </div>
-          </>
-        ) : null}
+        {fields ? <fields.Shown {...props} close={close} /> : null}
       </Popover.Dropdown>
     </Popover>
   );
