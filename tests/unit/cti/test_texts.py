@@ -18,6 +18,7 @@ def test_every_text_is_there_in_every_language() -> None:
         assert placeholders == {
             "wait": {"position"},
             "voicemail_key": {"key"},
+            "consent_key": {"key"},
             "wait_up_to": {"most"},
             "wait_range": {"least", "most"},
         }.get(kind, set()), kind
