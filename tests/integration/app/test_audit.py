@@ -92,6 +92,13 @@ async def _recorded(w: World, act: str) -> Given:
     return given
 
 
+async def _hear_recording(w: World) -> Given:
+    path, _ = await _recorded(w, "pause")
+    await w.ava.ask("POST", path.replace("recording/pause", "hangup"), {})
+    await w.stack.quiet()
+    return f"/recordings/{await w.stack.value('SELECT id FROM recordings')}/audio", None
+
+
 async def _delete_recording(w: World) -> Given:
     await _recorded(w, "pause")
     return f"/recordings/{await w.stack.value('SELECT id FROM recordings')}", None
@@ -325,6 +332,7 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "unblock_number": _unblock,
     "pause_recording": lambda w: _recorded(w, "pause"),
     "resume_recording": lambda w: _recorded(w, "resume"),
+    "hear_recording": _hear_recording,
     "delete_recording": _delete_recording,
     "delete_voicemail": lambda w: _message(w, ""),
     "create_wallboard": lambda w: _fixed("/wallboards", {"label": "Hall"}),

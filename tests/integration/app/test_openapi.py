@@ -60,7 +60,11 @@ def test_parameters_that_are_promised_fit_into_a_request_line() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for method, operation in methods.items():
             texts = [
-                max(map(len, schema["enum"])) if "enum" in schema else schema.get("maxLength", 10_000)
+                40
+                if schema.get("format") == "date-time"
+                else max(map(len, schema["enum"]))
+                if "enum" in schema
+                else schema.get("maxLength", 10_000)
                 for parameter in operation.get("parameters", [])
                 if parameter["in"] == "query"
                 for schema in (parameter["schema"], *parameter["schema"].get("anyOf", ()))

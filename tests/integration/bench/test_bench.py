@@ -51,6 +51,7 @@ def test_the_measurements_are_those_of_the_plan() -> None:
         "routing",
         "soak",
         "starts",
+        "ticket_list",
         "tickets",
     ]
 

@@ -160,6 +160,9 @@ async def test_a_supervisor_sets_an_agents_presence_and_the_agent_learns_by_whom
         ("GET", "/api/v1/rulesets/1", {Role.SUPERVISOR, Role.ADMIN}),
         ("GET", "/api/v1/rulesets/1/dry-run", {Role.ADMIN}),
         ("POST", "/api/v1/calls/1/transfer", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
+        ("POST", "/api/v1/calls/1/consult", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
+        ("POST", "/api/v1/calls/1/consult/complete", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
+        ("POST", "/api/v1/calls/1/consult/end", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("GET", "/api/v1/calls/1/transfer-targets", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/rulesets/1/roll-back", {Role.ADMIN}),
         ("GET", "/api/v1/rulesets/1/re-evaluate", {Role.ADMIN}),
@@ -177,7 +180,7 @@ async def test_who_may(api: Api, method: str, path: str, allowed: set[Role]) -> 
 
 async def test_every_operation_of_routing_is_in_the_table_above(api: Api) -> None:
     operations = {(o.method, o.path) for o in api.operations if o.tag == "routing"}
-    assert len(operations) == 26
+    assert len(operations) == 29
 
 
 async def test_agents_live(api: Api, floor: Floor) -> None:

@@ -73,6 +73,7 @@ async def test_a_ticket_from_call_to_close(api: Api) -> None:
             "talk_s": 0.0,
             "disposition": None,
             "voicemails": [],
+            "recordings": [],
         }
     ]
     note = await got(await agent.post(f"{path}/notes", json={"body": "  Will call back  "}), 201)

@@ -81,7 +81,10 @@ def test_no_metric_has_an_open_label() -> None:
     """Ids, numbers and names as labels would fill the store and tell about people."""
     allowed = {"route", "method", "status", "endpoint", "result", "outcome", "queue", "reason", "kind"}
     allowed |= {"consumer", "part", "pool", "version"}
-    allowed |= {"level", "code"}  # of the provider's errors: two levels, and the codes of `cti.provider_errors.KNOWN_CODES`
+    allowed |= {
+        "level",
+        "code",
+    }  # of the provider's errors: two levels, and the codes of `cti.provider_errors.KNOWN_CODES`
     declared = {name for metric in vars(metrics).values() for name in getattr(metric, "_labelnames", ())}
     assert declared <= allowed
     for metric in REGISTRY.collect():
