@@ -114,9 +114,9 @@ class Twins:
             await self.connect(name)
             await self.present(name, PresenceState.AVAILABLE)
             await self.floor.idle_for(name, 600 - place)
-            await self.floor.execute("UPDATE agents SET last_offered_at = now() - interval '1 hour' + make_interval(secs => id) WHERE id = $1", self.ident(name))  # fmt: skip
+            await self.floor.execute("UPDATE agents SET last_offered_at = now() - interval '1 hour' + make_interval(secs => $2) WHERE id = $1", self.ident(name), place)  # fmt: skip
             agent = self.store.agents.rows[self.ident(name)]
-            asked = self.store.now - timedelta(hours=1) + timedelta(seconds=agent.id)
+            asked = self.store.now - timedelta(hours=1) + timedelta(seconds=place)
             idle = self.store.now - timedelta(seconds=600 - place)
             self.store.add(self.store.agents, agent.id, agent._replace(idle_since=idle, last_offered_at=asked))
 
