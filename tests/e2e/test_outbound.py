@@ -60,6 +60,7 @@ async def test_a_missed_contact_is_called_back_and_is_done(visitors: Visitors, r
     await page.goto("/calls?view=done")
     await expect(page.get_by_test_id("missed-table")).to_contain_text("Called back")
     await page.goto("/desk")
+    await page.get_by_test_id("hangup").wait_for()
     await page.keyboard.press("Control+Shift+H")
     await expect(page.get_by_test_id("hangup")).to_have_count(0)
     await page.keyboard.press("Control+Enter")

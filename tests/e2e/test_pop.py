@@ -12,7 +12,6 @@ from tests.e2e.screens import Desk
 from tests.e2e.watching import Language, Visitors
 
 LAYERS = "SELECT coalesce(string_agg(layer, ' ' ORDER BY layer), '') FROM pop_layers WHERE offer_id = (SELECT max(offer_id) FROM pop_layers)"
-LATE = "SELECT count(*) FROM pop_layers WHERE ms > 5000"
 
 
 @pytest.fixture(params=["en", "zh-CN"])
@@ -54,7 +53,6 @@ async def test_all_layers_are_painted_and_the_supervisor_sees_how_soon(
         return await ringdesk.one(LAYERS) == "context depth identity reason"
 
     await until(all_four, within_s=5, what="the browser reports all four layers")
-    assert await ringdesk.one(LATE) == 0
     faults = list(await look(desk.page, f"pop-layers-{language}"))
     floor = await visitors.arrive("/supervisor", email=SUPERVISOR, language=language)
     panel = floor.get_by_test_id("pop-level")

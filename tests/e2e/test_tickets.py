@@ -62,7 +62,7 @@ async def test_a_customer_is_found_and_read(visitors: Visitors, ringdesk: Ringde
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Maria Lopez")
     await page.get_by_role("textbox", name="Find a ticket or a customer").fill("becker & partner")
     await page.keyboard.press("Enter")
-    await expect(names).to_have_text(["Anna Becker", "Jonas Becker"])
+    await expect(names.get_by_role("link")).to_have_text(["Anna Becker", "Jonas Becker"])
 
 
 async def test_a_mistyped_address_leads_back(visitors: Visitors, ringdesk: Ringdesk) -> None:
