@@ -193,7 +193,9 @@ async def test_caller_who_hangs_up_on_hold_ends_it_for_both(stack: Stack) -> Non
     leg.leave()
     await stack.quiet()
     [(state, outcome)] = await consults(stack)
-    assert (state, outcome in ("ended", "left")) == ("over", True), "their conference ends: who is told of first is the provider's"
+    assert (state, outcome in ("ended", "left")) == ("over", True), (
+        "their conference ends: who is told of first is the provider's"
+    )
     assert phone.is_over
     assert bens.is_over
     assert await handled(stack) == [("Ava", "wrapping", True), ("Ben", "canceled", False)]
