@@ -15,8 +15,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, CookieJar
 from core import demo_account
 from simulator.people.agents import Habits
 from tests.chaos.books import faults_of, open_calls
-from tests.chaos.stack import AGENT_HABITS, Load, Stack, crowd, until
+from tests.chaos.stack import AGENT_HABITS, Load, Stack, until
 from tests.chaos.traces import leaks, presence_is_real, stray_tasks
+from tests.crowd import crowd
 
 GERMAN: Final = "+4930901820"
 CLERK: Final = "admin@demo.example"

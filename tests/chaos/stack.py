@@ -36,6 +36,7 @@ from simulator.people.callers import CallerHabits
 from simulator.people.report import Report
 from simulator.run import simulate
 from tests.chaos.books import Books
+from tests.crowd import crowd
 from tests.invariants import broken
 from tests.link import Link, Mode
 from tests.rabbitmq_node import RabbitNode
@@ -67,11 +68,6 @@ FACTS: Final = {
     "last items": "SELECT id, call_id, queue, state, tier, virtual_start, entered_at, ended_at, steps FROM work_items ORDER BY id DESC LIMIT 30",
     "exclusions": "SELECT * FROM exclusions ORDER BY until DESC LIMIT 20",
 }
-
-
-def crowd() -> float:
-    """By how much a machine that has more to do than it has cores is slower, about. Times are judged with it: 1 on a quiet one."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 async def until(condition: Callable[[], Awaitable[object]], *, within_s: float, what: str) -> float:

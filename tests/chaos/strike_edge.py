@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 from core import demo_account
 from tests.chaos.loads import GERMAN
 from tests.chaos.scene import TOLD_WITHIN_S, Scene, a_call
-from tests.chaos.stack import crowd
+from tests.crowd import crowd
 
 TWINS: Final = 50
 HALF_OPEN: Final = 300

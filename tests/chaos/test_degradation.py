@@ -24,7 +24,8 @@ from simulator.people.api import log_in, open_api
 from simulator.people.desk import Desk, Verdict
 from simulator.people.desk_socket import DeskSocket
 from tests.chaos.loads import GERMAN, nothing_lost
-from tests.chaos.stack import IS_FULL, SEED, Load, Stack, crowd, until
+from tests.chaos.stack import IS_FULL, SEED, Load, Stack, until
+from tests.crowd import crowd
 
 SUPERVISOR: Final = "supervisor@demo.example"
 TOLD_WITHIN_S: Final = 2.0

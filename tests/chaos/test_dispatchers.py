@@ -19,7 +19,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, CookieJar
 from core import demo_account
 from simulator.people.api import Refused, Unanswered
 from tests.chaos.loads import GERMAN, nothing_lost
-from tests.chaos.stack import AGENT_HABITS, IS_FULL, SEED, Load, Stack, crowd, until
+from tests.chaos.stack import AGENT_HABITS, IS_FULL, SEED, Load, Stack, until
+from tests.crowd import crowd
 
 KILLS = 30 if IS_FULL else 6
 FAILOVER_WITHIN_S = 5.0

@@ -25,7 +25,8 @@ from app.one_off import one_off
 from infra.migrate import migrate
 from simulator.people.report import Report
 from simulator.run import simulate
-from tests.chaos.stack import AGENT_HABITS, CALLER_HABITS, IS_FULL, ROOT, Program, children_of, crowd, until
+from tests.chaos.stack import AGENT_HABITS, CALLER_HABITS, IS_FULL, ROOT, Program, children_of, until
+from tests.crowd import crowd
 from tests.invariants import broken
 
 KILLS: Final = 5 if IS_FULL else 1

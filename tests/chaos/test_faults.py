@@ -17,7 +17,8 @@ import pytest
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.loads import GERMAN, nothing_lost
 from tests.chaos.scene import Fault, Scene
-from tests.chaos.stack import IS_FULL, ROOT, SEED, Load, Stack, crowd, until
+from tests.chaos.stack import IS_FULL, ROOT, SEED, Load, Stack, until
+from tests.crowd import crowd
 
 SHORT: Final = 5
 CROWD: Final = 12

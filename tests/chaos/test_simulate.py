@@ -17,7 +17,8 @@ import pytest
 from aiohttp import ClientSession
 
 from app.embedded.children import free_port
-from tests.chaos.stack import ROOT, Program, crowd, until
+from tests.chaos.stack import ROOT, Program, until
+from tests.crowd import crowd
 from tests.invariants import broken
 
 RINGDESK: Final = str(Path(sys.executable).with_name("ringdesk"))

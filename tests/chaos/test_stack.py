@@ -16,8 +16,9 @@ import pytest
 from redis.asyncio import Redis as RedisClient
 
 from tests.chaos.loads import GERMAN, nothing_lost, offered
-from tests.chaos.stack import IS_FULL, Stack, crowd, until
+from tests.chaos.stack import IS_FULL, Stack, until
 from tests.chaos.traces import footprint, growth
+from tests.crowd import crowd
 from tests.link import Mode
 
 POP_WITHIN_MS: Final = 5000

@@ -5,10 +5,12 @@ from time import monotonic
 
 from playwright.async_api import Page, expect
 
+from tests.crowd import crowd
 from tests.e2e.running import AGENTS, SUPERVISOR, Ringdesk
 from tests.e2e.watching import Visitors
 
-SOON_MS = 1000
+SOON_S = 1.0
+"""The promise, on a machine that does nothing else."""
 
 
 async def test_two_people_see_each_other_at_one_ticket(visitors: Visitors, ringdesk: Ringdesk) -> None:
@@ -22,19 +24,20 @@ async def test_two_people_see_each_other_at_one_ticket(visitors: Visitors, ringd
     await expect(one.get_by_test_id("viewers")).to_contain_text("Sam Porter is looking")
     await expect(two.get_by_test_id("viewers")).to_contain_text("Ava Chen is looking")
 
+    soon_s = SOON_S * crowd()
     began = monotonic()
     await two.get_by_role("textbox", name="New note").fill("Half a sent")
-    await expect(one.get_by_test_id("viewers")).to_contain_text("Sam Porter is editing", timeout=SOON_MS)
-    assert monotonic() - began < 1
+    await expect(one.get_by_test_id("viewers")).to_contain_text("Sam Porter is editing", timeout=1000 * soon_s)
+    assert monotonic() - began < soon_s
     began = monotonic()
     await two.get_by_role("link", name="Customers", exact=True).click()  # leaves the page, not the site
-    await expect(one.get_by_test_id("viewers")).to_have_text("", timeout=SOON_MS)
-    assert monotonic() - began < 1 + 0.5  # the click itself
+    await expect(one.get_by_test_id("viewers")).to_have_text("", timeout=1000 * soon_s)
+    assert monotonic() - began < 1.5 * soon_s  # with the click itself
     await two.go_back()
     await expect(one.get_by_test_id("viewers")).to_contain_text("Sam Porter is editing")
     await expect(two.get_by_role("textbox", name="New note")).to_have_value("Half a sent")
     await two.context.close()  # the whole browser, without a word
-    await expect(one.get_by_test_id("viewers")).to_have_text("", timeout=SOON_MS)
+    await expect(one.get_by_test_id("viewers")).to_have_text("", timeout=1000 * SOON_S * crowd())
 
 
 async def _edit_subject(page: Page, words: str) -> None:
