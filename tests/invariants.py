@@ -164,11 +164,12 @@ SAFETY: Final[dict[str, str]] = {
           (SELECT count(*) FROM work_items i WHERE i.agent_id = a.id AND i.channel = 'ticket' AND i.state = 'assigned')""",
     "R3 nobody is allowed more tickets over capacity than they have": """
         SELECT id FROM agents WHERE tickets_over > greatest(0, tickets - ticket_cap)""",
+    # `at` is when the pass began; it reads who is there after that, and somebody may have come meanwhile.
     "R4 a ticket was assigned by itself only to who was there": """
         SELECT d.id FROM decisions d JOIN work_items i ON i.id = d.work_item_id AND i.channel = 'ticket'
         WHERE d.chosen_agent_id IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM agent_intervals p WHERE p.agent_id = d.chosen_agent_id AND p.state IN ('available', 'talking', 'reserved')
-              AND p.started_at <= d.at + interval '100 milliseconds' AND coalesce(p.ended_at, 'infinity') >= d.at - interval '100 milliseconds')
+              AND p.started_at <= d.at + interval '2 seconds' AND coalesce(p.ended_at, 'infinity') >= d.at - interval '100 milliseconds')
           AND EXISTS (SELECT 1 FROM agent_intervals p WHERE p.agent_id = d.chosen_agent_id AND p.started_at < d.at)""",
     "R7 an assigned ticket item says whose it is, one in line nobody's": """
         SELECT id FROM work_items WHERE channel = 'ticket' AND state IN ('queued', 'assigned') AND (state = 'assigned') <> (agent_id IS NOT NULL)
