@@ -32,50 +32,38 @@ export function SettingsFields({ me, onKeySheet, onKeysOff, onCheck, onLogOut, c
           <span className={classes.soft}>{me.email}</span>
         </div>
       ) : null}
-      <div className={classes.setting}>
-        <span id="setting-language">{t("settings.language")}</span>
-        <SegmentedControl
-          fullWidth
-          size="xs"
-          aria-labelledby="setting-language"
-          value={language}
-          onChange={(value) => void switchLanguage(value)}
-          data={[
-            { value: "en", label: "English" },
-            { value: "zh-CN", label: "中文" },
-          ]}
-        />
-      </div>
-      <div className={classes.setting}>
-        <span id="setting-theme">{t("settings.theme")}</span>
-        <SegmentedControl
-          fullWidth
-          size="xs"
-          aria-labelledby="setting-theme"
-          value={colorScheme}
-          onChange={(value) => setColorScheme(value)}
-          data={[
-            { value: "light", label: t("settings.light") },
-            { value: "dark", label: t("settings.dark") },
-            { value: "auto", label: t("settings.system") },
-          ]}
-        />
-      </div>
-      <div className={classes.setting}>
-        <span id="setting-contrast">{t("settings.contrast")}</span>
-        <SegmentedControl
-          fullWidth
-          size="xs"
-          aria-labelledby="setting-contrast"
-          value={contrast}
-          onChange={(value) => setContrast(value)}
-          data={[
-            { value: "standard", label: t("settings.standard") },
-            { value: "high", label: t("settings.high") },
-            { value: "system", label: t("settings.system") },
-          ]}
-        />
-      </div>
+      <OneOf
+        id="setting-language"
+        label={t("settings.language")}
+        value={language}
+        onChange={(value) => void switchLanguage(value)}
+        data={[
+          { value: "en", label: "English" },
+          { value: "zh-CN", label: "中文" },
+        ]}
+      />
+      <OneOf
+        id="setting-theme"
+        label={t("settings.theme")}
+        value={colorScheme}
+        onChange={setColorScheme}
+        data={[
+          { value: "light", label: t("settings.light") },
+          { value: "dark", label: t("settings.dark") },
+          { value: "auto", label: t("settings.system") },
+        ]}
+      />
+      <OneOf
+        id="setting-contrast"
+        label={t("settings.contrast")}
+        value={contrast}
+        onChange={setContrast}
+        data={[
+          { value: "standard", label: t("settings.standard") },
+          { value: "high", label: t("settings.high") },
+          { value: "system", label: t("settings.system") },
+        ]}
+      />
       {me ? (
         <>
           <div className={classes.setting}>
@@ -124,5 +112,20 @@ export function SettingsFields({ me, onKeySheet, onKeysOff, onCheck, onLogOut, c
         </>
       ) : null}
     </>
+  );
+}
+
+function OneOf<T extends string>({ id, label, value, onChange, data }: {
+  id: string;
+  label: string;
+  value: T;
+  onChange: (value: T) => void;
+  data: { value: T; label: string }[];
+}) {
+  return (
+    <div className={classes.setting}>
+      <span id={id}>{label}</span>
+      <SegmentedControl fullWidth size="xs" aria-labelledby={id} value={value} onChange={onChange} data={data} />
+    </div>
   );
 }
