@@ -463,7 +463,7 @@ async def test_whoever_has_the_floor_on_the_screen_hears_of_each_agent_that_chan
             return [(agent["id"], agent["state"]) for agent in last] == [(ava.id, "break")]
 
         await ava.ask("PUT", "/presence", {"state": "break", "reason": "tea"})
-        await desk.until(is_away, within_s=1.0)
+        await desk.until(is_away)
         heard = len(desk.of("agents_changed"))
         await desk.wire.emit("viewing", {})
         await asyncio.sleep(0.1)
