@@ -113,7 +113,8 @@ class CallAnswered(Event):
 
 
 class CallConnectFailed(Event):
-    """An accepted call could not be joined (the phone never came, the provider refused). The item goes back to its place."""
+    """An accepted call was not joined (the phone never came, the provider refused, or who had taken it by hand has undone that). The item goes back
+    to its place."""
 
     name = "call.connect_failed"
     call_id: CallId
@@ -229,7 +230,7 @@ class CallCameBack(Event):
 
 
 class CallRequeued(Event):
-    """The agent did not come back into a living conversation; the caller waits again, with the old place in line."""
+    """The agent did not come back into a living conversation, or has undone taking it by hand; the caller waits again, with the old place in line."""
 
     name = "call.requeued"
     call_id: CallId

@@ -68,6 +68,8 @@ NOT_YET: Final = "out:"
 """How the sid of a call begins whose customer's leg has no name at the provider yet."""
 CLOSED: Final = "closed"
 """Why a caller is at the recorder: the number is not open."""
+UNDONE: Final = "undone"
+"""Why a call is not with its agent: a person has undone giving or taking it by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,13 @@ class AgentLost:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack:
+    """The agent of this offer had taken the call out of the line by hand, and undoes that: back to the line with it."""
+
+    offer_id: OfferId
+
+
+@dataclass(frozen=True, slots=True)
 class HoldWanted:
     """The agent wants the customer on hold, or back."""
 
@@ -323,6 +332,7 @@ CallEvent = (
     | AgentJoined
     | AgentLeft
     | AgentLost
+    | GivenBack
     | HoldWanted
     | HoldChanged
     | HoldRefused
@@ -427,7 +437,7 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
                 caller_joined=False,
             )
             return moved, Happened.CONNECTING
-        case ConnectFailed() | AgentLost() if call.is_ours:
+        case ConnectFailed() | AgentLost() | GivenBack() if call.is_ours:
             return call, None  # there is no line to go back to: who decides so ends the call
         case AgentLeft() if (
             call.is_ours
@@ -436,8 +446,10 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             and call.agent_joined
         ):
             return _gone(call, CallerGone(event.at, by="agent", unanswered=Outcome.CANCELED))
-        case ConnectFailed() if call.state is CallState.CONNECTING and call.offer_id == event.offer_id:
+        case ConnectFailed() | GivenBack() if call.state is CallState.CONNECTING and call.offer_id == event.offer_id:
             return _back_in_line(call), Happened.CONNECT_FAILED
+        case GivenBack() if call.is_talking and call.offer_id == event.offer_id:
+            return _back_in_line(call), Happened.AGENT_LOST
         case AgentLost() if call.is_talking and not call.agent_joined and call.offer_id == event.offer_id:
             return _back_in_line(call), Happened.AGENT_LOST
         case HoldWanted() if call.is_talking and call.hold_wanted is not event.is_held:

@@ -37,6 +37,7 @@ from cti import twilio_voice as twiml
 from cti.model import (
     CLOSED,
     INBOUND,
+    UNDONE,
     AgentJoined,
     AgentLeft,
     AgentLost,
@@ -50,6 +51,7 @@ from cti.model import (
     ConnectFailed,
     Connecting,
     Deflected,
+    GivenBack,
     Happened,
     HoldChanged,
     MenuPlayed,
@@ -539,6 +541,18 @@ async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
     return call
 
 
+async def give_back(tx: Tx, call: Call, offer_id: OfferId) -> bool:
+    """Who took the call by hand does not want it after all: the caller goes back to the line and keeps the place. The call is locked.
+    False when it is over, or about to be, or somebody else's by now. Raises ConsultUnderWay."""
+    if call.ended_by is not None:
+        return False
+    await consult.refuse_while_open(tx, call)
+    if await apply(tx, call, GivenBack(offer_id)) is call:
+        return False
+    await intend(tx, call, f"offer_{offer_id}", "requeue")
+    return True
+
+
 async def connect_timed_out(tx: Tx, call_id: int, offer_id: int) -> None:
     """Timer: caller and agent did not meet, as far as we were told. The provider is asked before anybody is moved."""
     call = await sql.lock_call(tx.conn, call_id=CallId(call_id))
@@ -631,14 +645,13 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
         case Happened.CONNECTING:
             due = tx.now + timedelta(seconds=CONNECT_TIMEOUT_S)
             await set_timer(tx, CONNECT_TIMER, call.id, version=call.offer_id or 0, due_at=due)
-        case Happened.CONNECT_FAILED if isinstance(event, ConnectFailed):
+        case Happened.CONNECT_FAILED if isinstance(event, ConnectFailed | GivenBack):
+            reason = UNDONE if isinstance(event, GivenBack) else "connect_failed"
             await cancel_timer(tx, CONNECT_TIMER, call.id)
             await _end_agent_legs(tx, call)
             await publish(
                 tx,
-                CallConnectFailed(
-                    call_id=call.id, version=call.version, offer_id=event.offer_id, reason="connect_failed"
-                ),
+                CallConnectFailed(call_id=call.id, version=call.version, offer_id=event.offer_id, reason=reason),
             )
         case Happened.ANSWERED if call.agent_id is not None and isinstance(event, CallerJoined | AgentJoined):
             await cancel_timer(tx, CONNECT_TIMER, call.id)
@@ -659,6 +672,7 @@ async def _tell(tx: Tx, before: Call, call: Call, happened: Happened, event: Cal
             await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
             await _taken_over(tx, before, call, event)
         case Happened.AGENT_LOST if before.agent_id is not None:
+            await cancel_timer(tx, AGENT_GONE_TIMER, call.id)
             await _end_consult(tx, call)
             await tx.conn.execute(sql.CLOSE_SEGMENTS, call.id, ["talk", "hold"], tx.now)
             await tx.conn.execute(sql.SUM_TALK, call.id)

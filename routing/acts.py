@@ -12,8 +12,11 @@ from typing import Any, Final
 from accounts.audit import audit
 from core.errors import Conflict, Invalid, NotFound, VersionConflict
 from core.events import QueueHoldChanged
-from core.ids import WorkItemId
+from core.ids import OfferId, WorkItemId
 from core.principal import Principal, actor_of
+from cti import queries as calls
+from cti import service as telephony
+from cti.model import UNDONE
 from infra.outbox import Tx, publish
 from routing import queries as sql
 from routing import service
@@ -21,12 +24,16 @@ from routing.line import tell_queued
 from routing.live import audited, presence_of
 from routing.messages import Presence
 from routing.model import ItemState, NotWaiting, PresenceState
+from ticketing import service as tickets
 
 UNDO_WITHIN_S: Final = 10
 PRIORITISE: Final = "work_item.prioritise"
 HOLD: Final = "queue.hold"
 PUSH: Final = "work_item.push"
+PICK: Final = "work_item.pick"
 FORCE: Final = "presence.force"
+NOT_AGAIN_S: Final = 120
+"""So long nobody is asked for a call that they have given back or away."""
 RANKED: Final = ("tier", "boost_s", "is_tier_by_hand", "is_boost_by_hand")
 
 
@@ -90,14 +97,18 @@ async def _rank(
 
 
 async def hold(
-    tx: Tx, *, queue: str, is_held: bool, who: Principal, purpose: str | None = None
+    tx: Tx, *, queue: str, is_held: bool, version: int, who: Principal, purpose: str | None = None
 ) -> tuple[Mapping[str, Any], Act]:
     """Offer nobody's call of this queue to anybody, until it is released. Callers are still taken and keep their places; what rings
-    goes on ringing. Doing it twice changes nothing. Returns the queue as it is now."""
+    goes on ringing. `version`: the `hold_version` that was looked at. Returns the queue as it is now. Raises NotFound, VersionConflict."""
     is_a_text = queue.isprintable()  # NUL and halves of a surrogate pair cannot be asked for
     before = await tx.conn.fetchrow(sql.LOCK_HELD_QUEUE, queue) if is_a_text else None
     if before is None:
         raise NotFound("There is no such queue.")
+    if before["hold_version"] != version:
+        raise VersionConflict(
+            f"The queue has been held or released since; its hold_version is {before['hold_version']} now."
+        )
     after: Any = before
     if (before["held_since"] is not None) != is_held:
         after = await tx.conn.fetchrow(
@@ -106,17 +117,24 @@ async def hold(
         await publish(tx, QueueHoldChanged(queue=queue, pool=before["pool_id"], is_held=is_held))
     act = await kept(
         tx, who, HOLD, "queue", queue,
-        before={"is_held": before["held_since"] is not None}, after={"is_held": is_held}, purpose=purpose,
+        before=_hold_of(before), after=_hold_of(after), purpose=purpose,
     )  # fmt: skip
     return dict(after), act
 
 
+def _hold_of(queue: Any) -> dict[str, Any]:
+    return {"is_held": queue["held_since"] is not None, "hold_version": queue["hold_version"]}
+
+
 async def force_presence(
-    tx: Tx, *, agent_id: int, state: str, reason: str | None, who: Principal
+    tx: Tx, *, agent_id: int, state: str, reason: str | None, version: int, who: Principal
 ) -> tuple[Presence, Act]:
-    """Set somebody else's presence, of somebody at work for its end; they are told by whom. Returns it as it is now."""
+    """Set somebody else's presence, of somebody at work for its end; they are told by whom. Returns it as it is now.
+    Raises NotFound, Invalid, VersionConflict."""
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
     before = await presence_of(tx.conn, agent_id)
+    if before.version != version:
+        raise VersionConflict(f"The agent has version {before.version} now.")
     await service.set_presence(tx, agent_id=agent_id, state=state, reason=reason, by=_by(who))
     after = await presence_of(tx.conn, agent_id)
     act = await kept(tx, who, FORCE, "agent", agent_id, before=audited(before), after=audited(after), purpose=reason)
@@ -165,19 +183,37 @@ async def _undo_prioritise(tx: Tx, act: Any, who: Principal, purpose: str) -> No
 
 async def _undo_hold(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
     queue = await tx.conn.fetchrow(sql.LOCK_HELD_QUEUE, act["object_id"])
-    if queue is None or (queue["held_since"] is not None) != act["after"]["is_held"]:
+    if queue is None or queue["hold_version"] != act["after"].get("hold_version"):
         raise TooLateToUndo("The queue has been held or released since.")
-    await hold(tx, queue=act["object_id"], is_held=act["before"]["is_held"], who=who, purpose=purpose)
+    is_held, version = act["before"]["is_held"], queue["hold_version"]
+    await hold(tx, queue=act["object_id"], is_held=is_held, version=version, who=who, purpose=purpose)
 
 
 async def _undo_push(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
     offer_id = act["after"]["offer_id"]
-    if not await service.take_back(tx, offer_id=offer_id, reason="undone"):
+    if not await service.take_back(tx, offer_id=offer_id, reason=UNDONE):
         raise TooLateToUndo("It has been answered since, or the caller has left.")
     item_id = int(act["object_id"])
     await audit(
         tx, actor_of(who), "work_item.take_back", "work_item", item_id, after={"offer_id": offer_id}, purpose=purpose
     )
+
+
+async def _undo_pick(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
+    """Who has not talked yet is as free as before; who has talked wraps up. Neither is asked for this call again for a while."""
+    offer = await sql.offer_by_id(tx.conn, offer_id=act["after"]["offer_id"])
+    call = None if offer is None or offer.call_id is None else await calls.lock_call(tx.conn, call_id=offer.call_id)
+    if offer is None or call is None or call.offer_id != offer.id:
+        raise TooLateToUndo("You do not have this call any more.")
+    await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id])
+    await tickets.lock_of_call(tx, call.id)
+    await tx.conn.execute(sql.LOCK_ITEM, offer.work_item_id)
+    await service.exclude(tx, offer, NOT_AGAIN_S, UNDONE)
+    if not await telephony.give_back(tx, call, OfferId(offer.id)):
+        raise TooLateToUndo("The call is over, or ends just now.")
+    await audit(
+        tx, actor_of(who), "work_item.give_back", "work_item", offer.work_item_id, after={"offer_id": offer.id}, purpose=purpose
+    )  # fmt: skip
 
 
 async def _undo_force(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
@@ -201,5 +237,6 @@ _UNDO: Final[Mapping[str, Callable[[Tx, Any, Principal, str], Awaitable[None]]]]
     PRIORITISE: _undo_prioritise,
     HOLD: _undo_hold,
     PUSH: _undo_push,
+    PICK: _undo_pick,
     FORCE: _undo_force,
 }

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from accounts.audit import audit
 from core.errors import NotFound, VersionConflict
 from core.ids import AgentId
-from core.principal import Principal, Role, actor_of
+from core.principal import Principal, Role
 from cti import queries as calls
 from cti.model import CallerLeft
 from infra.outbox import Tx
@@ -39,7 +38,6 @@ from routing.model import (
 )
 from routing.offering import make_offers
 
-PICK: Final = "work_item.pick"
 LOOKED_AT: Final = 100
 """Of so many others a decision by hand keeps the verdicts."""
 OWN_CHOICE: Final = frozenset({Verdict.ELIGIBLE, Verdict.ON_BREAK, Verdict.EXCLUDED, Verdict.COOLING_DOWN})
@@ -104,7 +102,7 @@ async def push(
     return offer, act
 
 
-async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> OfferRow:
+async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> tuple[OfferRow, acts.Act]:
     """Take this waiting item oneself: offered and accepted at once. An agent sees the queues served."""
     is_agent = who.role is Role.AGENT
     if is_agent and not await tx.conn.fetchval(sql.SERVES_QUEUE_OF, who.user_id, item_id):
@@ -123,11 +121,11 @@ async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> OfferRo
         raise refusal(agent.name, HELD, anyway=False)
     offer = await offer_to(tx, item, agent, row["pool_id"], found, f"{ByHand.PICK}:{who.name}")
     accepted = await service.accept(tx, offer_id=offer.id, who=who)
-    await audit(
-        tx, actor_of(who), PICK, "work_item", item.id,
-        before={"version": version}, after={"offer_id": offer.id, "agent_id": agent.id, **_overruled(found)},
+    act = await acts.kept(
+        tx, who, acts.PICK, "work_item", item.id,
+        before={"version": version}, after={"offer_id": offer.id, "agent_id": agent.id, **_overruled(found)}, purpose=None,
     )  # fmt: skip
-    return accepted
+    return accepted, act
 
 
 async def _locked(tx: Tx, item_id: int, agent_id: int, version: int) -> tuple[WaitingItem, AgentView, Any]:

@@ -40,6 +40,7 @@ AGENTS: Final = 100
 """Of so many a decision keeps the verdicts, at the most: who has room and is idle longest first."""
 SWEEP_S: Final = 2.0
 SWEEP_TIMEOUT_S: Final = 10
+TALKS_EVERY_S: Final = 60
 STEADY_S: Final = RECONNECT_GRACE_S
 BUSY_S: Final = 0.05
 AWAY: Final = (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
@@ -67,6 +68,7 @@ class Dispatcher:
         self._pass_timeout_s = pass_timeout_s
         self._steady_since = monotonic()
         """Since when the database has answered every sweep."""
+        self._talks_due = monotonic()
 
     async def run(self) -> None:
         """Run until cancelled: one loop per pool, the wake consumers, the sweep. New pools are picked up by the sweep."""
@@ -134,7 +136,14 @@ class Dispatcher:
     # --- the sweep -------------------------------------------------------------------------------------------------------
 
     async def _sweep_once(self) -> None:
-        for job in (self._end_overdue, self._find_lost_agents, self._let_go, self._expire_skills, self._drain):
+        for job in (
+            self._end_overdue,
+            self._find_lost_agents,
+            self._let_go,
+            self._expire_skills,
+            self._drain,
+            self._renew_talks,
+        ):
             try:
                 async with asyncio.timeout(SWEEP_TIMEOUT_S):
                     await job()
@@ -166,6 +175,14 @@ class Dispatcher:
 
     async def _drain(self) -> None:
         await self._outbox.transact(drain.drain)
+
+    async def _renew_talks(self) -> None:
+        """How long the last talks of each queue took; from this follows when somebody who talks may be done."""
+        if monotonic() < self._talks_due:
+            return
+        async with self._outbox.database.acquire() as conn:
+            await conn.execute(sql.RENEW_TALKS)
+        self._talks_due = monotonic() + TALKS_EVERY_S
 
     async def _let_go(self) -> None:
         """Callers whom their queue sends elsewhere. After a start or an outage desks need a while to show that they are there."""

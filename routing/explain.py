@@ -225,6 +225,19 @@ def kept(name: str, until: datetime, now: datetime) -> Sentence:
     }
 
 
+def not_kept(name: str, verdict: str) -> Sentence:
+    """The rule names an agent who is not waited for at this moment."""
+    why = REASONS[verdict]
+    if verdict in _BUSY:
+        return {
+            "en": f"Not kept for {name}: {why['en']}, and not expected to be done in time.",
+            "zh-CN": f"不为{name}保留：{why['zh-CN']}，预计无法及时结束。",
+        }
+    return {"en": f"Not kept for {name}: {why['en']}.", "zh-CN": f"不为{name}保留：{why['zh-CN']}。"}
+
+
+_BUSY: Final = frozenset({Verdict.IN_CALL, Verdict.FULL})
+
 _OVERFLOWED: Final[dict[str, Sentence]] = {
     "full": {"en": "it was full", "zh-CN": "队列已满"},
     "too_long": {"en": "the caller had waited there for too long", "zh-CN": "等待时间过长"},

@@ -266,6 +266,12 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
         )
         if row["kept_for"] is not None:
             sentences.insert(0, explain.kept(row["kept_for"], row["sticky_until"], now))
+        elif row["not_kept_for"] is not None and row["sticky_until"] > now:
+            sentences.extend(
+                explain.not_kept(each.name, each.verdict)
+                for each in current
+                if each.agent_id == row["not_kept_for"] and each.verdict is not Verdict.ELIGIBLE
+            )
         if row["held_since"] is not None:
             sentences.insert(0, explain.held(row["queue_name"], row["held_by"]))
     elif row["state"] == "external":
@@ -354,6 +360,7 @@ def _undo(act: acts.Act) -> Undo:
 
 class ForcedPresenceIn(PresenceIn):
     reason: str | None = Field(default=None, max_length=200)
+    version: int = Field(ge=1, description="the agent's version that was looked at")
 
 
 class ForcedPresence(Presence):
@@ -364,7 +371,9 @@ class ForcedPresence(Presence):
 async def force_presence(tx: Tx, call: Call[ForcedPresenceIn]) -> ForcedPresence:
     """A supervisor sets an agent's presence; the agent is told by whom. During a call or wrap-up it applies at its end (`next`)."""
     data = call.data
-    after, act = await acts.force_presence(tx, agent_id=call.id(), state=data.state, reason=data.reason, who=call.who)
+    after, act = await acts.force_presence(
+        tx, agent_id=call.id(), state=data.state, reason=data.reason, version=data.version, who=call.who
+    )
     return ForcedPresence(**after.model_dump(), undo=_undo(act))
 
 
@@ -390,6 +399,7 @@ async def rank_work_item(tx: Tx, call: Call[RankIn]) -> RankedAnew:
 
 class HoldIn(ApiModel):
     is_held: bool
+    version: int = Field(ge=1, description="the queue's hold_version that was looked at")
     reason: str | None = Field(default=None, max_length=200)
 
 
@@ -397,16 +407,19 @@ class HeldQueue(BaseModel):
     key: str
     held_since: datetime | None
     held_by: str | None
+    hold_version: int
     undo: Undo
 
 
 @ROUTES.command("PUT", "/api/v1/queues/{key}/hold", roles=LEADS, body=HoldIn, returns=HeldQueue)
 async def hold_queue(tx: Tx, call: Call[HoldIn]) -> HeldQueue:
     """Hold a queue or release it. Held, it takes callers, who keep their places, and offers them to nobody; what rings goes on ringing."""
+    data, key = call.data, call.request.match_info["key"]
     queue, act = await acts.hold(
-        tx, queue=call.request.match_info["key"], is_held=call.data.is_held, who=call.who, purpose=call.data.reason
+        tx, queue=key, is_held=data.is_held, version=data.version, who=call.who, purpose=data.reason
     )
-    return HeldQueue(key=queue["key"], held_since=queue["held_since"], held_by=queue["held_by"], undo=_undo(act))
+    facts = ("key", "held_since", "held_by", "hold_version")
+    return HeldQueue(**{name: queue[name] for name in facts}, undo=_undo(act))
 
 
 class PushIn(ApiModel):
@@ -440,10 +453,17 @@ class PickIn(ApiModel):
     version: int = Field(ge=1, description="the item's version that was looked at")
 
 
-@ROUTES.command("POST", "/api/v1/work-items/{id}/pick", roles=STAFF, body=PickIn, returns=Accepted)
-async def pick_work_item(tx: Tx, call: Call[PickIn]) -> Accepted:
-    """Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve."""
-    return _accepted(await by_hand.pick(tx, item_id=call.id(), version=call.data.version, who=call.who))
+class Picked(Accepted):
+    undo: Undo
+
+
+@ROUTES.command("POST", "/api/v1/work-items/{id}/pick", roles=STAFF, body=PickIn, returns=Picked)
+async def pick_work_item(tx: Tx, call: Call[PickIn]) -> Picked:
+    """Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve. Undone, the caller is back in the line,
+    in the old place, and the agent is not asked for this call again for two minutes."""
+    offer, act = await by_hand.pick(tx, item_id=call.id(), version=call.data.version, who=call.who)
+    taken = _accepted(offer)
+    return Picked(offer=taken.offer, call=taken.call, undo=_undo(act))
 
 
 class CandidateOut(BaseModel):
@@ -546,7 +566,7 @@ class Undone(BaseModel):
     object_id: str
 
 
-@ROUTES.command("POST", "/api/v1/acts/{id}/undo", roles=LEADS, returns=Undone)
+@ROUTES.command("POST", "/api/v1/acts/{id}/undo", roles=STAFF, returns=Undone)
 async def undo_act(tx: Tx, call: Call[Nothing]) -> Undone:
     """Put back what one's own act changed, within 10 s and as long as nothing has changed it since (409 too_late_to_undo)."""
     kind, object_id = await acts.undo(tx, act_id=call.id(), who=call.who)

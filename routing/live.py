@@ -43,6 +43,7 @@ async def board(conn: Connection, *, now: datetime, agent_id: int | None) -> lis
             name=row["name"],
             channel=row["channel"],
             held_since=row["held_since"],
+            hold_version=row["hold_version"],
             is_deserted=row["is_deserted"],
             waiting=row["waiting"],
             longest_wait_s=None

@@ -35,6 +35,8 @@ class QueueStats(BaseModel):
     channel: Channel
     held_since: datetime | None
     """A supervisor holds it: nobody is asked."""
+    hold_version: int
+    """Who holds or releases it says which of these was looked at."""
     is_deserted: bool
     """Somebody waits, nobody who serves the queue is signed in, and the queue says that this is an alert."""
     waiting: int

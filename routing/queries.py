@@ -31,13 +31,37 @@ def _has_what(required: str) -> str:
                     FROM jsonb_array_elements({required}) AS n (need)), true)"""
 
 
-# For whom alone an item is, at $2: while that agent could take it or is at work and stays, or also while away if the rule says so. Nobody may
-# lack what the step requires, be out of the queue, or have just declined.
+# Is an agent who talks expected to be done before an item is kept no longer? By the median of those of the queue's last talks that took longer than this
+# one has; who has talked longer than all of them is expected at no time. A few talks say nothing, and then the agent is waited for.
+TALKS_KEPT: Final = 100
+TALKS_THAT_TELL: Final = 20
+IS_NOT_DONE_IN_TIME: Final = f"""coalesce((
+    SELECT true FROM offers o JOIN queues q ON q.key = o.queue
+    WHERE o.agent_id = a.id AND o.state = 'accepted' AND o.connected_at IS NOT NULL AND cardinality(q.talks_s) >= {TALKS_THAT_TELL}
+      AND coalesce(o.connected_at + make_interval(secs => (
+          SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY t.s) FROM unnest(q.talks_s) AS t (s)
+          WHERE t.s > extract(epoch FROM $2 - o.connected_at))) > i.sticky_until, true) LIMIT 1), false)"""
+RENEW_TALKS: Final = f"""
+WITH last_of AS MATERIALIZED (
+    SELECT q.key, ARRAY(
+        SELECT extract(epoch FROM o.wrap_started_at - o.connected_at)::real FROM offers o
+        WHERE o.queue = q.key AND o.wrap_started_at IS NOT NULL AND o.connected_at IS NOT NULL
+        ORDER BY o.wrap_started_at DESC LIMIT {TALKS_KEPT}) AS talks_s
+    FROM queues q WHERE q.is_active
+), due AS MATERIALIZED (
+    SELECT q.key, l.talks_s FROM queues q JOIN last_of l ON l.key = q.key WHERE q.talks_s <> l.talks_s
+    ORDER BY q.key FOR NO KEY UPDATE OF q SKIP LOCKED
+)
+UPDATE queues q SET talks_s = due.talks_s FROM due WHERE q.key = due.key
+"""
+# For whom alone an item is, at $2: while that agent could take it or is at work, stays, and is expected to be done in time; or also while away if the
+# rule says so. Nobody may lack what the step requires, be out of the queue, or have just declined.
 KEPT_FOR: Final = f"""(
     SELECT a.id FROM agents a
     WHERE a.id = i.sticky_agent_id AND i.sticky_until > $2 AND a.is_active AND a.queues ? i.queue
       AND (i.sticky_if_away OR a.presence = 'available' AND a.next_presence IS NULL AND NOT {HAS_HAD_ENOUGH} AND coalesce(
-           (SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false))
+           (SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false)
+           AND NOT {IS_NOT_DONE_IN_TIME})
       AND {_has_what("i.steps -> i.step -> 'require'")}
       AND coalesce((SELECT false FROM exclusions x WHERE x.work_item_id = i.id AND x.agent_id = a.id AND x.until > $2), true))"""
 STEP_IN_FORCE: Final = """(
@@ -574,11 +598,12 @@ WHERE id = $1
 RETURNING id, call_id, state, queue, pool_id, tier, boost_s, is_tier_by_hand, is_boost_by_hand, ruleset_version, version
 """
 LOCK_HELD_QUEUE: Final = (
-    "SELECT key, pool_id, held_since, held_by FROM queues WHERE key = $1 AND is_active FOR NO KEY UPDATE"
+    "SELECT key, pool_id, held_since, held_by, hold_version FROM queues WHERE key = $1 AND is_active FOR NO KEY UPDATE"
 )
-HOLD_QUEUE: Final = (
-    "UPDATE queues SET held_since = $2, held_by = $3 WHERE key = $1 RETURNING key, pool_id, held_since, held_by"
-)
+HOLD_QUEUE: Final = """
+UPDATE queues SET held_since = $2, held_by = $3, hold_version = hold_version + 1 WHERE key = $1
+RETURNING key, pool_id, held_since, held_by, hold_version
+"""
 # The agent a person has in mind, as `decide` sees agents.
 AGENT_IN_MIND: Final = f"SELECT {AGENT_VIEW} FROM agents a WHERE a.id = $1 AND a.is_active"
 # Of these agents those with a call at the ear: one of them rings, or they talk.
@@ -874,7 +899,7 @@ WAITS: Final = """(i.state IN ('queued', 'offering')
 # So much work of a queue is counted for the board each second; a backlog of tickets may be longer.
 COUNTED: Final = 10_000
 BOARD: Final = f"""
-SELECT q.key, q.name, q.channel, q.within_s, q.target, q.held_since,
+SELECT q.key, q.name, q.channel, q.within_s, q.target, q.held_since, q.hold_version,
        q.if_nobody = 'alert' AND w.waiting > 0 AND NOT {_is_attended("q.key")} AS is_deserted, w.waiting, w.offering, w.in_call, w.first_entered, p.signed_in, p.available, p.busy,
        s.answered, s.abandoned, s.within, s.decided
 FROM queues q
@@ -950,7 +975,7 @@ WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
 ITEM_DETAIL: Final = """
 SELECT i.id, coalesce(i.call_id, i.consulted_call_id) AS call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
-       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.is_tier_by_hand, i.is_boost_by_hand, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
+       i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.is_tier_by_hand, i.is_boost_by_hand, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, CASE WHEN i.only_agent_id IS NULL THEN i.sticky_agent_id END AS not_kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = i.only_agent_id WHERE i.id = $1

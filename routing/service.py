@@ -34,7 +34,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, WorkItemId
 from core.principal import SYSTEM, Principal
 from cti import queries as calls
-from cti.model import CallerLeft
+from cti.model import UNDONE, CallerLeft
 from infra.outbox import Tx, publish
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
@@ -419,17 +419,18 @@ async def on_call_answered(tx: Tx, event: CallAnswered) -> None:
 
 async def on_connect_failed(tx: Tx, event: CallConnectFailed) -> None:
     """Inline: the accepted offer is over, the item back in its place. The agent is not asked again at once, for nothing: a phone that
-    did not come to this call would not come to the next."""
+    did not come to this call would not come to the next. Who undoes taking a call has a phone as good as before."""
     offer = await sql.offer_by_id(tx.conn, offer_id=event.offer_id)
     if offer is None or offer.state is not OfferState.ACCEPTED:
         return
     await _lock(tx, [offer])
-    settings = await _settings(tx, offer)
-    await exclude(tx, offer, settings["busy_s"], "connect_failed")
-    until = tx.now + timedelta(seconds=settings["busy_s"])
-    await tx.conn.execute(sql.COOL_DOWN, offer.agent_id, until)
-    await set_timer(tx, COOLDOWN_TIMER, offer.agent_id, version=0, due_at=until)
-    await end_offers(tx, [offer], OfferState.CANCELED, "connect_failed")
+    if event.reason != UNDONE:
+        settings = await _settings(tx, offer)
+        await exclude(tx, offer, settings["busy_s"], event.reason)
+        until = tx.now + timedelta(seconds=settings["busy_s"])
+        await tx.conn.execute(sql.COOL_DOWN, offer.agent_id, until)
+        await set_timer(tx, COOLDOWN_TIMER, offer.agent_id, version=0, due_at=until)
+    await end_offers(tx, [offer], OfferState.CANCELED, event.reason)
     await _back_in_line(tx, offer)
 
 
@@ -441,12 +442,14 @@ async def cooled_down(tx: Tx, agent_id: int, _: int) -> None:
 
 
 async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
-    """Inline: the agent vanished in mid-call. The agent gets wrap-up, the caller waits again with the old virtual start."""
+    """Inline: the agent vanished in mid-call, or gave it back. The agent gets wrap-up, the caller waits again with the old virtual start."""
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, event.call_id)
     if item is None:
         return
     for offer in await sql.open_offers_of_item(tx.conn, work_item_id=item["id"]):
         if offer.state is OfferState.ACCEPTED:
+            await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id])
+            await tickets.lock_of_call(tx, event.call_id)  # as in `_complete`, which may follow
             await _lock(tx, [offer])
             await wrap_up(tx, offer)
     await wait_again(tx, item)

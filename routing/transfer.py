@@ -25,14 +25,13 @@ from infra.outbox import Tx, publish
 from infra.postgres import Connection
 from routing import by_hand, service
 from routing import queries as sql
+from routing.acts import NOT_AGAIN_S
 from routing.line import tell_queued
 from routing.model import AgentView, ByHand, Channel, ItemState, OfferRow, OfferState, Verdict, WaitingItem
 from routing.rules import RANK
 from ticketing import service as tickets
 
 ACTION: Final = "call.transfer"
-NOT_AGAIN_S: Final = 120
-"""So long nobody is asked for a call that they have given away themselves."""
 NOT_DISTURBED: Final = frozenset({Verdict.ON_BREAK, Verdict.WRAPPING})
 """Colleagues whom only a supervisor may overrule."""
 MAX_FOUND: Final = 50

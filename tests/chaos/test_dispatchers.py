@@ -78,7 +78,8 @@ async def _supervise(stack: Stack, load: Load, done: Counter[str]) -> None:
 async def _act(stack: Stack, http: ClientSession, rng: random.Random, act: str) -> int:
     """The status of the answer; 0 when there was nobody to do it to."""
     if act in ("hold", "release"):
-        body = {"is_held": act == "hold", "reason": "drill"}
+        (queue,) = await stack.fetch("SELECT hold_version FROM queues WHERE key = 'de'")
+        body = {"is_held": act == "hold", "reason": "drill", "version": queue["hold_version"]}
         async with http.put("/api/v1/queues/de/hold", json=body) as answer:
             return answer.status
     waiting = await stack.fetch(

@@ -56,7 +56,10 @@ async def see(language: Language) -> AsyncIterator[See]:
 async def released(ringdesk: Ringdesk) -> AsyncIterator[None]:
     """Whatever comes of a test, no queue stays held."""
     yield
-    await (await ringdesk.person(SUPERVISOR)).ask("PUT", "/api/v1/queues/support/hold", {"is_held": False})
+    sam = await ringdesk.person(SUPERVISOR)
+    (support,) = (queue for queue in (await sam.get("/queues/live"))["queues"] if queue["key"] == "support")
+    body = {"is_held": False, "version": support["hold_version"]}
+    await sam.ask("PUT", "/api/v1/queues/support/hold", body)
 
 
 async def _desk(visitors: Visitors, ringdesk: Ringdesk, language: Language, state: str = "available") -> Desk:
@@ -211,3 +214,26 @@ async def test_an_agent_takes_a_caller_from_the_line(
     assert [offer["state"] for offer in (await ringdesk.record(sid))["offers"]] == ["accepted"]
     await ringdesk.hang_up(sid)
     await expect(desk.page.get_by_test_id("hangup")).to_have_count(0)
+
+
+async def test_an_agent_gives_back_what_was_taken(
+    visitors: Visitors, ringdesk: Ringdesk, language: Language, words: Words, see: See
+) -> None:
+    desk = await _desk(visitors, ringdesk, language, "break")
+    sid = await ringdesk.call(MARIA)
+    here = desk.page.get_by_test_id("waiting-here")
+    await here.get_by_role("button").click()
+    await expect(desk.call).to_contain_text(words("callState.in_call"))
+    bar = desk.page.get_by_test_id("act-bar")
+    await expect(bar.get_by_role("status")).to_contain_text("•23")
+    await see(desk.page, "acts-taken")
+    await bar.get_by_role("button", name=words("act.undo")).click()
+    await expect(desk.call).to_contain_text(words("callState.wrapping"))
+    record = await ringdesk.record(sid)
+    assert (record["state"], [offer["state"] for offer in record["offers"]]) == ("queued", ["wrapping"])
+    await see(desk.page, "acts-given-back")
+    await (await ringdesk.person(AGENTS[0])).post(f"/calls/{record['id']}/wrap-up")
+    await expect(desk.call).to_have_count(0)
+    await _callers(here, SUPPORT[language])
+    await ringdesk.hang_up(sid)
+    await expect(here).to_have_count(0)

@@ -72,8 +72,10 @@ async def test_more_time_and_a_break_after_the_call(
 
     await over(desk, ringdesk, sid)
     lead = await ringdesk.person(SUPERVISOR)
-    ava = next(each["id"] for each in (await lead.get("/agents"))["items"] if each["email"] == AGENTS[0])
-    await lead.ask("PUT", f"/api/v1/agents/{ava}/presence", {"state": "break", "reason": "Team meeting"})
+    row = next(each for each in (await lead.get("/agents"))["items"] if each["email"] == AGENTS[0])
+    ava = row["id"]
+    meeting = {"state": "break", "reason": "Team meeting", "version": row["version"]}
+    await lead.ask("PUT", f"/api/v1/agents/{ava}/presence", meeting)
     await expect(page.get_by_test_id("next-presence")).to_be_visible()
     await expect(page.get_by_test_id("toast").filter(has_text="Sam Porter")).to_be_visible()
     before = await seconds_left(page)

@@ -48,6 +48,12 @@ class World:
         async with self.stack.parts.resources.outbox.transaction() as tx:
             return (await builders.a_customer(tx)).id
 
+    async def hold(self, who: ClientSession, *, is_held: bool) -> dict[str, Any]:
+        path, body = await _hold(self, is_held=is_held)
+        status, held, _ = await ask(who, "PUT", f"/api/v1{path}", body=body)
+        assert status == 200, held
+        return held
+
     lead: ClientSession | None = None
     """Who commands, where the arrangement needed the same person."""
     _count = 0
@@ -178,8 +184,7 @@ async def _rank(w: World) -> Given:
 async def _waiting(w: World) -> dict[str, Any]:
     """Somebody waits whom nobody has been asked to take: the queue is held meanwhile."""
     w.lead = await w.people.browser(Role.ADMIN)
-    status, _, _ = await ask(w.lead, "PUT", "/api/v1/queues/support/hold", body={"is_held": True})
-    assert status == 200
+    await w.hold(w.lead, is_held=True)
     await w.stack.dial(f"+1415555{w._next():04}")
     (row,) = await w.stack.rows("SELECT id, version FROM work_items WHERE state = 'queued'")
     return dict(row)
@@ -193,17 +198,28 @@ async def _push(w: World) -> Given:
 async def _pick(w: World) -> Given:
     item = await _waiting(w)
     assert w.lead is not None
-    status, _, _ = await ask(w.lead, "PUT", f"/api/v1/agents/{w.ava.id}/presence", body={"state": "break"})
-    status, _, _ = await ask(w.lead, "PUT", "/api/v1/queues/support/hold", body={"is_held": False})
+    path, body = await _force(w, "break")
+    status, _, _ = await ask(w.lead, "PUT", f"/api/v1{path}", body=body)
     assert status == 200
+    await w.hold(w.lead, is_held=False)
     return f"/work-items/{item['id']}/pick", {"version": item["version"]}
 
 
+async def _force(w: World, state: str) -> Given:
+    (row,) = await w.stack.rows("SELECT version FROM agents WHERE id = $1", w.ava.id)
+    return f"/agents/{w.ava.id}/presence", {"state": state, "version": row["version"]}
+
+
+async def _hold(w: World, *, is_held: bool = False) -> Given:
+    (row,) = await w.stack.rows("SELECT hold_version FROM queues WHERE key = 'support'")
+    return "/queues/support/hold", {"is_held": is_held, "version": row["hold_version"]}
+
+
 async def _undo(w: World) -> Given:
-    w.lead = await w.people.browser(Role.ADMIN)
-    status, held, _ = await ask(w.lead, "PUT", "/api/v1/queues/support/hold", body={"is_held": True})
-    assert status == 200, held
-    return f"/acts/{held['undo']['id']}/undo", {}
+    path, body = await _pick(w)
+    status, taken, _ = await ask(w.ava.browser, "POST", f"/api/v1{path}", body=body)
+    assert status == 200, taken
+    return f"/acts/{taken['undo']['id']}/undo", {}
 
 
 async def _unblock(w: World) -> Given:
@@ -300,11 +316,11 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "accept_offer": lambda w: _offer(w, "accept"),
     "reject_offer": lambda w: _offer(w, "reject"),
     "set_own_presence": lambda w: _fixed("/presence", {"state": "break", "reason": "tea"}),
-    "force_presence": lambda w: _fixed(f"/agents/{w.ava.id}/presence", {"state": "offline"}),
+    "force_presence": lambda w: _force(w, "offline"),
     "rank_work_item": _rank,
     "push_work_item": _push,
     "pick_work_item": _pick,
-    "hold_queue": lambda w: _fixed("/queues/support/hold", {"is_held": False}),
+    "hold_queue": _hold,
     "undo_act": _undo,
     "make_call": lambda w: _fixed("/calls", {"to": "+14155550144"}),
     "add_do_not_call": lambda w: _fixed("/do-not-call", {"number": "+14155550177", "reason": "x"}),

@@ -110,6 +110,12 @@ class Person:
             assert response.status < 300, (response.status, answer)
             return answer
 
+    async def force(self, agent_id: int, state: str, reason: str) -> None:
+        """As a supervisor who has looked at the floor just now."""
+        agents = (await self.ask("GET", "/agents"))["items"]
+        (version,) = (each["version"] for each in agents if each["id"] == agent_id)
+        await self.ask("PUT", f"/agents/{agent_id}/presence", {"state": state, "reason": reason, "version": version})
+
     async def ticket(self) -> str:
         return str((await self.ask("POST", "/realtime-ticket"))["ticket"])
 

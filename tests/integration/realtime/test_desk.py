@@ -164,7 +164,7 @@ async def test_presence_by_oneself_and_by_a_lead(live: Stack, person: People) ->
         desk = await story.verify_desk()
         assert (desk["presence"]["state"], desk["presence"]["reason"]) == ("break", "Lunch with Maria")
         assert story.desk.of("presence_changed")[-1]["data"]["by"] is None
-        await lead.ask("PUT", f"/agents/{story.person.id}/presence", {"state": "offline", "reason": "end of shift"})
+        await lead.force(story.person.id, "offline", "end of shift")
         await story.verify_desk()
         assert story.desk.of("presence_changed")[-1]["data"]["by"] == "Ava Chen"  # the lead's name
         story.write("presence-changes")
@@ -438,7 +438,7 @@ async def test_a_presence_for_after_the_call_is_told_and_taken_back(live: Stack,
         assert [each["next"] for each in agents if each["id"] == story.person.id] == ["break"]
         await story.person.ask("PUT", "/presence", {"state": "available"})
         assert (await story.verify_desk())["presence"]["next"] is None
-        await lead.ask("PUT", f"/agents/{story.person.id}/presence", {"state": "offline", "reason": "shift ended"})
+        await lead.force(story.person.id, "offline", "shift ended")
         assert (await story.verify_desk())["presence"]["next"] == "offline"
         told = [event["data"] for event in story.desk.numbered if event["type"] == "presence_changed"][-1]
         assert (told["next"], told["by"] is None) == ("offline", False)

@@ -34,8 +34,8 @@ from infra.postgres import Database
 from infra.timers import TAKE_TIMER
 from realtime.push import Push
 from realtime.server import DeskServer
+from routing import acts, service, wrap_up
 from routing import queries as sql
-from routing import service, wrap_up
 from routing.dispatcher import Dispatcher
 from routing.model import LEASE_S, OFFER_GRACE_S, RECONNECT_GRACE_S, OfferRow
 from tests.invariants import broken
@@ -160,6 +160,29 @@ class Floor:
                 tx, agent_id=ident, state=state, reason=reason, by=by or name, ends_wrap_up=by is None
             )
         )
+
+    async def force(
+        self, name: str, state: str, reason: str | None, *, who: Principal, version: int | None = None
+    ) -> acts.Act:
+        """A supervisor sets somebody's state, having looked at it just now."""
+        ident = self.agent(name).user_id
+        seen = (await self.agent_row(name))["version"] if version is None else version
+        _, act = await self.transact(
+            lambda tx: acts.force_presence(tx, agent_id=ident, state=state, reason=reason, version=seen, who=who)
+        )
+        return act
+
+    async def hold_version(self, queue: str = "support") -> int:
+        found: int = await self.value("SELECT hold_version FROM queues WHERE key = $1", queue)
+        return found
+
+    async def hold(
+        self, queue: str = "support", *, is_held: bool = True, who: Principal, version: int | None = None
+    ) -> acts.Act:
+        """A supervisor holds or releases a queue, having looked at it just now."""
+        seen = await self.hold_version(queue) if version is None else version
+        _, act = await self.transact(lambda tx: acts.hold(tx, queue=queue, is_held=is_held, version=seen, who=who))
+        return act
 
     async def sweep_lost(self, *names: str) -> None:
         """What the sweep does with those whose socket is gone."""

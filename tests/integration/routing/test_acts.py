@@ -30,8 +30,7 @@ async def rank(floor: Floor, item_id: int, version: int = 1, *, who: Principal =
 
 
 async def hold(floor: Floor, queue: str = "support", *, is_held: bool = True) -> acts.Act:
-    _, act = await floor.transact(lambda tx: acts.hold(tx, queue=queue, is_held=is_held, who=SAM))
-    return act
+    return await floor.hold(queue, is_held=is_held, who=SAM)
 
 
 async def undo(floor: Floor, act: acts.Act, *, who: Principal = SAM, later_s: float = 0) -> tuple[str, str]:
@@ -138,6 +137,16 @@ async def test_holding_twice_changes_nothing(floor: Floor) -> None:
     await hold(floor, is_held=False)
 
 
+async def test_who_has_not_seen_that_a_queue_is_held_or_released_is_told(floor: Floor) -> None:
+    await floor.open()
+    seen = await floor.hold_version()
+    await hold(floor)
+    with pytest.raises(VersionConflict, match="held or released since"):
+        await floor.hold(is_held=False, who=KIM, version=seen)
+    assert await floor.value("SELECT held_since IS NOT NULL FROM queues WHERE key = 'support'")
+    await floor.hold(is_held=False, who=KIM, version=seen + 1)
+
+
 # --- undoing ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +177,8 @@ async def test_what_cannot_be_undone_any_more(floor: Floor) -> None:
         await undo(floor, act)
     held = await hold(floor)
     await hold(floor, is_held=False)
-    with pytest.raises(TooLateToUndo, match="held or released"):
+    await hold(floor)
+    with pytest.raises(TooLateToUndo, match="held or released"):  # it looks as then, but others have decided since
         await undo(floor, held)
     assert (await floor.item(call))["tier"] == 5
 
@@ -196,10 +206,16 @@ async def test_a_supervisor_ranks_holds_and_undoes(api: Api, floor: Floor) -> No
     explained = await got(await sam.get(f"{path}/explain"))
     item: dict[str, Any] = explained["work_item"]
     assert (item["tier"], item["boost_s"], item["version"]) == (2, 0, 2)
-    held = await got(await sam.put("/api/v1/queues/support/hold", json={"is_held": True, "reason": "fire alarm"}))
-    assert held["held_since"]
+    seen = await floor.hold_version()
+    holding = {"is_held": True, "reason": "fire alarm"}
+    await got(await sam.put("/api/v1/queues/support/hold", json=holding), 422)
+    held = await got(await sam.put("/api/v1/queues/support/hold", json=holding | {"version": seen}))
+    assert (held["held_since"] is not None, held["hold_version"]) == (True, seen + 1)
+    again = await got(await sam.put("/api/v1/queues/support/hold", json={"is_held": False, "version": seen}), 409)
+    assert again["code"] == "version_conflict"
     board = await got(await sam.get("/api/v1/queues/live"))
-    assert [q["held_since"] is not None for q in board["queues"] if q["key"] == "support"] == [True]
+    (support,) = [q for q in board["queues"] if q["key"] == "support"]
+    assert (support["held_since"] is not None, support["hold_version"]) == (True, seen + 1)
     said = (await got(await sam.get(f"{path}/explain")))["sentences"][0]
     assert said["en"] == f"{held['held_by']} holds the queue Support: nobody is asked until it is released."
     undone = await got(await sam.post(f"/api/v1/acts/{held['undo']['id']}/undo", json={}))
@@ -207,5 +223,5 @@ async def test_a_supervisor_ranks_holds_and_undoes(api: Api, floor: Floor) -> No
     assert (await got(await sam.post(f"/api/v1/acts/{held['undo']['id']}/undo", json={}), 409))[
         "code"
     ] == "too_late_to_undo"
-    await got(await sam.put("/api/v1/queues/nowhere/hold", json={"is_held": True}), 404)
-    await got(await sam.put("/api/v1/queues/a%00b/hold", json={"is_held": True}), 404)
+    await got(await sam.put("/api/v1/queues/nowhere/hold", json={"is_held": True, "version": 1}), 404)
+    await got(await sam.put("/api/v1/queues/a%00b/hold", json={"is_held": True, "version": 1}), 404)

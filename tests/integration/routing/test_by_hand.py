@@ -37,7 +37,9 @@ async def push(floor: Floor, call: Waiting, to: str, *, version: int = 1, anyway
     return act
 
 
-def picking(floor: Floor, call: Waiting, name: str, *, version: int = 1) -> Callable[[Tx], Awaitable[OfferRow]]:
+def picking(
+    floor: Floor, call: Waiting, name: str, *, version: int = 1
+) -> Callable[[Tx], Awaitable[tuple[OfferRow, acts.Act]]]:
     return lambda tx: by_hand.pick(tx, item_id=call.item_id, version=version, who=floor.agent(name))
 
 
@@ -255,7 +257,7 @@ async def test_who_misses_a_push_during_a_break_stays_on_the_break(floor: Floor)
 async def test_a_held_queue_can_still_be_given_from_by_hand_but_not_be_picked_from(floor: Floor) -> None:
     await floor.open()
     await floor.arrive("ava", "ben")
-    await floor.transact(lambda tx: acts.hold(tx, queue="support", is_held=True, who=MEI))
+    await floor.hold(who=MEI)
     call = await floor.ring()
     assert await floor.dispatch() == []
     with pytest.raises(CannotTake, match="holds this queue"):
@@ -324,11 +326,7 @@ async def test_what_was_accepted_or_has_ended_is_not_taken_back(floor: Floor) ->
 
 
 async def force(floor: Floor, name: str, state: str, reason: str | None = "meeting") -> acts.Act:
-    ident = floor.agent(name).user_id
-    _, act = await floor.transact(
-        lambda tx: acts.force_presence(tx, agent_id=ident, state=state, reason=reason, who=MEI)
-    )
-    return act
+    return await floor.force(name, state, reason, who=MEI)
 
 
 async def test_a_forced_state_is_undone_with_its_reason_and_the_idle_clock_has_not_noticed(floor: Floor) -> None:
@@ -389,7 +387,7 @@ async def test_an_agent_takes_a_caller_out_of_the_line(floor: Floor) -> None:
     await floor.arrive("ava")
     await floor.present("ava", "break")
     first, second = await floor.ring(waited_s=9), await floor.ring()
-    offer = await floor.transact(picking(floor, second, "ava"))
+    offer, _ = await floor.transact(picking(floor, second, "ava"))
     assert (offer.state, offer.call_id) == ("accepted", second.call_id)
     assert [name for name, _ in await floor.events("offer.created", "offer.accepted")] == [
         "offer.created",
@@ -436,7 +434,7 @@ async def test_a_supervisor_with_a_desk_takes_from_any_queue_and_one_without_a_d
     with pytest.raises(NotFound):
         await floor.transact(lambda tx: by_hand.pick(tx, item_id=call.item_id, version=1, who=MEI))
     await floor.arrive("sam")
-    offer = await floor.transact(picking(floor, call, "sam"))
+    offer, _ = await floor.transact(picking(floor, call, "sam"))
     assert (offer.state, offer.pool_id) == ("accepted", DE_POOL)
     await floor.join(call, "sam")
 
@@ -523,6 +521,119 @@ async def test_a_push_to_a_caller_who_is_just_leaving(floor: Floor) -> None:
         assert await units(floor, "ava") == (0, 0)
 
 
+# --- giving back what was taken ---------------------------------------------------------------------------------------------------------
+
+
+async def pick(floor: Floor, call: Waiting, name: str) -> acts.Act:
+    _, act = await floor.transact(picking(floor, call, name, version=(await floor.item(call))["version"]))
+    return act
+
+
+async def give_back(floor: Floor, act: acts.Act, name: str, *, later_s: float = 0) -> None:
+    await floor.transact(lambda tx: acts.undo(tx, act_id=act.id, who=floor.agent(name)), later_s=later_s)
+
+
+async def test_a_pick_is_undone_before_the_two_have_met_and_everything_is_as_before(floor: Floor) -> None:
+    await floor.open()
+    first, second = await floor.ring(waited_s=9), await floor.ring()
+    await floor.arrive("ava")
+    before, idle_since = await floor.item(second), (await floor.agent_row("ava"))["idle_since"]
+    act = await pick(floor, second, "ava")
+    offer_id = await floor.offer_of("ava")
+    with pytest.raises(NotFound):  # it is for who did it
+        await undo(floor, act)
+    await give_back(floor, act, "ava")
+    offer = await floor.offer(offer_id)
+    assert (offer["state"], offer["reason"]) == ("canceled", "undone")
+    after = await floor.item(second)
+    kept = ("state", "virtual_start", "entered_at", "tier", "queue", "step")
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    agent = await floor.agent_row("ava")
+    assert (await units(floor, "ava"), agent["cooldown_until"], agent["idle_since"]) == ((0, 0), None, idle_since)
+    assert await floor.value("SELECT state FROM calls WHERE id = $1", second.call_id) == "queued"
+    commands = await floor.fetch("SELECT kind FROM provider_commands WHERE call_id = $1 ORDER BY id", second.call_id)
+    assert [row["kind"] for row in commands] == ["connect", "requeue"]
+    row = await floor.row("SELECT actor_id, object_id, purpose FROM audit_log WHERE action = 'work_item.give_back'")
+    assert row == {
+        "actor_id": floor.agent("ava").user_id,
+        "object_id": str(second.item_id),
+        "purpose": f"undo of {act.id}",
+    }
+    assert await floor.dispatch() == [("ava", first.item_id)]
+    await floor.arrive("ben")
+    assert ("ben", second.item_id) in await floor.dispatch(), "others are asked for it as before"
+
+
+async def test_who_gives_back_is_not_asked_for_that_call_again_for_a_while(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    call = await floor.ring()
+    await give_back(floor, await pick(floor, call, "ava"), "ava")
+    assert await floor.dispatch() == []
+    assert (await verdict_of(floor, call, "ava"))[0] == "excluded"
+    assert (await floor.item(call))["state"] == "queued"
+
+
+async def test_a_pick_undone_in_conversation_is_a_place_in_line_and_a_wrap_up(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    call, behind = await floor.ring(waited_s=30), await floor.ring(waited_s=10)
+    before = await floor.item(call)
+    act = await pick(floor, call, "ava")
+    await floor.join(call, "ava")
+    await give_back(floor, act, "ava")
+    item = await floor.item(call)
+    assert (item["state"], item["virtual_start"], item["tier"]) == ("queued", before["virtual_start"], before["tier"])
+    assert (await floor.agent_row("ava"))["presence"] == "available"
+    assert (await floor.offer(await floor.offer_of("ava")))["state"] == "wrapping"
+    stints = await floor.fetch("SELECT outcome FROM stints WHERE work_item_id = $1 ORDER BY id", call.item_id)
+    assert [row["outcome"] for row in stints] == ["answered", None]
+    await floor.finish(call, "ava")
+    await floor.arrive("ben")
+    assert set(await floor.dispatch()) == {("ben", call.item_id), ("ava", behind.item_id)}
+
+
+async def test_what_is_over_or_given_away_is_not_given_back(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    call = await floor.ring()
+    act = await pick(floor, call, "ava")
+    with pytest.raises(TooLateToUndo, match="10 s"):
+        await give_back(floor, act, "ava", later_s=11)
+    await floor.join(call, "ava")
+    await floor.hang_up(call)
+    with pytest.raises(TooLateToUndo):
+        await give_back(floor, act, "ava")
+    await floor.finish(call, "ava")
+    other = await floor.ring()
+    act = await pick(floor, other, "ben")
+    await give_back(floor, act, "ben")
+    with pytest.raises(TooLateToUndo, match="any more"):
+        await give_back(floor, act, "ben")
+    assert (await floor.item(other))["state"] == "queued"
+
+
+async def test_giving_back_and_the_callers_goodbye_in_the_same_instant(floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    for talks in (False, True, False, True):
+        call = await floor.ring()
+        act = await pick(floor, call, "ava")
+        if talks:
+            await floor.join(call, "ava")
+        sid = await floor.value("SELECT sid FROM calls WHERE id = $1", call.call_id)
+        _, undone = await race(
+            floor,
+            lambda tx, sid=sid: telephony.customer_gone(tx, sid=sid, at=tx.now),  # type: ignore[misc]
+            lambda tx, act=act: acts.undo(tx, act_id=act.id, who=floor.agent("ava")),  # type: ignore[misc]
+        )
+        assert isinstance(undone, tuple | TooLateToUndo), undone
+        assert (await floor.item(call))["state"] in ("abandoned", "wrapping")
+        if talks:
+            await floor.finish(call, "ava")
+        assert await units(floor, "ava") == (0, 0)
+
+
 # --- over HTTP ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -586,13 +697,22 @@ async def test_an_agent_sees_own_queues_without_who_calls_and_picks(api: Api, fl
     assert taken["offer"] == {"id": await floor.offer_of("ava"), "state": "accepted"}
     assert taken["call"] == {"id": call.call_id, "conference": f"call_{call.call_id}"}
     assert (await got(await ava.post(path, json={"version": 1}), 409))["code"] == "not_waiting"
+    undone = await got(await ava.post(f"/api/v1/acts/{taken['undo']['id']}/undo", json={}))
+    assert undone == {"object_kind": "work_item", "object_id": str(call.item_id)}
+    assert (await floor.item(call))["state"] == "queued"
 
 
 async def test_a_forced_state_can_be_undone_over_http(api: Api, floor: Floor) -> None:
     await floor.open()
     await floor.arrive("ava")
     sam, ava = await desk(api, floor, "sam"), floor.agent("ava").user_id
-    forced = await got(await sam.put(f"/api/v1/agents/{ava}/presence", json={"state": "break", "reason": "rest"}))
-    assert (forced["state"], forced["undo"]["id"] > 0) == ("break", True)
+    (row,) = [each for each in (await got(await sam.get("/api/v1/agents")))["items"] if each["id"] == ava]
+    rest = {"state": "break", "reason": "rest"}
+    await got(await sam.put(f"/api/v1/agents/{ava}/presence", json=rest), 422)
+    forced = await got(await sam.put(f"/api/v1/agents/{ava}/presence", json=rest | {"version": row["version"]}))
+    assert (forced["state"], forced["undo"]["id"] > 0, forced["version"]) == ("break", True, row["version"] + 1)
+    older = {"state": "available", "version": row["version"]}
+    refused = await got(await sam.put(f"/api/v1/agents/{ava}/presence", json=older), 409)
+    assert (refused["code"], await floor.presence("ava")) == ("version_conflict", ("break", "rest"))
     await got(await sam.post(f"/api/v1/acts/{forced['undo']['id']}/undo", json={}))
     assert await floor.presence("ava") == ("available", None)

@@ -394,7 +394,8 @@ class Twins:
         queue = self.rng.choice(list(self.store.queues.rows.values()))
 
         async def holds(tx: RealTx) -> None:
-            await acts.hold(tx, queue=queue.key, is_held=not queue.is_held, who=self.supervisor())
+            seen = await tx.conn.fetchval("SELECT hold_version FROM queues WHERE key = $1", queue.key)
+            await acts.hold(tx, queue=queue.key, is_held=not queue.is_held, version=seen, who=self.supervisor())
 
         body = partial(shell.hold, queue=queue.key, is_held=not queue.is_held)
         await self.both(f"hold {queue.key}: {not queue.is_held}", lambda: self.floor.transact(holds), "hold", body)

@@ -123,13 +123,20 @@ async def test_a_supervisor_sets_an_agents_presence_and_the_agent_learns_by_whom
     await floor.open()
     sam, ava = await desk(api, floor, "sam"), floor.agent("ava").user_id
     answer = await got(
-        await sam.put(f"/api/v1/agents/{ava}/presence", json={"state": "offline", "reason": "shift ended"})
+        await sam.put(
+            f"/api/v1/agents/{ava}/presence",
+            json={
+                "state": "offline",
+                "reason": "shift ended",
+                "version": (await floor.agent_row("ava"))["version"],
+            },
+        )
     )
     assert (answer["state"], answer["reason"]) == ("offline", "shift ended")
     row = await audited(floor, "presence.force")
     assert (row["actor_id"], row["object_id"], row["purpose"]) == (floor.agent("sam").user_id, str(ava), "shift ended")
     assert (await floor.events("agent.presence_changed"))[-1][1]["by"] == f"user:{floor.agent('sam').user_id}"
-    await got(await sam.put("/api/v1/agents/999999/presence", json={"state": "offline"}), 404)
+    await got(await sam.put("/api/v1/agents/999999/presence", json={"state": "offline", "version": 1}), 404)
 
 
 # --- what people may see ----------------------------------------------------------------------------------------------------------------
@@ -147,7 +154,7 @@ async def test_a_supervisor_sets_an_agents_presence_and_the_agent_learns_by_whom
         ("GET", "/api/v1/work-items/1/candidates", {Role.SUPERVISOR, Role.ADMIN}),
         ("GET", "/api/v1/queues/support/waiting", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("PUT", "/api/v1/queues/support/hold", {Role.SUPERVISOR, Role.ADMIN}),
-        ("POST", "/api/v1/acts/1/undo", {Role.SUPERVISOR, Role.ADMIN}),
+        ("POST", "/api/v1/acts/1/undo", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/offers/1/accept", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/offers/1/reject", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("GET", "/api/v1/queues", set(Role)),

@@ -84,11 +84,7 @@ async def test_a_supervisors_word_waits_for_the_end_of_work_too_and_the_agent_he
 
 
 async def force(floor: Floor, state: str, reason: str | None = None) -> int:
-    ident, sam = floor.agent("ava").user_id, floor.agent("sam")
-    _, act = await floor.transact(
-        lambda tx: acts.force_presence(tx, agent_id=ident, state=state, reason=reason, who=sam)
-    )
-    return act.id
+    return (await floor.force("ava", state, reason, who=floor.agent("sam"))).id
 
 
 @pytest.mark.parametrize("forced", ["offline", "available"])

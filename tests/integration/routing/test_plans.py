@@ -81,6 +81,7 @@ async def full(addresses: Addresses) -> AsyncIterator[Database]:
 HOT: Final[dict[str, tuple[Any, ...]]] = {
     "TRY_POOL_LOCK": ("pool3", None),
     "OPEN_STEPS": ("pool3", None),
+    "RENEW_TALKS": (),
     "NEEDS": ("pool3",),
     "FREE_PROFILES_BY_IDLE": ("pool3", None, [1, 2]),
     "FREE_PROFILES_BY_TURN": ("pool3", None, [1, 2]),

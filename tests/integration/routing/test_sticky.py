@@ -1,11 +1,17 @@
 """Items kept for one agent: how long, while that agent does what, and at whose cost (nobody's)."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
 from core.errors import Invalid
+from routing import queries as sql
 from routing import rule_sets, service
+from tests.api import Api
 from tests.builders import a_customer
 from tests.integration.routing.floor import Floor, Waiting
+from tests.integration.routing.test_http import desk, got
 
 CALLER = "+14155550177"
 OWNER = """
@@ -116,6 +122,83 @@ async def test_who_may_take_no_more_calls_is_not_waited_for(bens: Floor) -> None
     await bens.execute("UPDATE agents SET max_calls = 1, max_calls_s = 600 WHERE id = $1", bens.agent("ben").user_id)
     kept = await bens.ring(from_=CALLER)
     assert await bens.dispatch() == [("ava", kept.item_id)]
+
+
+async def talks_took(floor: Floor, *seconds: float) -> None:
+    """What the sweep finds: so long the last talks of this queue took, over and over."""
+    await floor.execute(
+        "UPDATE queues SET talks_s = $1 WHERE key = 'support'", [seconds[n % len(seconds)] for n in range(100)]
+    )
+
+
+@asynccontextmanager
+async def talking_for(bens: Floor, seconds: float) -> AsyncIterator[None]:
+    """As if Ben had talked for so long already."""
+    query = "UPDATE offers SET connected_at = connected_at - make_interval(secs => $1) WHERE state = 'accepted'"
+    await bens.execute(query, seconds)
+    yield
+    await bens.execute(query, -seconds)
+
+
+@pytest.mark.parametrize(
+    ("talks", "talked_s", "is_kept"),
+    [
+        ((20,), 5, True),  # done in 15 s, the wait is 30 s
+        ((300,), 5, False),
+        ((300,), 290, True),  # nearly done
+        ((10, 300, 300), 5, False),  # most took longer than is left
+        ((10, 12, 14, 300), 5, True),
+        ((10, 12, 14, 300), 20, False),  # the short ones are over by now
+        ((60,), 61, False),  # longer than all of them: nobody can say
+    ],
+)
+async def test_who_talks_is_waited_for_while_the_end_is_expected_in_time(
+    bens: Floor, talks: tuple[float, ...], talked_s: float, is_kept: bool
+) -> None:
+    await talks_took(bens, *talks)
+    kept = await bens.ring(from_=CALLER)
+    async with talking_for(bens, talked_s):
+        assert await bens.dispatch() == ([] if is_kept else [("ava", kept.item_id)])
+    assert await kept_for(bens, kept) == (bens.agent("ben").user_id if is_kept else None)
+
+
+async def test_few_talks_say_nothing_and_who_wraps_up_is_waited_for(bens: Floor) -> None:
+    await bens.execute("UPDATE queues SET talks_s = $1 WHERE key = 'support'", [300.0] * 19)
+    first = await bens.ring(from_=CALLER)
+    assert await bens.dispatch() == []
+    await bens.hang_up(Waiting(await bens.value("SELECT call_id FROM offers WHERE state = 'accepted'"), 0, 0))
+    await talks_took(bens, 300)
+    assert await bens.dispatch() == []
+    assert await kept_for(bens, first) == bens.agent("ben").user_id
+
+
+async def test_explained_why_a_busy_agent_is_not_waited_for(bens: Floor, api: Api) -> None:
+    await talks_took(bens, 300)
+    await bens.present("ava", "break")
+    waiting = await bens.ring(from_=CALLER)
+    assert await bens.dispatch() == []
+    sam = await desk(api, bens, "sam")
+    told = (await got(await sam.get(f"/api/v1/work-items/{waiting.item_id}/explain")))["sentences"]
+    assert told[-1] == {
+        "en": "Not kept for Ben: in a call, and not expected to be done in time.",
+        "zh-CN": "不为Ben保留：通话中，预计无法及时结束。",
+    }
+
+
+async def test_the_last_talks_of_a_queue_are_kept_for_the_next_minute(floor: Floor) -> None:
+    await floor.open()
+    for name in ("ava", "ben"):
+        await floor.arrive(name)
+        await talked(floor, name)
+        await floor.present(name, "offline")
+    await floor.execute("UPDATE offers SET connected_at = wrap_started_at - interval '40 seconds'")
+    await floor.execute(sql.RENEW_TALKS)
+    assert await floor.value("SELECT talks_s FROM queues WHERE key = 'support'") == [40.0, 40.0]
+    assert await floor.value("SELECT talks_s FROM queues WHERE key = 'sales'") == []
+    version = "SELECT xmin::text FROM queues WHERE key = 'support'"
+    before = await floor.value(version)
+    await floor.execute(sql.RENEW_TALKS)
+    assert await floor.value(version) == before, "what has not changed is not written again"
 
 
 async def test_once_the_wait_is_over_nobody_asks_again(bens: Floor) -> None:

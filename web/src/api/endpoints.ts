@@ -163,8 +163,10 @@ export const timeline = (id: number, query: { limit?: number; cursor?: string })
 export const queues = () => answer(client.GET(`${ROOT}/queues`));
 export const queuesLive = () => answer(client.GET(`${ROOT}/queues/live`));
 export const agents = () => answer(client.GET(`${ROOT}/agents`)) as Promise<AgentsLive>;
-export const setAgentPresence = (agent: number, state: ChosenPresence, reason?: string) =>
-  answer(client.PUT(`${ROOT}/agents/{id}/presence`, { ...at(agent), body: { state, reason } }));
+export const setAgentPresence = (
+  agent: number,
+  body: { state: ChosenPresence; reason: string | undefined; version: number },
+) => answer(client.PUT(`${ROOT}/agents/{id}/presence`, { ...at(agent), body }));
 export const explain = (workItem: number) => answer(client.GET(`${ROOT}/work-items/{id}/explain`, at(workItem)));
 
 const ofQueue = (key: string) => ({ params: { path: { key } } });
@@ -178,8 +180,8 @@ export const pushItem = (workItem: number, body: { agent_id: number; version: nu
   answer(client.POST(`${ROOT}/work-items/{id}/push`, { ...at(workItem), body }));
 export const pickItem = (workItem: number, version: number) =>
   answer(client.POST(`${ROOT}/work-items/{id}/pick`, { ...at(workItem), body: { version } }));
-export const holdQueue = (queue: string, is_held: boolean, reason?: string) =>
-  answer(client.PUT(`${ROOT}/queues/{key}/hold`, { ...ofQueue(queue), body: { is_held, reason } }));
+export const holdQueue = (queue: string, body: { is_held: boolean; version: number; reason?: string | undefined }) =>
+  answer(client.PUT(`${ROOT}/queues/{key}/hold`, { ...ofQueue(queue), body }));
 export const undoAct = (act: number) => answer(client.POST(`${ROOT}/acts/{id}/undo`, at(act)));
 
 export const metrics = () => answer(client.GET(`${ROOT}/metrics`));

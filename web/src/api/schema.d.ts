@@ -1371,7 +1371,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve. */
+        /** Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve. Undone, the caller is back in the line, */
         post: operations["pick_work_item"];
         delete?: never;
         options?: never;
@@ -2590,6 +2590,11 @@ export interface components {
              * @description available, break or offline
              */
             state: string;
+            /**
+             * Version
+             * @description the agent's version that was looked at
+             */
+            version: number;
         };
         /**
          * FoundIn
@@ -2612,6 +2617,8 @@ export interface components {
             held_by: string | null;
             /** Held Since */
             held_since: string | null;
+            /** Hold Version */
+            hold_version: number;
             /** Key */
             key: string;
             undo: components["schemas"]["Undo"];
@@ -2644,6 +2651,11 @@ export interface components {
              * @default null
              */
             reason?: string | null;
+            /**
+             * Version
+             * @description the queue's hold_version that was looked at
+             */
+            version: number;
         };
         /** HoldSet */
         HoldSet: {
@@ -3436,6 +3448,12 @@ export interface components {
              */
             version: number;
         };
+        /** Picked */
+        Picked: {
+            call: components["schemas"]["CallBrief"];
+            offer: components["schemas"]["OfferBrief"];
+            undo: components["schemas"]["Undo"];
+        };
         /**
          * PopCall
          * @description `from` is what may be shown and dialled: the E.164 form, a short number; null when withheld. `is_external`: a telephone system
@@ -3806,6 +3824,8 @@ export interface components {
             channel: components["schemas"]["Channel"];
             /** Held Since */
             held_since: string | null;
+            /** Hold Version */
+            hold_version: number;
             /** In Call */
             in_call: number;
             /** Is Deserted */
@@ -14054,7 +14074,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Accepted"];
+                    "application/json": components["schemas"]["Picked"];
                 };
             };
             /** @description Not logged in */

@@ -135,6 +135,7 @@ export function aQueue(change: Partial<QueueStats> = {}): QueueStats {
     name: { en: "Support", "zh-CN": "客服" },
     channel: "voice",
     held_since: null,
+    hold_version: 1,
     is_deserted: false,
     waiting: 0,
     longest_wait_s: null,

@@ -16,11 +16,14 @@ export function HoldButton({ queue }: { queue: QueueStats }) {
   const act = useAct();
   const name = text(queue.name);
   const isHeld = queue.held_since !== null;
-  const release = () =>
-    act.mutate({ done: t("act.released", { queue: name }), run: () => holdQueue(queue.key, false) });
+  const release = () => {
+    const run = () => holdQueue(queue.key, { is_held: false, version: queue.hold_version });
+    act.mutate({ done: t("act.released", { queue: name }), run });
+  };
   const hold = (event: SubmitEvent) => {
     event.preventDefault();
-    const run = () => holdQueue(queue.key, true, reason.trim() || undefined);
+    const run = () =>
+      holdQueue(queue.key, { is_held: true, version: queue.hold_version, reason: reason.trim() || undefined });
     act.mutate({ done: t("act.held", { queue: name }), run });
     setOpen(false);
     setReason("");

@@ -166,7 +166,7 @@ test("a queue is held with a reason, and released at once", async () => {
   await userEvent.click(screen.getByRole("button", { name: "Release: Sales" }));
   await waitFor(() => expect(bar().textContent).toMatch(/^Released Sales/));
   expect(service.bodiesOf("PUT /queues/support/hold")).toEqual([
-    { is_held: true, reason: "fire alarm" },
-    { is_held: false },
+    { is_held: true, reason: "fire alarm", version: 1 },
+    { is_held: false, version: 1 },
   ]);
 });

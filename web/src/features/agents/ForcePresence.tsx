@@ -45,7 +45,7 @@ function ForceForm({ agent, onDone }: { agent: AgentRow; onDone: () => void }) {
     event.preventDefault();
     const done = t("act.forced", { name: agent.name, state: t(`presence.${state}`) });
     const run = async () => {
-      const answer = await setAgentPresence(agent.id, state, reason.trim());
+      const answer = await setAgentPresence(agent.id, { state, reason: reason.trim(), version: agent.version });
       onDone(); // not only when the floor has been read again: an open dialog keeps the keys from undoing it
       return answer;
     };

@@ -2,6 +2,7 @@ import { screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, test } from "vitest";
 
+import { currentAct } from "@/parts/acts";
 import { aDesk, aQueue, aWaiting } from "@/test/builders";
 import { draw, expectAccessible } from "@/test/render";
 import { Service } from "@/test/service";
@@ -19,7 +20,13 @@ test("who waits in my queues is there to be taken, the longest first, without wh
     .on("GET /queues/de/waiting", {
       body: { items: [aWaiting({ id: 9, customer: null, caller: null, entered_at: "2026-11-22T09:59:00Z" })], as_of: AT },
     })
-    .on("POST /work-items/7/pick", { body: { offer: { id: 5, state: "accepted" }, call: { id: 42, conference: "call_42" } } });
+    .on("POST /work-items/7/pick", {
+      body: {
+        offer: { id: 5, state: "accepted" },
+        call: { id: 42, conference: "call_42" },
+        undo: { id: 88, until: new Date(Date.now() + 10_000).toISOString() },
+      },
+    });
   const queues = [aQueue({ waiting: 2 }), aQueue({ key: "de", name: { en: "German" }, waiting: 1 }), aQueue({ key: "idle" })];
   const { container } = await draw(<WaitingHere queues={queues} />, aDesk());
   await waitFor(() => expect(screen.getAllByRole("listitem")).toHaveLength(2));
@@ -29,6 +36,7 @@ test("who waits in my queues is there to be taken, the longest first, without wh
   await expectAccessible(container);
   await userEvent.click(screen.getByRole("button", { name: "Take: +14•••••••00, Support" }));
   await waitFor(() => expect(service.bodiesOf("POST /work-items/7/pick")).toEqual([{ version: 3 }]));
+  await waitFor(() => expect(currentAct()).toMatchObject({ text: "Took the call of +14•••••••00", undo: { id: 88 } }));
 });
 
 test("who was faster is told, and a held queue offers nothing to take", async () => {

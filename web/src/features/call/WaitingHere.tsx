@@ -1,5 +1,6 @@
 import { Button } from "@mantine/core";
 import { useMutation, useQueries, useQueryClient } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 
 import { line, pickItem } from "@/api/endpoints";
@@ -10,6 +11,7 @@ import { useProblemText } from "@/design/useProblemText";
 import { clock, secondsSince, useNow } from "@/format/time";
 import { useText } from "@/i18n";
 import { useReadDeskAgain } from "@/live/desk";
+import { showAct } from "@/parts/acts";
 import { callerText } from "@/parts/callerText";
 import { usePhone } from "@/phone/PhoneProvider";
 
@@ -63,14 +65,19 @@ export function WaitingHere({ queues }: { queues: QueueStats[] }) {
   );
 }
 
+const callerOf = (t: TFunction, { customer, caller }: Waiting) =>
+  customer ?? callerText(t, caller).replaceAll("*", "•");
+
 function useTake() {
   const phone = usePhone();
+  const { t } = useTranslation();
   const queries = useQueryClient();
   const readAgain = useReadDeskAgain();
   return useMutation({
     mutationFn: ({ id, version }: Waiting) => pickItem(id, version),
-    onSuccess: ({ call }) => {
+    onSuccess: ({ call, undo }, waiting) => {
       if (call.id !== null) phone.connect(call.id);
+      showAct({ text: t("take.taken", { caller: callerOf(t, waiting) }), undo });
       return readAgain();
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ["queues", "line"] }),
@@ -88,7 +95,7 @@ function Line({ queue, waiting, isTaking, onTake }: LineProps) {
   const { t } = useTranslation();
   const text = useText();
   const now = useNow();
-  const caller = waiting.customer ?? callerText(t, waiting.caller).replaceAll("*", "•");
+  const caller = callerOf(t, waiting);
   const name = text(queue.name);
   return (
     <li className={classes.line}>

@@ -37,7 +37,8 @@ export function useLostOffers(): PastOffer[] {
 }
 
 export function lostText(t: TFunction, { outcome, reason, by }: Pick<OfferEnded, "outcome" | "reason" | "by">): string {
-  if (outcome === "canceled") return t(reason === "connect_failed" ? "lost.connectFailed" : "lost.callerLeft");
+  if (outcome === "canceled" && reason === "connect_failed") return t("lost.connectFailed");
+  if (outcome === "canceled") return t(reason === "undone" ? "lost.givenBack" : "lost.callerLeft");
   if (outcome === "timeout") return t("lost.timeout");
   if (by !== null) return t("lost.takenBy", { name: by });
   if (reason === "undone") return t("lost.takenBack");
