@@ -131,6 +131,7 @@ class Commands:
             document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base, tells=tells)
             await self._twilio.redirect(call.account_sid, call.sid, document)
         elif kind == "requeue":
+            await self._after_connect(object_)
             line = self._lines.of(call.our_number)
             if call.state is CallState.QUEUED:
                 says = "sorry" if call.transfer_id is None else "transfer"
@@ -143,6 +144,12 @@ class Commands:
                 await self._twilio.redirect(call.account_sid, call.sid, twiml.deflected_at_once(line))
         elif kind == "end":
             await self._twilio.end(call.account_sid, call.sid)
+
+    async def _after_connect(self, object_: str) -> None:
+        """What brings the caller into the conference must not arrive after what fetches the caller out of it. Raises Unavailable."""
+        async with self._outbox.database.acquire() as conn:
+            if await conn.fetchval(sql.IS_CONNECT_UNDER_WAY, object_):
+                raise Unavailable("The caller is still being moved.")
 
     async def _is_in_conference(self, call: Call) -> bool:
         return call.sid in await self._twilio.in_conference(call.account_sid, conference_name(call.id))

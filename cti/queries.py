@@ -199,6 +199,9 @@ WHERE call_id = $1 AND state = 'intended' AND kind NOT IN ('end', 'end_leg', 'de
 IS_ASKED_FOR_RECORDINGS: Final = """
 SELECT EXISTS (SELECT 1 FROM provider_commands WHERE call_id = $1 AND kind = 'recordings' AND state IN ('intended', 'sent', 'unknown'))
 """
+IS_CONNECT_UNDER_WAY: Final = """
+SELECT EXISTS (SELECT 1 FROM provider_commands WHERE object = $1 AND kind = 'connect' AND state IN ('sent', 'unknown'))
+"""
 OPEN_COMMANDS: Final = """
 SELECT object, kind FROM provider_commands
 WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval '3 seconds'

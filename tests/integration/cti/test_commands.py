@@ -132,6 +132,32 @@ async def test_repeat_finds_that_the_caller_left_meanwhile(stack: Stack, short_p
     assert len(stack.wire.requests("POST", sid)) == 1
 
 
+async def test_caller_who_is_given_back_is_fetched_only_once_the_way_in_is_over(
+    stack: Stack, short_patience: None
+) -> None:
+    """Else the one that arrives last would win, and the caller would sit in an empty conference."""
+    ava = await stack.agent("ava")
+    await ava.ask("PUT", "/presence", {"state": "break"})
+    leg = await stack.dial()
+    (item,) = await stack.rows("SELECT id, version FROM work_items")
+    stack.wire.faults.append(Fault("answer_lost"))
+    status, taken = await ava.ask("POST", f"/work-items/{item['id']}/pick", {"version": item["version"]})
+    assert status == 200, taken
+    await stack.quiet()
+    assert await command(stack) == ("unknown", 1, "no answer")
+    status, undone = await ava.ask("POST", f"/acts/{taken['undo']['id']}/undo", {})
+    assert status == 200, undone
+    await stack.quiet()
+    assert await command(stack, "requeue") == ("unknown", 1, "no answer")
+    while (await command(stack, "requeue"))[0] != "done":
+        await sweep(stack)
+    assert (await command(stack))[0] == "done"
+    assert len(stack.wire.requests("POST", leg.sid)) == 2
+    await stack.settle_down()
+    call = await stack.call(leg.sid)
+    assert (call["state"], call["agent_id"]) == ("queued", None)
+
+
 async def test_refused_command_is_kept_with_its_reason_and_the_timer_takes_over(stack: Stack) -> None:
     stack.wire.faults.append(Fault("refused", 401, 20003))
     sid = await accepted(stack, await stack.agent("ava"))
