@@ -29,6 +29,9 @@ LEASE_S: Final = 20
 """Longer than the three questions a command may ask of the provider, each with its time-out."""
 SWEEP_S: Final = 2
 MAX_LOOKS: Final = 4
+TO_THE_LINE: Final = ("requeue", "fetch")
+"""`fetch` only whom the provider says to sit in a conference where nobody is expected."""
+MOVES: Final = ("connect", "put_through", *TO_THE_LINE)
 
 
 class Commands:
@@ -53,6 +56,8 @@ class Commands:
             if call is None or kind == "delete_recording":  # a message may outlive its call
                 await self._delete_recording(row["payload"])
             else:
+                if kind in MOVES:
+                    await self._wait_in_turn(call, row["id"])
                 await self._do(kind, object_, call, row["payload"], row["attempts"])
             crashpoint("commands.after_answer")
         except NotInProgress:
@@ -73,7 +78,7 @@ class Commands:
             await self._twilio.end(call.account_sid, payload["sid"])
         elif kind == "dial":  # also when the call is over: what was asked for may ring there
             await outbound.carry_out(self._outbox, self._twilio, call, base=self._base)
-        elif call.is_over and (kind != "requeue" or call.outcome is not Outcome.DEFLECTED):
+        elif call.is_over and (kind not in TO_THE_LINE or call.outcome is not Outcome.DEFLECTED):
             return
         elif kind == "hold":
             await hold.carry_out(
@@ -130,8 +135,9 @@ class Commands:
                 tells = self._lines.of(call.to_number) if await recording.must_tell(conn, call) else None
             document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base, tells=tells)
             await self._twilio.redirect(call.account_sid, call.sid, document)
-        elif kind == "requeue":
-            await self._after_connect(object_)
+        elif kind in TO_THE_LINE:
+            if kind == "fetch" and not await self._is_in_conference(call):
+                return
             line = self._lines.of(call.our_number)
             if call.state is CallState.QUEUED:
                 says = "sorry" if call.transfer_id is None else "transfer"
@@ -145,11 +151,11 @@ class Commands:
         elif kind == "end":
             await self._twilio.end(call.account_sid, call.sid)
 
-    async def _after_connect(self, object_: str) -> None:
-        """What brings the caller into the conference must not arrive after what fetches the caller out of it. Raises Unavailable."""
+    async def _wait_in_turn(self, call: Call, command_id: int) -> None:
+        """Of two requests that move the caller's leg the later one must arrive last. Raises Unavailable while an older one is under way."""
         async with self._outbox.database.acquire() as conn:
-            if await conn.fetchval(sql.IS_CONNECT_UNDER_WAY, object_):
-                raise Unavailable("The caller is still being moved.")
+            if await conn.fetchval(sql.IS_BEING_MOVED, call.id, command_id, MOVES):
+                raise Unavailable("The caller is being moved just now.")
 
     async def _is_in_conference(self, call: Call) -> bool:
         return call.sid in await self._twilio.in_conference(call.account_sid, conference_name(call.id))

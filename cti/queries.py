@@ -169,7 +169,7 @@ UPDATE segments SET ended_at = greatest($3, started_at) WHERE call_id = $1 AND a
 """
 SET_DISPOSITION: Final = """
 UPDATE calls SET disposition = CASE WHEN $4 THEN coalesce(disposition, $2) ELSE coalesce($2, disposition) END
-WHERE id = $1 AND (offer_id = $3 OR disposition IS NULL)
+WHERE id = $1 AND (offer_id = $3 OR disposition IS NULL AND (outcome IS NOT NULL OR NOT $4))
 """
 # Of the agent who had the call last, or where what stands there was this agent's.
 CORRECT_DISPOSITION: Final = """
@@ -194,13 +194,15 @@ UPDATE provider_commands SET state = $2, last_error = $3,
 """
 DROP_COMMANDS: Final = """
 UPDATE provider_commands SET state = 'failed', last_error = 'call_over', ended_at = now()
-WHERE call_id = $1 AND state = 'intended' AND kind NOT IN ('end', 'end_leg', 'delete_recording', 'requeue')
+WHERE call_id = $1 AND state = 'intended' AND kind NOT IN ('end', 'end_leg', 'delete_recording', 'requeue', 'fetch')
 """
 IS_ASKED_FOR_RECORDINGS: Final = """
 SELECT EXISTS (SELECT 1 FROM provider_commands WHERE call_id = $1 AND kind = 'recordings' AND state IN ('intended', 'sent', 'unknown'))
 """
-IS_CONNECT_UNDER_WAY: Final = """
-SELECT EXISTS (SELECT 1 FROM provider_commands WHERE object = $1 AND kind = 'connect' AND state IN ('sent', 'unknown'))
+# Older ones that are being sent just now; what is unknown is decided anew when it is repeated.
+IS_BEING_MOVED: Final = """
+SELECT EXISTS (SELECT 1 FROM provider_commands
+    WHERE call_id = $1 AND id < $2 AND kind = ANY($3) AND state = 'sent' AND lease_until > now())
 """
 OPEN_COMMANDS: Final = """
 SELECT object, kind FROM provider_commands

@@ -399,13 +399,20 @@ async def conference_event(tx: Tx, hook: Webhook) -> None:
     elif leg is None:
         return  # older than what we have, or not a leg of ours
     elif is_customer and has_joined:
-        await apply(tx, call, CallerJoined(at))
+        if await apply(tx, call, CallerJoined(at)) is call and _is_astray(call):
+            await intend(tx, call, f"astray_{call.id}_{call.version}", "fetch")
     elif not is_customer and leg["agent_id"] is None:
         await _outside_moved(tx, call, sid, has_joined=has_joined, at=at)
     elif not is_customer and has_joined:
         await _agent_joined(tx, call, leg["id"], sid, AgentId(leg["agent_id"]), at)
     elif not is_customer:
         await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
+
+
+def _is_astray(call: Call) -> bool:
+    """The caller came into the conference when nobody was to talk there any more: what should have brought them there was overtaken."""
+    is_at_recorder = call.state is CallState.VOICEMAIL and call.left_at is None
+    return call.state is CallState.QUEUED or is_at_recorder or call.outcome is Outcome.DEFLECTED
 
 
 async def _agent_joined(tx: Tx, call: Call, leg_id: int, sid: str, agent_id: AgentId, at: datetime) -> None:

@@ -133,8 +133,9 @@ async def force_presence(
     Raises NotFound, Invalid, VersionConflict."""
     await tx.conn.execute(sql.LOCK_AGENTS, [agent_id])
     before = await presence_of(tx.conn, agent_id)
-    if before.version != version:
-        raise VersionConflict(f"The agent has version {before.version} now.")
+    seen = await tx.conn.fetchval(sql.PRESENCE_VERSION, agent_id)
+    if seen != version:
+        raise VersionConflict(f"The agent's state has changed since; its presence_version is {seen} now.")
     await service.set_presence(tx, agent_id=agent_id, state=state, reason=reason, by=_by(who))
     after = await presence_of(tx.conn, agent_id)
     act = await kept(tx, who, FORCE, "agent", agent_id, before=audited(before), after=audited(after), purpose=reason)
@@ -203,7 +204,8 @@ async def _undo_pick(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
     """Who has not talked yet is as free as before; who has talked wraps up. Neither is asked for this call again for a while."""
     offer = await sql.offer_by_id(tx.conn, offer_id=act["after"]["offer_id"])
     call = None if offer is None or offer.call_id is None else await calls.lock_call(tx.conn, call_id=offer.call_id)
-    if offer is None or call is None or call.offer_id != offer.id:
+    is_theirs = offer is not None and call is not None and call.offer_id == offer.id
+    if offer is None or call is None or not is_theirs or str(offer.work_item_id) != act["object_id"]:
         raise TooLateToUndo("You do not have this call any more.")
     await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id])
     await tickets.lock_of_call(tx, call.id)

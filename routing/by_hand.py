@@ -102,7 +102,7 @@ async def push(
     return offer, act
 
 
-async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> tuple[OfferRow, acts.Act]:
+async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> tuple[OfferRow, acts.Act | None]:
     """Take this waiting item oneself: offered and accepted at once. An agent sees the queues served."""
     is_agent = who.role is Role.AGENT
     if is_agent and not await tx.conn.fetchval(sql.SERVES_QUEUE_OF, who.user_id, item_id):
@@ -125,7 +125,7 @@ async def pick(tx: Tx, *, item_id: int, version: int, who: Principal) -> tuple[O
         tx, who, acts.PICK, "work_item", item.id,
         before={"version": version}, after={"offer_id": offer.id, "agent_id": agent.id, **_overruled(found)}, purpose=None,
     )  # fmt: skip
-    return accepted, act
+    return accepted, None if row["is_consultation"] else act
 
 
 async def _locked(tx: Tx, item_id: int, agent_id: int, version: int) -> tuple[WaitingItem, AgentView, Any]:

@@ -225,18 +225,18 @@ def kept(name: str, until: datetime, now: datetime) -> Sentence:
     }
 
 
-def not_kept(name: str, verdict: str) -> Sentence:
-    """The rule names an agent who is not waited for at this moment."""
-    why = REASONS[verdict]
-    if verdict in _BUSY:
-        return {
-            "en": f"Not kept for {name}: {why['en']}, and not expected to be done in time.",
-            "zh-CN": f"不为{name}保留：{why['zh-CN']}，预计无法及时结束。",
-        }
-    return {"en": f"Not kept for {name}: {why['en']}.", "zh-CN": f"不为{name}保留：{why['zh-CN']}。"}
+_NOT_WAITED_FOR: Final[dict[str, Sentence]] = {
+    "leaving": {"en": "has chosen to go when the work in hand is done", "zh-CN": "已选择在当前工作结束后离开"},
+    "limited": REASONS[Verdict.LIMITED],
+    "busy": {"en": "at work, and not expected to be done in time", "zh-CN": "正忙，预计无法及时结束"},
+}
 
 
-_BUSY: Final = frozenset({Verdict.IN_CALL, Verdict.FULL})
+def not_kept(name: str, verdict: str, why: str | None) -> Sentence:
+    """The rule names an agent who is not waited for at this moment. `why`: where it is not the verdict."""
+    reason = REASONS[verdict] if why is None else _NOT_WAITED_FOR[why]
+    return {"en": f"Not kept for {name}: {reason['en']}.", "zh-CN": f"不为{name}保留：{reason['zh-CN']}。"}
+
 
 _OVERFLOWED: Final[dict[str, Sentence]] = {
     "full": {"en": "it was full", "zh-CN": "队列已满"},
@@ -312,6 +312,8 @@ _ENDED: Final[dict[str, Sentence]] = {
     "canceled": {"en": "was not connected before the caller left", "zh-CN": "接通前来电者已挂断"},
     "canceled:consult_over": {"en": "was consulted, or asked, until that was over", "zh-CN": "参与商议直至结束"},
     "canceled:connect_failed": {"en": "accepted but could not be connected", "zh-CN": "已接听但未能接通"},
+    "canceled:undone": {"en": "gave it back before talking", "zh-CN": "在通话前退回"},
+    "given_back": {"en": "talked, and gave it back", "zh-CN": "通话后退回"},
 }
 _OFFERED: Final = {"en": "was offered it", "zh-CN": "收到来电"}
 
@@ -320,11 +322,15 @@ def decision_sentence(row: Mapping[str, Any]) -> Sentence:
     """One recorded decision: who was offered the item, by which rule, and how that ended."""
     name = row["chosen_name"] or "—"
     state = row["offer_state"] or ""
-    ended = _ENDED.get(f"{state}:{row['offer_reason']}") or _ENDED.get(state, _OFFERED)
+    ended = (
+        _ENDED["given_back"]
+        if row.get("is_given_back")
+        else _ENDED.get(f"{state}:{row['offer_reason']}") or _ENDED.get(state, _OFFERED)
+    )
     if (hand := _by_hand(row["chosen_by"], name)) is not None:
         although = _although(row)
         act, what = hand
-        if act == ByHand.PICK:
+        if act == ByHand.PICK and ended in (_ACCEPTED, _ENDED["pending"]):
             return {"en": f"{what['en']}{although['en']}", "zh-CN": f"{what['zh-CN']}{although['zh-CN']}"}
         return {
             "en": f"{what['en']}{although['en']} {name} {ended['en']}.",

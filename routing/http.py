@@ -268,7 +268,7 @@ async def explain_work_item(conn: Connection, call: Call[Nothing]) -> Explanatio
             sentences.insert(0, explain.kept(row["kept_for"], row["sticky_until"], now))
         elif row["not_kept_for"] is not None and row["sticky_until"] > now:
             sentences.extend(
-                explain.not_kept(each.name, each.verdict)
+                explain.not_kept(each.name, each.verdict, row["not_kept_why"])
                 for each in current
                 if each.agent_id == row["not_kept_for"] and each.verdict is not Verdict.ELIGIBLE
             )
@@ -360,7 +360,7 @@ def _undo(act: acts.Act) -> Undo:
 
 class ForcedPresenceIn(PresenceIn):
     reason: str | None = Field(default=None, max_length=200)
-    version: int = Field(ge=1, description="the agent's version that was looked at")
+    version: int = Field(ge=1, description="the agent's presence_version that was looked at")
 
 
 class ForcedPresence(Presence):
@@ -454,7 +454,9 @@ class PickIn(ApiModel):
 
 
 class Picked(Accepted):
-    undo: Undo
+    """`undo` is null of a consultation: who is asked declines, or leaves it."""
+
+    undo: Undo | None
 
 
 @ROUTES.command("POST", "/api/v1/work-items/{id}/pick", roles=STAFF, body=PickIn, returns=Picked)
@@ -463,7 +465,7 @@ async def pick_work_item(tx: Tx, call: Call[PickIn]) -> Picked:
     in the old place, and the agent is not asked for this call again for two minutes."""
     offer, act = await by_hand.pick(tx, item_id=call.id(), version=call.data.version, who=call.who)
     taken = _accepted(offer)
-    return Picked(offer=taken.offer, call=taken.call, undo=_undo(act))
+    return Picked(offer=taken.offer, call=taken.call, undo=None if act is None else _undo(act))
 
 
 class CandidateOut(BaseModel):

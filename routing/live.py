@@ -109,6 +109,7 @@ async def agents(conn: Connection) -> list[AgentLive]:
             else AgentCall(id=row["call_id"], queue=row["call_queue"], since=row["call_since"]),
             misses=row["misses"],
             version=row["version"],
+            presence_version=row["presence_version"],
         )
         for row in await conn.fetch(sql.AGENTS_LIVE)
     ]

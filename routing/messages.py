@@ -79,3 +79,5 @@ class AgentLive(BaseModel):
     call: AgentCall | None
     misses: int
     version: int
+    presence_version: int
+    """Who sets this agent's state says which of these was looked at."""

@@ -22,7 +22,8 @@ from routing.model import (
 
 # Counted call by call, so that the limit holds in every stretch of so many seconds, wherever it begins.
 HAS_HAD_ENOUGH: Final = """(a.max_calls IS NOT NULL AND (
-    SELECT count(*) FROM offers o WHERE o.agent_id = a.id AND o.accepted_at > now() - make_interval(secs => a.max_calls_s)) >= a.max_calls)"""
+    SELECT count(*) FROM offers o WHERE o.agent_id = a.id AND o.accepted_at > now() - make_interval(secs => a.max_calls_s)
+      AND o.state <> 'canceled') >= a.max_calls)"""
 
 
 def _has_what(required: str) -> str:
@@ -31,29 +32,27 @@ def _has_what(required: str) -> str:
                     FROM jsonb_array_elements({required}) AS n (need)), true)"""
 
 
-# Is an agent who talks expected to be done before an item is kept no longer? By the median of those of the queue's last talks that took longer than this
-# one has; who has talked longer than all of them is expected at no time. A few talks say nothing, and then the agent is waited for.
+# Half of the last talks of a queue took at most so long; few talks say nothing.
 TALKS_KEPT: Final = 100
 TALKS_THAT_TELL: Final = 20
-IS_NOT_DONE_IN_TIME: Final = f"""coalesce((
-    SELECT true FROM offers o JOIN queues q ON q.key = o.queue
-    WHERE o.agent_id = a.id AND o.state = 'accepted' AND o.connected_at IS NOT NULL AND cardinality(q.talks_s) >= {TALKS_THAT_TELL}
-      AND coalesce(o.connected_at + make_interval(secs => (
-          SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY t.s) FROM unnest(q.talks_s) AS t (s)
-          WHERE t.s > extract(epoch FROM $2 - o.connected_at))) > i.sticky_until, true) LIMIT 1), false)"""
 RENEW_TALKS: Final = f"""
 WITH last_of AS MATERIALIZED (
-    SELECT q.key, ARRAY(
-        SELECT extract(epoch FROM o.wrap_started_at - o.connected_at)::real FROM offers o
-        WHERE o.queue = q.key AND o.wrap_started_at IS NOT NULL AND o.connected_at IS NOT NULL
-        ORDER BY o.wrap_started_at DESC LIMIT {TALKS_KEPT}) AS talks_s
+    SELECT q.key, (
+        SELECT CASE WHEN count(*) >= {TALKS_THAT_TELL} THEN percentile_disc(0.5) WITHIN GROUP (ORDER BY t.s)::real END
+        FROM (SELECT extract(epoch FROM o.wrap_started_at - o.connected_at) AS s FROM offers o
+              WHERE o.queue = q.key AND o.wrap_started_at IS NOT NULL AND o.connected_at IS NOT NULL
+              ORDER BY o.wrap_started_at DESC LIMIT {TALKS_KEPT}) AS t) AS talk_s
     FROM queues q WHERE q.is_active
 ), due AS MATERIALIZED (
-    SELECT q.key, l.talks_s FROM queues q JOIN last_of l ON l.key = q.key WHERE q.talks_s <> l.talks_s
+    SELECT q.key, l.talk_s FROM queues q JOIN last_of l ON l.key = q.key WHERE q.talk_s IS DISTINCT FROM l.talk_s
     ORDER BY q.key FOR NO KEY UPDATE OF q SKIP LOCKED
 )
-UPDATE queues q SET talks_s = due.talks_s FROM due WHERE q.key = due.key
+UPDATE queues q SET talk_s = due.talk_s FROM due WHERE q.key = due.key
 """
+# Expected to be busy for longer than an item is kept; who is at it for longer than expected is expected at no time.
+IS_BUSY_FOR_LONG: Final = (
+    "(a.used_units > 0 AND a.busy_until IS NOT NULL AND a.busy_until NOT BETWEEN $2 AND i.sticky_until)"
+)
 # For whom alone an item is, at $2: while that agent could take it or is at work, stays, and is expected to be done in time; or also while away if the
 # rule says so. Nobody may lack what the step requires, be out of the queue, or have just declined.
 KEPT_FOR: Final = f"""(
@@ -61,7 +60,7 @@ KEPT_FOR: Final = f"""(
     WHERE a.id = i.sticky_agent_id AND i.sticky_until > $2 AND a.is_active AND a.queues ? i.queue
       AND (i.sticky_if_away OR a.presence = 'available' AND a.next_presence IS NULL AND NOT {HAS_HAD_ENOUGH} AND coalesce(
            (SELECT true FROM desk_connections d WHERE d.agent_id = a.id AND d.lease_until > now() LIMIT 1), false)
-           AND NOT {IS_NOT_DONE_IN_TIME})
+           AND NOT {IS_BUSY_FOR_LONG})
       AND {_has_what("i.steps -> i.step -> 'require'")}
       AND coalesce((SELECT false FROM exclusions x WHERE x.work_item_id = i.id AND x.agent_id = a.id AND x.until > $2), true))"""
 STEP_IN_FORCE: Final = """(
@@ -562,7 +561,9 @@ WITH chosen AS (
     FROM chosen c JOIN items i ON i.id = c.item
     RETURNING id, work_item_id, call_id, agent_id, queue, pool_id, deadline, version
 ), held AS (
-    UPDATE agents a SET used_units = a.used_units + 1, last_offered_at = $5, version = a.version + 1 FROM made m WHERE a.id = m.agent_id
+    UPDATE agents a SET used_units = a.used_units + 1, last_offered_at = $5, version = a.version + 1,
+           busy_until = $5::timestamptz + make_interval(secs => q.talk_s)
+    FROM made m JOIN queues q ON q.key = m.queue WHERE a.id = m.agent_id
 ), timers AS (
     INSERT INTO timers (kind, object_id, object_version, due_at) SELECT 'routing.offer', id, version, deadline FROM made
 )
@@ -718,10 +719,23 @@ END_OFFERS: Final = """
 UPDATE offers SET state = $2, reason = $3, by_agent_id = $4, ended_at = greatest($5, created_at), version = version + 1
 WHERE id = ANY($1) AND state IN ('pending', 'accepted') RETURNING id, agent_id, units, version
 """
-CONNECT_OFFER: Final = "UPDATE offers SET connected_at = $2 WHERE id = $1 AND connected_at IS NULL"
+CONNECT_OFFER: Final = """
+WITH held AS MATERIALIZED (
+    SELECT a.id, o.queue FROM offers o JOIN agents a ON a.id = o.agent_id WHERE o.id = $1 AND o.connected_at IS NULL FOR NO KEY UPDATE OF a
+), met AS (
+    UPDATE offers o SET connected_at = $2 FROM held h WHERE o.id = $1 AND o.connected_at IS NULL
+)
+UPDATE agents a SET busy_until = $2::timestamptz + make_interval(secs => q.talk_s) FROM held h JOIN queues q ON q.key = h.queue WHERE a.id = h.id
+"""
+# Who wraps up may be free at any moment, unless the time is fixed ($4).
 WRAP_OFFER: Final = """
-UPDATE offers SET state = 'wrapping', wrap_started_at = $2, wrap_ends_at = $3, version = version + 1
-WHERE id = $1 AND state = 'accepted' RETURNING version
+WITH wrapped AS (
+    UPDATE offers SET state = 'wrapping', wrap_started_at = $2, wrap_ends_at = $3, version = version + 1
+    WHERE id = $1 AND state = 'accepted' RETURNING agent_id, version
+), known AS (
+    UPDATE agents a SET busy_until = CASE WHEN $4 THEN $3::timestamptz END FROM wrapped w WHERE a.id = w.agent_id
+)
+SELECT version FROM wrapped
 """
 REQUEST_WRAP: Final = """
 UPDATE offers SET wrap_requested = $2, version = version + 1
@@ -761,7 +775,8 @@ WHERE a.id = f.id
 """
 EXCLUDE: Final = """
 INSERT INTO exclusions (work_item_id, agent_id, until, reason) VALUES ($1, $2, $3, $4)
-ON CONFLICT (work_item_id, agent_id) DO UPDATE SET until = excluded.until, reason = excluded.reason
+ON CONFLICT (work_item_id, agent_id) DO UPDATE SET reason = CASE WHEN excluded.until > exclusions.until THEN excluded.reason ELSE exclusions.reason END,
+    until = greatest(exclusions.until, excluded.until)
 """
 
 # The state of an agent's interval follows from presence and open offers; derived here, it cannot drift from them.
@@ -785,18 +800,21 @@ WHERE closed.agent_id IS NOT NULL
 """
 
 AGENT: Final = f"""
-SELECT a.id, a.name, a.presence, a.presence_reason, a.presence_since, a.next_presence, a.next_reason, a.pool_id, a.version, a.misses,
+SELECT a.id, a.name, a.presence, a.presence_reason, a.presence_since, a.next_presence, a.next_reason, a.pool_id, a.version, a.presence_version, a.misses,
        a.used_units, a.total_units, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work
 FROM agents a WHERE a.id = $1
 """
+PRESENCE_VERSION: Final = "SELECT presence_version FROM agents WHERE id = $1"
 SET_PRESENCE: Final = """
-UPDATE agents SET presence = $2, presence_reason = $3, version = version + 1,
+UPDATE agents SET presence = $2, presence_reason = $3, version = version + 1, presence_version = presence_version + 1,
        presence_since = CASE WHEN presence = $2 AND presence_reason IS NOT DISTINCT FROM $3 THEN presence_since ELSE $4 END,
        idle_since = CASE WHEN presence <> 'available' AND $2 = 'available' AND $5 THEN $4 ELSE idle_since END,
        misses = CASE WHEN $2 = 'available' AND $5 THEN 0 ELSE misses END
 WHERE id = $1 RETURNING version, presence_since
 """
-SET_NEXT_PRESENCE: Final = "UPDATE agents SET next_presence = $2, next_reason = $3, version = version + 1 WHERE id = $1"
+SET_NEXT_PRESENCE: Final = """
+UPDATE agents SET next_presence = $2, next_reason = $3, version = version + 1, presence_version = presence_version + 1 WHERE id = $1
+"""
 COOL_DOWN: Final = (
     "UPDATE agents SET cooldown_until = greatest(cooldown_until, $2), version = version + 1 WHERE id = $1"
 )
@@ -961,7 +979,7 @@ SELECT p.pool_id, (SELECT count(*) FROM (
 FROM (SELECT DISTINCT pool_id FROM queues WHERE is_active) p
 """
 AGENTS_LIVE: Final = f"""
-SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.next_presence, a.skills, a.used_units, a.total_units, a.tickets, a.ticket_cap, a.misses, a.version,
+SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.next_presence, a.skills, a.used_units, a.total_units, a.tickets, a.ticket_cap, a.misses, a.version, a.presence_version,
        {HAS_DESK} AS connected, {WORK_OF_AGENT} AS work,
        ARRAY(SELECT queue_key FROM agent_queues m WHERE m.agent_id = a.id ORDER BY queue_key) AS queues,
        i.state AS interval_state, i.started_at AS since, c.call_id, c.queue AS call_queue, c.call_since
@@ -973,17 +991,22 @@ LEFT JOIN LATERAL (
 ) c ON true
 WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
 """
-ITEM_DETAIL: Final = """
-SELECT i.id, coalesce(i.call_id, i.consulted_call_id) AS call_id, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
+ITEM_DETAIL: Final = f"""
+SELECT i.id, coalesce(i.call_id, i.consulted_call_id) AS call_id, i.consulted_call_id IS NOT NULL AS is_consultation, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,
        i.ruleset_version, i.ended_at, i.end_reason, i.need, i.boost_s, i.is_tier_by_hand, i.is_boost_by_hand, i.only_agent_id, i.channel, i.agent_id, i.sticky_until, k.name AS kept_for, CASE WHEN i.only_agent_id IS NULL THEN i.sticky_agent_id END AS not_kept_for, q.offer_timeout_s, q.pick, q.name AS queue_name, q.held_since, q.held_by, i.version,
        (SELECT max(o.connected_at) FROM offers o WHERE o.work_item_id = i.id AND i.state IN ('assigned', 'wrapping', 'done')) AS connected_at,
+       (SELECT CASE WHEN a.next_presence IS NOT NULL THEN 'leaving' WHEN {HAS_HAD_ENOUGH} THEN 'limited'
+                    WHEN {IS_BUSY_FOR_LONG.replace("$2", "now()")} THEN 'busy' END
+        FROM agents a WHERE a.id = i.sticky_agent_id AND i.only_agent_id IS NULL) AS not_kept_why,
        ARRAY(SELECT x.agent_id FROM exclusions x WHERE x.work_item_id = i.id AND x.until > now()) AS excluded
 FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = i.only_agent_id WHERE i.id = $1
   AND ($2::bigint IS NULL OR coalesce((SELECT true FROM offers o WHERE o.work_item_id = i.id AND o.agent_id = $2 LIMIT 1), i.agent_id = $2, false))
 """
 DECISIONS_OF_ITEM: Final = """
 SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, d.chosen_by, a.name AS chosen_name, d.verdicts, d.counts,
-       o.state AS offer_state, o.reason AS offer_reason, d.offer_id IS NULL AS is_assigned
+       o.state AS offer_state, o.reason AS offer_reason, d.offer_id IS NULL AS is_assigned,
+       o.state IN ('wrapping', 'completed') AND EXISTS (
+           SELECT 1 FROM exclusions x WHERE x.work_item_id = d.work_item_id AND x.agent_id = o.agent_id AND x.reason = 'undone') AS is_given_back
 FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
 WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
 """

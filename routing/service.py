@@ -295,8 +295,15 @@ async def exclude(tx: Tx, offer: OfferRow, seconds: int | None, reason: str) -> 
         await tx.conn.execute(sql.EXCLUDE, offer.work_item_id, offer.agent_id, until, reason)
 
 
+async def _lock_ticket(tx: Tx, offers: Sequence[OfferRow]) -> None:
+    """Of a call that somebody has accepted: its note goes there, and at the end of wrap-up its result. It comes before the item."""
+    for call_id in sorted({o.call_id for o in offers if o.call_id is not None and o.state is OfferState.ACCEPTED}):
+        await tickets.lock_of_call(tx, call_id)
+
+
 async def _lock(tx: Tx, offers: Sequence[OfferRow]) -> None:
     await tx.conn.execute(sql.LOCK_AGENTS, [o.agent_id for o in offers])
+    await _lock_ticket(tx, offers)
     for item_id in sorted({o.work_item_id for o in offers}):
         await tx.conn.execute(sql.LOCK_ITEM, item_id)
 
@@ -448,8 +455,6 @@ async def on_call_requeued(tx: Tx, event: CallRequeued) -> None:
         return
     for offer in await sql.open_offers_of_item(tx.conn, work_item_id=item["id"]):
         if offer.state is OfferState.ACCEPTED:
-            await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id])
-            await tickets.lock_of_call(tx, event.call_id)  # as in `_complete`, which may follow
             await _lock(tx, [offer])
             await wrap_up(tx, offer)
     await wait_again(tx, item)
@@ -467,6 +472,7 @@ async def lock_with_offers(tx: Tx, item_id: int) -> list[OfferRow]:
     """The item and who has an open offer of it, in the order of locks; the offers as they are then. The call is held already."""
     offers = await sql.open_offers_of_item(tx.conn, work_item_id=item_id)
     await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id for offer in offers])
+    await _lock_ticket(tx, offers)
     await tx.conn.execute(sql.LOCK_ITEM, item_id)
     return list(await sql.open_offers_of_item(tx.conn, work_item_id=item_id))
 
@@ -510,7 +516,8 @@ async def start_wrap_up(tx: Tx, offer: OfferRow) -> None:
     """The conversation of this accepted offer is over. Where the queue has no wrap-up, `complete_if_no_wrap_up` follows."""
     settings = await _settings(tx, offer)
     ends_at = tx.now + timedelta(seconds=settings["wrap_s"]) if settings["wrap_mode"] in TIMED else None
-    version = await tx.conn.fetchval(sql.WRAP_OFFER, offer.id, tx.now, ends_at)
+    is_fixed = settings["wrap_mode"] == "timed_fixed"
+    version = await tx.conn.fetchval(sql.WRAP_OFFER, offer.id, tx.now, ends_at, is_fixed)
     if version is None:
         return
     if ends_at is not None:

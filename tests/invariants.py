@@ -81,7 +81,7 @@ SAFETY: Final[dict[str, str]] = {
     "no agent was offered more calls than the limit allows in any stretch of its time": f"""
         SELECT o.id FROM offers o JOIN agents a ON a.id = o.agent_id
         WHERE NOT {by_hand("o")} AND a.max_calls IS NOT NULL AND (SELECT count(*) FROM offers p WHERE p.agent_id = a.id AND p.accepted_at < o.created_at
-            AND p.accepted_at > o.created_at - make_interval(secs => a.max_calls_s)) >= a.max_calls""",
+            AND p.state <> 'canceled' AND p.accepted_at > o.created_at - make_interval(secs => a.max_calls_s)) >= a.max_calls""",
     "R6 no offer was accepted after its deadline": """
         SELECT id FROM offers WHERE accepted_at > deadline + interval '100 milliseconds'""",
     "R6/R9 no offer was made or accepted after its item had ended": """

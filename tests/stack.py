@@ -75,9 +75,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What becomes of the next REST request: refused with a status, never executed, or executed and never answered; `none` lets one pass."""
+    """What becomes of the next REST request: refused with a status, never executed, or executed and never answered, or on the way until `Wire.let_go`;
+    `none` lets one pass."""
 
-    kind: Literal["refused", "hangs", "answer_lost", "none"]
+    kind: Literal["refused", "hangs", "answer_lost", "held", "none"]
     status: int = 500
     code: int = 20500
 
@@ -93,6 +94,9 @@ class Wire:
     seconds_lost: float = 1.0
     """How long an answer is kept back; set the service's own time-out lower."""
     is_down: bool = False
+    under_way: asyncio.Event = field(default_factory=asyncio.Event)
+    """One is being held."""
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     def requests(self, method: str, part: str = "") -> list[dict[str, str]]:
         return [fields for verb, path, fields in self.asked if verb == method and part in path]
@@ -115,6 +119,11 @@ class Wire:
         if fault.kind == "refused":
             body = {"code": fault.code, "message": "broken on purpose", "more_info": "", "status": fault.status}
             return web.json_response(body, status=fault.status)
+        if fault.kind == "held":
+            self.under_way.set()
+            async with asyncio.timeout(5):
+                await self.let_go.wait()
+            return await handler(request)
         response = await handler(request) if fault.kind == "answer_lost" else web.Response(status=504)
         await asyncio.sleep(self.seconds_lost)
         return response

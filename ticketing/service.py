@@ -23,6 +23,7 @@ from core.ids import AgentId, CallId, CustomerId, TicketId
 from core.phone import Attestation, Number, NumberKind
 from core.principal import SYSTEM, Actor
 from core.texts import in_language
+from cti import queries as calls
 from customers import service as customers
 from customers.model import Candidate, Identification, Match, search_form
 from infra.outbox import Tx, publish
@@ -306,9 +307,16 @@ async def lock_of_call(tx: Tx, call_id: CallId) -> TicketRow | None:
 
 async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
     """Inline: who spoke with the customer keeps the ticket if nobody has it, and it is resolved when the result says that
-    nothing is left to do. Without this an answered call would leave a ticket that is nobody's."""
-    ticket = None if event.call_id is None else await lock_of_call(tx, event.call_id)
-    if ticket is not None and event.call_id is not None:
+    nothing is left to do. Without this an answered call would leave a ticket that is nobody's. While the customer waits for
+    somebody else, or talks with them, only a result that a person has chosen counts."""
+    if event.call_id is None:
+        return
+    if event.is_default or event.disposition is None:
+        call = await calls.call_by_id(tx.conn, call_id=event.call_id)
+        if call is not None and not call.is_over and call.offer_id != event.offer_id:
+            return
+    ticket = await lock_of_call(tx, event.call_id)
+    if ticket is not None:
         await _after_call(tx, ticket, event.call_id, event.agent_id, event.disposition)
 
 

@@ -74,7 +74,7 @@ async def test_more_time_and_a_break_after_the_call(
     lead = await ringdesk.person(SUPERVISOR)
     row = next(each for each in (await lead.get("/agents"))["items"] if each["email"] == AGENTS[0])
     ava = row["id"]
-    meeting = {"state": "break", "reason": "Team meeting", "version": row["version"]}
+    meeting = {"state": "break", "reason": "Team meeting", "version": row["presence_version"]}
     await lead.ask("PUT", f"/api/v1/agents/{ava}/presence", meeting)
     await expect(page.get_by_test_id("next-presence")).to_be_visible()
     await expect(page.get_by_test_id("toast").filter(has_text="Sam Porter")).to_be_visible()

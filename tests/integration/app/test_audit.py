@@ -206,8 +206,8 @@ async def _pick(w: World) -> Given:
 
 
 async def _force(w: World, state: str) -> Given:
-    (row,) = await w.stack.rows("SELECT version FROM agents WHERE id = $1", w.ava.id)
-    return f"/agents/{w.ava.id}/presence", {"state": state, "version": row["version"]}
+    (row,) = await w.stack.rows("SELECT presence_version FROM agents WHERE id = $1", w.ava.id)
+    return f"/agents/{w.ava.id}/presence", {"state": state, "version": row["presence_version"]}
 
 
 async def _hold(w: World, *, is_held: bool = False) -> Given:

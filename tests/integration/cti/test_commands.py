@@ -1,12 +1,14 @@
 """Commands to the provider over wires that break: never twice where once tears something, never forgotten."""
 
 import asyncio
+import time
 
 import pytest
 
 from core.errors import Unavailable
 from cti import twilio_api
 from cti.commands import Commands
+from simulator.provider.leg import Leg
 from tests.stack import NO_CALLBACKS, Agent, Fault, Stack
 
 
@@ -132,30 +134,92 @@ async def test_repeat_finds_that_the_caller_left_meanwhile(stack: Stack, short_p
     assert len(stack.wire.requests("POST", sid)) == 1
 
 
-async def test_caller_who_is_given_back_is_fetched_only_once_the_way_in_is_over(
-    stack: Stack, short_patience: None
-) -> None:
-    """Else the one that arrives last would win, and the caller would sit in an empty conference."""
-    ava = await stack.agent("ava")
-    await ava.ask("PUT", "/presence", {"state": "break"})
+async def taken(stack: Stack, agent: Agent) -> tuple[Leg, int]:
+    """Who waits is taken out of the line by hand. The caller's leg, and the act that undoes it."""
+    await agent.ask("PUT", "/presence", {"state": "break"})  # so that the call is offered to nobody before
     leg = await stack.dial()
-    (item,) = await stack.rows("SELECT id, version FROM work_items")
-    stack.wire.faults.append(Fault("answer_lost"))
-    status, taken = await ava.ask("POST", f"/work-items/{item['id']}/pick", {"version": item["version"]})
-    assert status == 200, taken
+    (item,) = await stack.rows("SELECT id, version FROM work_items WHERE state = 'queued'")
+    status, answer = await agent.ask("POST", f"/work-items/{item['id']}/pick", {"version": item["version"]})
+    assert status == 200, answer
+    return leg, answer["undo"]["id"]
+
+
+async def give_back(agent: Agent, act_id: int) -> None:
+    status, answer = await agent.ask("POST", f"/acts/{act_id}/undo", {})
+    assert status == 200, answer
+
+
+async def come_to(stack: Stack, wanted: list[tuple[str, str]]) -> None:
+    """While a request is held nothing is quiet."""
+    began = time.monotonic()
+    while (found := await states(stack)) != wanted:
+        assert time.monotonic() - began < 5, found
+        await asyncio.sleep(0.02)
+
+
+async def states(stack: Stack) -> list[tuple[str, str]]:
+    rows = await stack.rows("SELECT kind, state FROM provider_commands WHERE kind <> 'end_leg' ORDER BY id")
+    return [(row["kind"], row["state"]) for row in rows]
+
+
+async def test_caller_who_is_given_back_is_fetched_only_once_the_way_in_is_over(stack: Stack) -> None:
+    """Else the request that arrives last would win, and the caller would sit alone in a conference."""
+    ava = await stack.agent("ava")
+    stack.wire.faults.append(Fault("held"))
+    leg, act_id = await taken(stack, ava)
+    async with asyncio.timeout(5):
+        await stack.wire.under_way.wait()
+    await give_back(ava, act_id)
+    await come_to(stack, [("connect", "sent"), ("requeue", "unknown")])
+    stack.wire.let_go.set()
     await stack.quiet()
-    assert await command(stack) == ("unknown", 1, "no answer")
-    status, undone = await ava.ask("POST", f"/acts/{taken['undo']['id']}/undo", {})
-    assert status == 200, undone
-    await stack.quiet()
-    assert await command(stack, "requeue") == ("unknown", 1, "no answer")
-    while (await command(stack, "requeue"))[0] != "done":
-        await sweep(stack)
-    assert (await command(stack))[0] == "done"
-    assert len(stack.wire.requests("POST", leg.sid)) == 2
-    await stack.settle_down()
+    await sweep(stack)
+    await stack.pass_time(20)
+    found = await states(stack)
+    assert found[:2] == [("connect", "done"), ("requeue", "done")]
+    assert {kind for kind, _ in found[2:]} <= {"fetch"}, "it was seen to come in, too"
     call = await stack.call(leg.sid)
     assert (call["state"], call["agent_id"]) == ("queued", None)
+    assert leg.queue_name is not None, "in the provider's line again"
+
+
+async def test_next_agents_talk_is_not_torn_by_the_way_back_of_the_one_before(stack: Stack) -> None:
+    ava, ben = await stack.agent("ava"), await stack.agent("ben")
+    leg, act_id = await taken(stack, ava)
+    await stack.quiet()
+    stack.wire.faults.append(Fault("held"))
+    await give_back(ava, act_id)
+    async with asyncio.timeout(5):
+        await stack.wire.under_way.wait()
+    pool = await stack.value("SELECT pool_id FROM queues WHERE key = 'support'")
+    while await stack.parts.dispatcher.dispatch(pool):
+        pass
+    offer_id = await stack.value("SELECT id FROM offers WHERE agent_id = $1 AND state = 'pending'", ben.id)
+    assert (await ben.ask("POST", f"/offers/{offer_id}/accept"))[0] == 200
+    await come_to(stack, [("connect", "done"), ("requeue", "sent"), ("connect", "unknown")])
+    stack.wire.let_go.set()
+    await stack.quiet()
+    await sweep(stack)
+    phone = await ben.pick_up((await stack.call(leg.sid))["id"])
+    assert phone.is_talking
+    assert (await stack.call(leg.sid))["state"] == "in_call"
+
+
+async def test_caller_who_comes_into_the_conference_too_late_is_fetched_out_of_it(stack: Stack) -> None:
+    """The provider says that it has not done it, and does it all the same."""
+    ava = await stack.agent("ava")
+    stack.wire.faults.append(Fault("refused", 503, 20503))
+    leg, act_id = await taken(stack, ava)
+    await stack.quiet()
+    sent = stack.wire.requests("POST", leg.sid)[-1]
+    await give_back(ava, act_id)
+    await stack.quiet()
+    assert ("requeue", "done") in await states(stack)
+    await stack.parts.telephony.twilio.redirect((await stack.call(leg.sid))["account_sid"], leg.sid, sent["Twiml"])
+    await stack.quiet()
+    assert ("fetch", "done") in await states(stack)
+    await stack.pass_time(20)
+    assert leg.queue_name is not None
 
 
 async def test_refused_command_is_kept_with_its_reason_and_the_timer_takes_over(stack: Stack) -> None:

@@ -113,7 +113,7 @@ class Person:
     async def force(self, agent_id: int, state: str, reason: str) -> None:
         """As a supervisor who has looked at the floor just now."""
         agents = (await self.ask("GET", "/agents"))["items"]
-        (version,) = (each["version"] for each in agents if each["id"] == agent_id)
+        (version,) = (each["presence_version"] for each in agents if each["id"] == agent_id)
         await self.ask("PUT", f"/agents/{agent_id}/presence", {"state": state, "reason": reason, "version": version})
 
     async def ticket(self) -> str:

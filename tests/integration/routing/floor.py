@@ -166,7 +166,7 @@ class Floor:
     ) -> acts.Act:
         """A supervisor sets somebody's state, having looked at it just now."""
         ident = self.agent(name).user_id
-        seen = (await self.agent_row(name))["version"] if version is None else version
+        seen = (await self.agent_row(name))["presence_version"] if version is None else version
         _, act = await self.transact(
             lambda tx: acts.force_presence(tx, agent_id=ident, state=state, reason=reason, version=seen, who=who)
         )

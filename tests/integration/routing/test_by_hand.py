@@ -1,7 +1,7 @@
 """What a person gives to whom: pushes, picks, what they may overrule, races with the dispatcher, and taking it back."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -39,7 +39,7 @@ async def push(floor: Floor, call: Waiting, to: str, *, version: int = 1, anyway
 
 def picking(
     floor: Floor, call: Waiting, name: str, *, version: int = 1
-) -> Callable[[Tx], Awaitable[tuple[OfferRow, acts.Act]]]:
+) -> Callable[[Tx], Awaitable[tuple[OfferRow, acts.Act | None]]]:
     return lambda tx: by_hand.pick(tx, item_id=call.item_id, version=version, who=floor.agent(name))
 
 
@@ -526,6 +526,7 @@ async def test_a_push_to_a_caller_who_is_just_leaving(floor: Floor) -> None:
 
 async def pick(floor: Floor, call: Waiting, name: str) -> acts.Act:
     _, act = await floor.transact(picking(floor, call, name, version=(await floor.item(call))["version"]))
+    assert act is not None
     return act
 
 
@@ -591,6 +592,51 @@ async def test_a_pick_undone_in_conversation_is_a_place_in_line_and_a_wrap_up(fl
     await floor.finish(call, "ava")
     await floor.arrive("ben")
     assert set(await floor.dispatch()) == {("ben", call.item_id), ("ava", behind.item_id)}
+
+
+DONE: Final = "UPDATE queues SET wrap_mode = $1, default_disposition = 'done' WHERE key = 'support'"
+
+
+@pytest.mark.parametrize("mode", ["none", "timed"])
+async def test_a_default_result_settles_nothing_while_the_caller_waits_again(floor: Floor, mode: str) -> None:
+    await floor.open()
+    done = """INSERT INTO dispositions (key, name, resolves_ticket) VALUES ('done', '{"en": "Done"}', true)"""
+    await floor.execute(done)
+    await floor.execute(DONE, mode)
+    await floor.arrive("ava")
+    call = await floor.ring()
+    act = await pick(floor, call, "ava")
+    await floor.join(call, "ava")
+    offer_id = await floor.offer_of("ava")
+    await give_back(floor, act, "ava")
+    if mode == "timed":
+        await floor.run_timer(service.WRAP_TIMER, offer_id)
+    assert (await floor.offer(offer_id))["state"] == "completed"
+    ticket = "SELECT state, assignee_id FROM tickets WHERE id = $1"
+    assert await floor.row(ticket, call.ticket_id) == {"state": "new", "assignee_id": None}
+    assert await floor.value("SELECT disposition FROM calls WHERE id = $1", call.call_id) is None
+    await floor.arrive("ben")
+    await floor.dispatch()
+    await floor.talk(call, "ben")
+    await floor.hang_up(call)
+    if mode == "timed":
+        await floor.run_timer(service.WRAP_TIMER, await floor.offer_of("ben"))
+    assert await floor.row(ticket, call.ticket_id) == {"state": "resolved", "assignee_id": floor.agent("ben").user_id}
+
+
+async def test_what_was_given_back_does_not_count_against_an_agents_limit_and_no_pause_gets_shorter(
+    floor: Floor,
+) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    await floor.execute("UPDATE agents SET max_calls = 1, max_calls_s = 3600 WHERE id = $1", floor.agent("ava").user_id)
+    call, other = await floor.ring(waited_s=9), await floor.ring()
+    until = "INSERT INTO exclusions VALUES ($1, $2, now() + interval '1 hour', 'rejected')"
+    await floor.execute(until, call.item_id, floor.agent("ava").user_id)
+    await give_back(floor, await pick(floor, call, "ava"), "ava")
+    assert await floor.dispatch() == [("ava", other.item_id)]
+    left = await floor.row("SELECT until > now() + interval '59 minutes' AS is_long, reason FROM exclusions")
+    assert left == {"is_long": True, "reason": "rejected"}
 
 
 async def test_what_is_over_or_given_away_is_not_given_back(floor: Floor) -> None:
@@ -709,9 +755,11 @@ async def test_a_forced_state_can_be_undone_over_http(api: Api, floor: Floor) ->
     (row,) = [each for each in (await got(await sam.get("/api/v1/agents")))["items"] if each["id"] == ava]
     rest = {"state": "break", "reason": "rest"}
     await got(await sam.put(f"/api/v1/agents/{ava}/presence", json=rest), 422)
-    forced = await got(await sam.put(f"/api/v1/agents/{ava}/presence", json=rest | {"version": row["version"]}))
-    assert (forced["state"], forced["undo"]["id"] > 0, forced["version"]) == ("break", True, row["version"] + 1)
-    older = {"state": "available", "version": row["version"]}
+    forced = await got(
+        await sam.put(f"/api/v1/agents/{ava}/presence", json=rest | {"version": row["presence_version"]})
+    )
+    assert (forced["state"], forced["undo"]["id"] > 0) == ("break", True)
+    older = {"state": "available", "version": row["presence_version"]}
     refused = await got(await sam.put(f"/api/v1/agents/{ava}/presence", json=older), 409)
     assert (refused["code"], await floor.presence("ava")) == ("version_conflict", ("break", "rest"))
     await got(await sam.post(f"/api/v1/acts/{forced['undo']['id']}/undo", json={}))

@@ -128,7 +128,7 @@ async def test_a_supervisor_sets_an_agents_presence_and_the_agent_learns_by_whom
             json={
                 "state": "offline",
                 "reason": "shift ended",
-                "version": (await floor.agent_row("ava"))["version"],
+                "version": (await floor.agent_row("ava"))["presence_version"],
             },
         )
     )

@@ -1,8 +1,5 @@
 """Items kept for one agent: how long, while that agent does what, and at whose cost (nobody's)."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 
 from core.errors import Invalid
@@ -124,81 +121,110 @@ async def test_who_may_take_no_more_calls_is_not_waited_for(bens: Floor) -> None
     assert await bens.dispatch() == [("ava", kept.item_id)]
 
 
-async def talks_took(floor: Floor, *seconds: float) -> None:
-    """What the sweep finds: so long the last talks of this queue took, over and over."""
-    await floor.execute(
-        "UPDATE queues SET talks_s = $1 WHERE key = 'support'", [seconds[n % len(seconds)] for n in range(100)]
-    )
+async def talks_take(floor: Floor, seconds: float) -> None:
+    """What the sweep finds: half of the last talks of this queue took so long at most."""
+    await floor.execute("UPDATE queues SET talk_s = $1 WHERE key = 'support'", seconds)
 
 
-@asynccontextmanager
-async def talking_for(bens: Floor, seconds: float) -> AsyncIterator[None]:
-    """As if Ben had talked for so long already."""
-    query = "UPDATE offers SET connected_at = connected_at - make_interval(secs => $1) WHERE state = 'accepted'"
-    await bens.execute(query, seconds)
-    yield
-    await bens.execute(query, -seconds)
+async def ben_is_busy_for(floor: Floor, seconds: float) -> None:
+    query = "UPDATE agents SET busy_until = now() + make_interval(secs => $2) WHERE id = $1"
+    await floor.execute(query, floor.agent("ben").user_id, seconds)
 
 
 @pytest.mark.parametrize(
-    ("talks", "talked_s", "is_kept"),
+    ("busy_s", "is_kept"),
     [
-        ((20,), 5, True),  # done in 15 s, the wait is 30 s
-        ((300,), 5, False),
-        ((300,), 290, True),  # nearly done
-        ((10, 300, 300), 5, False),  # most took longer than is left
-        ((10, 12, 14, 300), 5, True),
-        ((10, 12, 14, 300), 20, False),  # the short ones are over by now
-        ((60,), 61, False),  # longer than all of them: nobody can say
+        (15, True),  # the wait is 30 s
+        (45, False),
+        (-5, False),  # longer at it than expected: nobody can say
     ],
 )
-async def test_who_talks_is_waited_for_while_the_end_is_expected_in_time(
-    bens: Floor, talks: tuple[float, ...], talked_s: float, is_kept: bool
+async def test_who_is_busy_is_waited_for_while_the_end_is_expected_in_time(
+    bens: Floor, busy_s: float, is_kept: bool
 ) -> None:
-    await talks_took(bens, *talks)
+    await ben_is_busy_for(bens, busy_s)
     kept = await bens.ring(from_=CALLER)
-    async with talking_for(bens, talked_s):
-        assert await bens.dispatch() == ([] if is_kept else [("ava", kept.item_id)])
+    assert await bens.dispatch() == ([] if is_kept else [("ava", kept.item_id)])
     assert await kept_for(bens, kept) == (bens.agent("ben").user_id if is_kept else None)
 
 
-async def test_few_talks_say_nothing_and_who_wraps_up_is_waited_for(bens: Floor) -> None:
-    await bens.execute("UPDATE queues SET talks_s = $1 WHERE key = 'support'", [300.0] * 19)
-    first = await bens.ring(from_=CALLER)
-    assert await bens.dispatch() == []
-    await bens.hang_up(Waiting(await bens.value("SELECT call_id FROM offers WHERE state = 'accepted'"), 0, 0))
-    await talks_took(bens, 300)
-    assert await bens.dispatch() == []
-    assert await kept_for(bens, first) == bens.agent("ben").user_id
+async def busy_for(floor: Floor, name: str) -> float | None:
+    query = "SELECT round(extract(epoch FROM busy_until - now()))::integer FROM agents WHERE id = $1"
+    found: float | None = await floor.value(query, floor.agent(name).user_id)
+    return found
 
 
-async def test_explained_why_a_busy_agent_is_not_waited_for(bens: Floor, api: Api) -> None:
-    await talks_took(bens, 300)
+@pytest.mark.parametrize(("mode", "wraps_up_for"), [("timed", None), ("timed_fixed", 45)])
+async def test_how_long_somebody_is_busy_follows_from_what_they_do(
+    floor: Floor, mode: str, wraps_up_for: int | None
+) -> None:
+    await floor.open()
+    await floor.execute("UPDATE queues SET wrap_mode = $1, wrap_s = 45 WHERE key = 'support'", mode)
+    await floor.arrive("ben")
+    first = await floor.ring()
+    await floor.dispatch()
+    assert await busy_for(floor, "ben") is None, "too few talks say nothing"
+    await floor.hang_up(first)
+    await talks_take(floor, 200)
+    call = await floor.ring()
+    await floor.dispatch()
+    assert await busy_for(floor, "ben") == pytest.approx(200, abs=10), "it rings"
+    await ben_is_busy_for(floor, 3)
+    await floor.talk(call, "ben")
+    assert await busy_for(floor, "ben") == pytest.approx(200, abs=10), "they talk"
+    await floor.hang_up(call)
+    left_s = await busy_for(floor, "ben")
+    assert left_s == (None if wraps_up_for is None else pytest.approx(wraps_up_for, abs=10))
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("busy", "at work, and not expected to be done in time"),
+        ("leaving", "has chosen to go when the work in hand is done"),
+        ("limited", "has had as many calls as the agent's limit allows"),
+    ],
+)
+async def test_explained_why_somebody_is_not_waited_for(bens: Floor, api: Api, why: str, said: str) -> None:
+    if why == "busy":
+        await ben_is_busy_for(bens, 300)
+    elif why == "leaving":
+        await bens.present("ben", "break")
+    else:
+        limit = "UPDATE agents SET max_calls = 1, max_calls_s = 600 WHERE id = $1"
+        await bens.execute(limit, bens.agent("ben").user_id)
     await bens.present("ava", "break")
     waiting = await bens.ring(from_=CALLER)
     assert await bens.dispatch() == []
     sam = await desk(api, bens, "sam")
     told = (await got(await sam.get(f"/api/v1/work-items/{waiting.item_id}/explain")))["sentences"]
-    assert told[-1] == {
-        "en": "Not kept for Ben: in a call, and not expected to be done in time.",
-        "zh-CN": "不为Ben保留：通话中，预计无法及时结束。",
-    }
+    assert told[-1]["en"] == f"Not kept for Ben: {said}."
 
 
-async def test_the_last_talks_of_a_queue_are_kept_for_the_next_minute(floor: Floor) -> None:
+async def test_the_last_talks_of_a_queue_say_how_long_talks_take(floor: Floor) -> None:
     await floor.open()
-    for name in ("ava", "ben"):
-        await floor.arrive(name)
-        await talked(floor, name)
-        await floor.present(name, "offline")
-    await floor.execute("UPDATE offers SET connected_at = wrap_started_at - interval '40 seconds'")
+    await floor.arrive("ava")
+    await talked(floor, "ava")
+    offer_id = await floor.value("SELECT id FROM offers")
+    for seconds in (10, 40, 90) * 7:
+        await floor.execute(
+            "INSERT INTO offers (work_item_id, call_id, agent_id, queue, pool_id, step, units, state, created_at, deadline, accepted_at, connected_at, "
+            "wrap_started_at, ended_at) SELECT -offers.id - $2, call_id, agent_id, queue, pool_id, step, units, state, created_at, deadline, accepted_at, "
+            "connected_at, connected_at + make_interval(secs => $2), ended_at FROM offers WHERE id = $1",
+            offer_id, seconds,
+        )  # fmt: skip
+    try:
+        await floor.execute(sql.RENEW_TALKS)
+        assert await floor.value("SELECT talk_s FROM queues WHERE key = 'support'") == 40
+        assert await floor.value("SELECT talk_s FROM queues WHERE key = 'sales'") is None
+        version = "SELECT xmin::text FROM queues WHERE key = 'support'"
+        before = await floor.value(version)
+        await floor.execute(sql.RENEW_TALKS)
+        assert await floor.value(version) == before, "what has not changed is not written again"
+    finally:
+        await floor.execute("DELETE FROM offers WHERE work_item_id < 0")
     await floor.execute(sql.RENEW_TALKS)
-    assert await floor.value("SELECT talks_s FROM queues WHERE key = 'support'") == [40.0, 40.0]
-    assert await floor.value("SELECT talks_s FROM queues WHERE key = 'sales'") == []
-    version = "SELECT xmin::text FROM queues WHERE key = 'support'"
-    before = await floor.value(version)
-    await floor.execute(sql.RENEW_TALKS)
-    assert await floor.value(version) == before, "what has not changed is not written again"
+    assert await floor.value("SELECT talk_s FROM queues WHERE key = 'support'") is None, "one says nothing"
 
 
 async def test_once_the_wait_is_over_nobody_asks_again(bens: Floor) -> None:

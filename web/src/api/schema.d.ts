@@ -1473,6 +1473,8 @@ export interface components {
             /** Name */
             name: string;
             next: components["schemas"]["PresenceState"] | null;
+            /** Presence Version */
+            presence_version: number;
             /** Queues */
             queues: string[];
             /** Reason */
@@ -2592,7 +2594,7 @@ export interface components {
             state: string;
             /**
              * Version
-             * @description the agent's version that was looked at
+             * @description the agent's presence_version that was looked at
              */
             version: number;
         };
@@ -3448,11 +3450,14 @@ export interface components {
              */
             version: number;
         };
-        /** Picked */
+        /**
+         * Picked
+         * @description `undo` is null of a consultation: who is asked declines, or leaves it.
+         */
         Picked: {
             call: components["schemas"]["CallBrief"];
             offer: components["schemas"]["OfferBrief"];
-            undo: components["schemas"]["Undo"];
+            undo: components["schemas"]["Undo"] | null;
         };
         /**
          * PopCall

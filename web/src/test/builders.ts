@@ -229,6 +229,7 @@ export function anAgent(change: Partial<AgentRow> = {}): AgentRow {
     call: null,
     misses: 0,
     version: 1,
+    presence_version: 1,
     ...change,
   };
 }

@@ -40,12 +40,13 @@ function ForceForm({ agent, onDone }: { agent: AgentRow; onDone: () => void }) {
   const problemText = useProblemText();
   const [state, setState] = useState<ChosenPresence>("available");
   const [reason, setReason] = useState("");
+  const [seen] = useState(agent.presence_version); // of this moment: what changes while one writes is not overwritten unseen
   const force = useAct();
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const done = t("act.forced", { name: agent.name, state: t(`presence.${state}`) });
     const run = async () => {
-      const answer = await setAgentPresence(agent.id, { state, reason: reason.trim(), version: agent.version });
+      const answer = await setAgentPresence(agent.id, { state, reason: reason.trim(), version: seen });
       onDone(); // not only when the floor has been read again: an open dialog keeps the keys from undoing it
       return answer;
     };

@@ -77,7 +77,7 @@ function useTake() {
     mutationFn: ({ id, version }: Waiting) => pickItem(id, version),
     onSuccess: ({ call, undo }, waiting) => {
       if (call.id !== null) phone.connect(call.id);
-      showAct({ text: t("take.taken", { caller: callerOf(t, waiting) }), undo });
+      if (undo) showAct({ text: t("take.taken", { caller: callerOf(t, waiting) }), undo });
       return readAgain();
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ["queues", "line"] }),
