@@ -725,6 +725,7 @@ SET_LATE_RESULT: Final = (
     "UPDATE offers SET disposition = $2, disposition_is_default = false, version = version + 1 WHERE id = $1"
 )
 SAVE_DISPOSITION: Final = "UPDATE offers SET disposition = $2 WHERE id = $1"
+CHOOSE_DISPOSITION: Final = "UPDATE offers SET disposition = $2, version = version + 1 WHERE id = $1 RETURNING version"
 FREE_AGENTS: Final = """
 UPDATE agents a SET used_units = a.used_units - f.units, version = a.version + 1,
        idle_since = CASE WHEN f.resets_idle THEN $4 ELSE a.idle_since END,

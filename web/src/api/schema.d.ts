@@ -269,7 +269,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** The result of a call whose wrap-up is over: one that is missing, or within 10 s of the end another one, or none again. */
+        /** The result of one's call. Until it is finished: the choice so far, which stands whatever ends the call. Afterwards: one that is */
         put: operations["set_result"];
         post?: never;
         delete?: never;
