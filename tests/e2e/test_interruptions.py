@@ -174,7 +174,7 @@ async def test_words_of_a_tunnel_reach_the_ticket_when_the_desk_is_opened_again(
     await browser.set_offline(False)
     desk = Desk(await browser.new_page())
     await desk.page.goto("/desk")
-    await expect(desk.toast("A note of an earlier call")).to_be_visible()
+    await expect(desk.toast("note of an earlier call")).to_be_visible()
     await desk.page.reload()
     await desk.presence.wait_for()
     notes = [note["body"] for note in (await ringdesk.ticket(sid))["notes"]]

@@ -171,6 +171,8 @@ const ofQueue = (key: string) => ({ params: { path: { key } } });
 
 export const line = (queue: string, limit?: number) =>
   answer(client.GET(`${ROOT}/queues/{key}/waiting`, { params: { path: { key: queue }, query: { limit } } }));
+export const inHand = (queue: string) =>
+  answer(client.GET(`${ROOT}/queues/{key}/in-hand`, { params: { path: { key: queue } } }));
 export const candidates = (workItem: number) => answer(client.GET(`${ROOT}/work-items/{id}/candidates`, at(workItem)));
 export const rankItem = (workItem: number, body: { tier?: number; boost_s?: number; version: number }) =>
   answer(client.PATCH(`${ROOT}/work-items/{id}`, { ...at(workItem), body }));
