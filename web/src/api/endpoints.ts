@@ -145,6 +145,8 @@ export const assignTicket = (id: number, agent_id: number | null, version: numbe
 export const ticketViews = () => answer(client.GET(`${ROOT}/ticket-views`));
 export const createTicketView = (body: { name: string; query: TicketQuery; is_shared: boolean }) =>
   answer(client.POST(`${ROOT}/ticket-views`, { body }));
+export const changeTicketView = (id: number, body: { name?: string; is_shared?: boolean; version: number }) =>
+  answer(client.PATCH(`${ROOT}/ticket-views/{id}`, { ...at(id), body }));
 export const deleteTicketView = (id: number) => answer(client.DELETE(`${ROOT}/ticket-views/{id}`, at(id)));
 export const changeManyTickets = (body: ManyTickets) => answer(client.POST(`${ROOT}/ticket-acts`, { body }));
 export const undoManyTickets = (act: number) => answer(client.POST(`${ROOT}/ticket-acts/{id}/undo`, at(act)));
