@@ -141,5 +141,7 @@ async def test_nothing_on_the_floor_pretends_to_be_fresh(visitors: Visitors, rin
     old = await agents.get_by_role("status").inner_text()
     await expect(agents.get_by_role("status")).not_to_have_text(old)
     assert await waits.inner_text() == stood, "its clock stands still"
+    faults = await look(floor, "floor-stale")  # grey, and still to be read
     await floor.context.set_offline(False)
     await expect(floor.locator("[data-stale]")).to_have_count(0)
+    assert faults == []
