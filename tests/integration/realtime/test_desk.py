@@ -275,8 +275,7 @@ async def test_whoever_views_a_ticket_hears_of_it_while_allowed_to(live: Stack, 
     path = f"/tickets/{ticket['id']}"
     async with ava.desk() as desk:
         await desk.get("snapshot")
-        await desk.wire.emit("viewing", {"ticket_id": ticket["id"]})
-        await asyncio.sleep(0.1)
+        await _views(desk, ticket["id"])
         ticket = await lead.ask("PATCH", path, {"version": ticket["version"], "priority": "high"})
         assert (await desk.get("ticket_changed"))["priority"] == "high"
         await live.rows("DELETE FROM agent_queues WHERE agent_id = $1 AND queue_key = 'support'", ava.id)

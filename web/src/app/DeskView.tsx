@@ -108,7 +108,7 @@ export function DeskView({ desk }: { desk: Desk }) {
               )}
             </Panel>
           )}
-          <LostOffers />
+          <LostOffers isFree={isIdle} />
         </aside>
       </div>
       <Suspense>

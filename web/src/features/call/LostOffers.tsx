@@ -15,8 +15,13 @@ import { lostText, useLostOffers } from "./lostOffers";
 const canBeCalled = ({ outcome, reason, number }: PastOffer) =>
   outcome === "canceled" && reason !== "connect_failed" && number !== null;
 
+interface Props {
+  /** Nothing is in hand: who talks or is rung cannot call somebody else. */
+  isFree: boolean;
+}
+
 /** The trace of calls that rang here and went elsewhere, of the last day, also after a reload. */
-export function LostOffers() {
+export function LostOffers({ isFree }: Props) {
   const { t } = useTranslation();
   const text = useText();
   const language = useLanguage();
@@ -44,7 +49,7 @@ export function LostOffers() {
                 <time dateTime={offer.ended_at}>{ago(offer.ended_at, now, language)}</time>
               </span>
             </span>
-            {canBeCalled(offer) ? <CallBack offer={offer} /> : null}
+            {isFree && canBeCalled(offer) ? <CallBack offer={offer} /> : null}
           </li>
         ))}
       </ul>
