@@ -406,8 +406,8 @@ class WrapUpStarted(Event):
 
 
 class WrapUpChanged(Event):
-    """The agent extends wrap-up (once), or asks for it during the call, or no longer. `ends_at`: None when it does not end by itself,
-    or has not begun."""
+    """The agent extends wrap-up (once), asks for it during the call, or no longer, or chooses another result for the time being.
+    `ends_at`: None when it does not end by itself, or has not begun."""
 
     name = "wrap_up.changed"
     offer_id: OfferId

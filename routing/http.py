@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from accounts.audit import audit
 from core.errors import NotFound
 from core.ids import conference_name
-from core.principal import LEADS, READERS, STAFF, actor_of
+from core.principal import LEADS, READERS, STAFF, Principal, actor_of
 from core.texts import Text
 from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
@@ -18,7 +18,7 @@ from routing import acts, by_hand, explain, service
 from routing import queries as sql
 from routing.decide import current_step
 from routing.decide import explain as verdicts_of
-from routing.live import FIRST_IN_LINE, agents, audited, board, line_of, presence_of, shown_caller
+from routing.live import FIRST_IN_LINE, agents, audited, board, in_hand_of, line_of, presence_of, shown_caller
 from routing.messages import AgentLive, Presence, QueueStats
 from routing.model import (
     AgentVerdict,
@@ -560,6 +560,52 @@ async def list_waiting(conn: Connection, call: Call[LineParams]) -> Line:
             for row in rows
         ],
         as_of=now,
+    )
+
+
+class InHandAgent(BaseModel):
+    id: int
+    name: str
+
+
+class InHandTicket(WaitingTicket):
+    id: int
+
+
+class InHandOut(BaseModel):
+    """`since`: of the conversation, or of the assignment. `caller` is null when the number is withheld."""
+
+    id: int
+    call_id: int | None
+    caller: str | None
+    customer: str | None
+    ticket: InHandTicket | None
+    agent: InHandAgent | None
+    since: datetime
+
+
+class InHand(BaseModel):
+    items: list[InHandOut]
+    as_of: datetime
+
+
+@ROUTES.query("/api/v1/queues/{key}/in-hand", roles=LEADS, returns=InHand)
+async def list_in_hand(conn: Connection, call: Call[Nothing]) -> InHand:
+    """The calls of a queue that somebody talks to now, of a ticket queue what is assigned, and with whom: what the board counts as in call."""
+    rows = await in_hand_of(conn, key=call.request.match_info["key"])
+    return InHand(items=[_in_hand(row, call.who) for row in rows], as_of=call.resources.clock.now())
+
+
+def _in_hand(row: Any, who: Principal) -> InHandOut:
+    ticket, agent = row["ticket_id"], row["agent_id"]
+    return InHandOut(
+        id=row["id"],
+        call_id=row["call_id"],
+        caller=shown_caller(row, who),
+        customer=row["customer"],
+        ticket=None if ticket is None else InHandTicket(id=ticket, number=row["ticket_number"], subject=row["subject"]),
+        agent=None if agent is None else InHandAgent(id=agent, name=row["agent_name"]),
+        since=row["since"],
     )
 
 

@@ -1,4 +1,4 @@
-"""The result of a call after its wrap-up: given late, so that a missing one blocks nobody, or corrected at once."""
+"""The result of a call: the choice so far, kept with the call; after its wrap-up given late, so that a missing one blocks nobody, or corrected at once."""
 
 from datetime import timedelta
 from typing import Final
@@ -9,6 +9,7 @@ from core.principal import Principal
 from cti import queries as calls
 from infra.outbox import Tx
 from routing import queries as sql
+from routing import wrap_up
 from ticketing import service as tickets
 
 WITHIN: Final = timedelta(days=7)
@@ -21,14 +22,16 @@ class ResultIsFinal(Conflict):
 
 
 async def set_result(tx: Tx, *, call_id: int, who: Principal, disposition: str | None) -> str | None:
-    """Set the result of one's own last part in the call, which is over. Returns what it was before.
+    """Set the result of one's own last part in the call. Returns what it was before.
 
-    A missing one can be given for days; another one, or none again, only right after the end. The ticket follows as at the end of wrap-up.
+    Until that is finished it is a choice that can change (`wrap_up.choose`). Afterwards a missing one can be given for days; another one, or none again, only right after the end. The ticket follows as at the end of wrap-up.
     Raises NotFound, ResultIsFinal."""
     await calls.lock_call(tx.conn, call_id=CallId(call_id))
+    if await tx.conn.fetchrow(sql.OPEN_OFFER_OF_CALL, call_id, who.user_id) is not None:
+        return await wrap_up.choose(tx, call_id=call_id, who=who, disposition=disposition)
     row = await tx.conn.fetchrow(sql.COMPLETED_OFFER_OF_CALL, call_id, who.user_id)
     if row is None:
-        raise NotFound("You have no finished call with this id.")
+        raise NotFound("You have no call with this id.")
     before: str | None = row["disposition"]
     if before == disposition:
         return before

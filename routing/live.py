@@ -77,6 +77,13 @@ async def line_of(conn: Connection, *, key: str, who: Principal, limit: int = FI
     return await conn.fetch(sql.LINE_OF_QUEUE, queue["pool_id"], queue["key"], limit)
 
 
+async def in_hand_of(conn: Connection, *, key: str) -> Sequence[Any]:
+    """What agents are busy with of a queue, the oldest first. Raises NotFound."""
+    if not key.isprintable() or await conn.fetchrow(sql.QUEUE_IN_VIEW, key, None) is None:
+        raise NotFound("There is no such queue.")
+    return await conn.fetch(sql.IN_HAND_OF_QUEUE, key, FIRST_IN_LINE)
+
+
 def shown_caller(row: Any, who: Principal) -> str | None:
     """The number, masked for agents: who is not being offered a call has no need to know who calls. None: withheld."""
     if row["from_kind"] in (None, "withheld") or not row["caller"]:

@@ -49,6 +49,7 @@ class QueueStats(BaseModel):
     """Of a ticket queue: assigned."""
     answered_today: int
     abandoned_today: int
+    """As in the figures: short ones are not among them."""
     service_level: ServiceLevel
 
 

@@ -764,6 +764,7 @@ SET_LATE_RESULT: Final = (
     "UPDATE offers SET disposition = $2, disposition_is_default = false, version = version + 1 WHERE id = $1"
 )
 SAVE_DISPOSITION: Final = "UPDATE offers SET disposition = $2 WHERE id = $1"
+CHOOSE_DISPOSITION: Final = "UPDATE offers SET disposition = $2, version = version + 1 WHERE id = $1 RETURNING version"
 FREE_AGENTS: Final = """
 UPDATE agents a SET used_units = a.used_units - f.units, version = a.version + 1,
        idle_since = CASE WHEN f.resets_idle THEN $4 ELSE a.idle_since END,
@@ -915,6 +916,8 @@ SELECT count(*) FROM (
 WAITS: Final = """(i.state IN ('queued', 'offering')
     OR i.state = 'external' AND coalesce((SELECT true FROM stints s WHERE s.work_item_id = i.id AND s.left_at IS NULL), false))"""
 # So much work of a queue is counted for the board each second; a backlog of tickets may be longer.
+# Exactly the setting is not short, as in the figures (reporting/measures.py).
+IS_LOST: Final = "(t.outcome = 'abandoned' AND t.left_at - t.entered_at >= make_interval(secs => t.short_abandon_s))"
 COUNTED: Final = 10_000
 BOARD: Final = f"""
 SELECT q.key, q.name, q.channel, q.within_s, q.target, q.held_since, q.hold_version,
@@ -938,10 +941,9 @@ CROSS JOIN LATERAL (
 ) p
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE t.outcome = 'answered') AS answered,
-           count(*) FILTER (WHERE t.outcome = 'abandoned') AS abandoned,
+           count(*) FILTER (WHERE {IS_LOST}) AS abandoned,
            count(*) FILTER (WHERE t.outcome = 'answered' AND t.left_at - t.entered_at <= make_interval(secs => t.within_s)) AS within,
-           count(*) FILTER (WHERE t.outcome = 'answered' OR (t.outcome = 'abandoned'
-                            AND t.left_at - t.entered_at >= make_interval(secs => t.short_abandon_s))) AS decided
+           count(*) FILTER (WHERE t.outcome = 'answered' OR {IS_LOST}) AS decided
     FROM stints t WHERE t.queue = q.key AND t.entered_at >= (date_trunc('day', now() AT TIME ZONE q.zone) AT TIME ZONE q.zone)
 ) s
 WHERE q.is_active AND ($1::bigint IS NULL OR EXISTS (SELECT 1 FROM agent_queues m WHERE m.queue_key = q.key AND m.agent_id = $1))
@@ -990,6 +992,20 @@ LEFT JOIN LATERAL (
     WHERE o.agent_id = a.id AND o.state IN ('pending', 'accepted', 'wrapping') ORDER BY o.id DESC LIMIT 1
 ) c ON true
 WHERE a.is_active ORDER BY a.name, a.id LIMIT 5000
+"""
+# What the board counts as in call, of a ticket queue as assigned.
+IN_HAND_OF_QUEUE: Final = """
+SELECT i.id, coalesce(i.call_id, i.consulted_call_id) AS call_id, c.from_kind, coalesce(c.from_value, c.from_raw) AS caller, p.name AS customer,
+       t.id AS ticket_id, t.number AS ticket_number, t.subject, coalesce(a.id, b.id) AS agent_id, coalesce(a.name, b.name) AS agent_name,
+       coalesce(o.connected_at, o.accepted_at, i.entered_at) AS since
+FROM work_items i
+LEFT JOIN calls c ON c.id = coalesce(i.call_id, i.consulted_call_id)
+LEFT JOIN tickets t ON t.id = i.ticket_id LEFT JOIN customers p ON p.id = t.customer_id
+LEFT JOIN LATERAL (
+    SELECT agent_id, connected_at, accepted_at FROM offers WHERE work_item_id = i.id AND state = 'accepted' ORDER BY id DESC LIMIT 1
+) o ON true
+LEFT JOIN agents a ON a.id = o.agent_id LEFT JOIN agents b ON b.id = i.agent_id
+WHERE i.queue = $1 AND i.state = 'assigned' ORDER BY i.entered_at, i.id LIMIT $2
 """
 ITEM_DETAIL: Final = f"""
 SELECT i.id, coalesce(i.call_id, i.consulted_call_id) AS call_id, i.consulted_call_id IS NOT NULL AS is_consultation, i.ticket_id, i.queue, i.pool_id, i.state, i.tier, i.virtual_start, i.entered_at, i.steps, i.rule,

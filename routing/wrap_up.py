@@ -1,4 +1,4 @@
-"""What agents ask of their own wrap-up: more time, or wrap-up at all where a queue has it on request."""
+"""What agents say of the end of their call before it is there: more time, wrap-up at all where a queue has it on request, the result so far."""
 
 from datetime import datetime
 from typing import Any
@@ -57,6 +57,18 @@ async def request(tx: Tx, *, call_id: int, who: Principal, is_wanted: bool) -> N
     version = await tx.conn.fetchval(sql.REQUEST_WRAP, offer.id, is_wanted)
     if version is not None:
         await _tell(tx, offer, version=version, is_requested=is_wanted, ends_at=None)
+
+
+async def choose(tx: Tx, *, call_id: int, who: Principal, disposition: str | None) -> str | None:
+    """Keep the result chosen so far, or none, with a call that is not finished: whatever ends it, the choice stands.
+
+    Returns what it was before. Raises NotFound."""
+    offer, _ = await _own(tx, call_id, who)
+    if offer.disposition == disposition:
+        return disposition
+    version: int = await tx.conn.fetchval(sql.CHOOSE_DISPOSITION, offer.id, disposition)
+    await _tell(tx, offer, version=version, is_requested=offer.wrap_requested, ends_at=offer.wrap_ends_at)
+    return offer.disposition
 
 
 async def _own(tx: Tx, call_id: int, who: Principal) -> tuple[OfferRow, Any]:

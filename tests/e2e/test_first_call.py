@@ -74,6 +74,32 @@ async def test_a_small_laptop_shows_what_to_press(visitors: Visitors, ringdesk: 
     await expect(desk.pop.get_by_role("button", name="Accept")).to_be_in_viewport(ratio=1)
 
 
+async def test_hang_up_stands_in_the_first_row_at_any_width(visitors: Visitors, ringdesk: Ringdesk) -> None:
+    """Beside the time of the call, apart from hold and transfer, and inside the card."""
+    desk = await at_work(ringdesk, await visitors.arrive("/desk", email=AGENTS[0]))
+    await ringdesk.call(MARIA)
+    await desk.rings("Maria Lopez")
+    await desk.accept()
+    for width in (1440, 1280, 1100, 900, 700, 400):
+        await desk.page.set_viewport_size({"width": width, "height": 900})
+        hang_up, timer, card, hold = [
+            await each.bounding_box()
+            for each in (
+                desk.page.get_by_test_id("hangup"),
+                desk.call.get_by_role("timer"),
+                desk.call,
+                desk.page.get_by_test_id("hold"),
+            )
+        ]
+        assert hang_up is not None
+        assert timer is not None
+        assert card is not None
+        assert hold is not None
+        assert hang_up["y"] <= timer["y"] + timer["height"] / 2 <= hang_up["y"] + hang_up["height"], width
+        assert hang_up["x"] + hang_up["width"] <= card["x"] + card["width"], width
+        assert hold["y"] >= hang_up["y"] + hang_up["height"], width
+
+
 async def test_three_keys_take_and_finish_a_call(visitors: Visitors, ringdesk: Ringdesk) -> None:
     page = await visitors.arrive("/desk", email=AGENTS[0])
     desk = await at_work(ringdesk, page)

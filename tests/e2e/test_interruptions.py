@@ -1,13 +1,14 @@
 """A call outlives what happens to the browser."""
 
 import contextlib
+import re
 import time
 
 from playwright.async_api import Browser, Error, expect
 
 from tests.crowd import crowd
 from tests.e2e.conftest import chromium
-from tests.e2e.running import AGENTS, MARIA, Ringdesk, until
+from tests.e2e.running import AGENTS, MARIA, Person, Ringdesk, until
 from tests.e2e.screens import Desk, at_work, log_in
 from tests.e2e.watching import Visitors
 
@@ -27,27 +28,37 @@ async def test_a_reload_in_the_middle_of_a_call(visitors: Visitors, ringdesk: Ri
     await page.reload(wait_until="commit")
     await desk.is_in_call()
     await expect(desk.note).to_have_value("Wants a refund")
+    await expect(page.get_by_role("button", name="Complaint")).to_have_attribute("aria-pressed", "true")
     assert await desk.seconds_talked() >= talked
     assert time.monotonic() - began <= 2 * crowd()
 
 
 async def test_another_browser_takes_the_call_over(visitors: Visitors, ringdesk: Ringdesk) -> None:
-    """The first one is gone for good, with a note that it had just begun to save."""
+    """The first one is gone for good, with a note that it had just begun to save and a result that nobody has sent off."""
     lost = await at_work(ringdesk, await visitors.arrive("/desk", email=AGENTS[0]))
     sid = await ringdesk.call(MARIA)
     await lost.rings("Maria Lopez")
     await lost.accept()
     await lost.note.fill("Half a sent")
     await lost.note_is_saved()
+    second = Desk(await lost.page.context.new_page())
+    await second.page.goto("/desk")
+    await second.is_in_call()
+    await lost.page.keyboard.press("Alt+3")
+    chosen = second.page.locator("[data-testid^=disposition-][aria-pressed=true]")
+    await expect(chosen).to_have_text(re.compile("Call back"))  # another window of the same agent
     await lost.page.context.close()
 
     desk = Desk(await visitors.arrive("/desk", email=AGENTS[0]))
     await desk.is_in_call()
     await expect(desk.note).to_have_value("Half a sent")
+    chosen = desk.page.locator("[data-testid^=disposition-][aria-pressed=true]")
+    await expect(chosen).to_have_text(re.compile("Call back"))
     assert (await ringdesk.record(sid))["state"] == "in_call"
     await ringdesk.hang_up(sid)
     await desk.is_wrapping()
     await desk.finish()
+    assert (await ringdesk.record(sid))["disposition"] == "callback"
 
 
 async def test_the_connection_is_gone_for_a_while(visitors: Visitors, ringdesk: Ringdesk) -> None:
@@ -138,6 +149,40 @@ async def test_wrap_up_ends_on_time_also_when_nobody_returns(visitors: Visitors,
         assert "Nobody came back to this" in [note["body"] for note in (await ringdesk.ticket(sid))["notes"]]
     finally:
         await ringdesk.one(f"UPDATE queues SET wrap_s = {before} WHERE key = 'support' RETURNING key")
+
+
+async def test_words_of_a_tunnel_reach_the_ticket_when_the_desk_is_opened_again(
+    visitors: Visitors, ringdesk: Ringdesk
+) -> None:
+    """The connection goes, then the page, then wrap-up ends: only this browser ever had the words."""
+    visitors.faults.expect("ERR_INTERNET_DISCONNECTED")
+    page = await visitors.arrive("/desk", email=AGENTS[0])
+    desk = await at_work(ringdesk, page)
+    sid = await ringdesk.call(MARIA)
+    await desk.rings("Maria Lopez")
+    await desk.accept()
+    await page.context.set_offline(True)
+    await desk.note.fill("Said in a tunnel")
+    browser = page.context
+    await page.close()
+    await ringdesk.hang_up(sid)
+    agent = await ringdesk.person(AGENTS[0])
+    await until(lambda: _wraps_up(agent), within_s=10, what="the call is over")
+    call_id = (await ringdesk.record(sid))["id"]
+    await agent.post(f"/calls/{call_id}/wrap-up", disposition="information", note=None)
+
+    await browser.set_offline(False)
+    desk = Desk(await browser.new_page())
+    await desk.page.goto("/desk")
+    await expect(desk.toast("note of an earlier call")).to_be_visible()
+    await desk.page.reload()
+    await desk.presence.wait_for()
+    notes = [note["body"] for note in (await ringdesk.ticket(sid))["notes"]]
+    assert notes.count("Said in a tunnel") == 1
+
+
+async def _wraps_up(agent: Person) -> bool:
+    return [call["state"] for call in (await agent.get("/desk"))["calls"]] == ["wrapping"]
 
 
 async def test_a_note_outlives_a_log_out(visitors: Visitors, ringdesk: Ringdesk) -> None:

@@ -1,7 +1,10 @@
 """Lists with a name, filters, words in notes, and one change to many rows with its way back."""
 
+import re
+
 from playwright.async_api import Page, expect
 
+from tests.e2e.looking import look
 from tests.e2e.running import AGENTS, SUPERVISOR, Ringdesk
 from tests.e2e.watching import Visitors
 
@@ -36,8 +39,24 @@ async def test_a_list_gets_a_name_and_is_shared_as_a_link(visitors: Visitors, ri
     await _rows(page, "Roof leaks")
     await expect(page.get_by_role("button", name="Urgent roofs")).to_be_visible()
 
-    await lead.get_by_role("button", name="Urgent roofs").click()
-    await lead.get_by_role("button", name="Delete the view: Urgent roofs").click()
+    await page.get_by_role("button", name="Urgent roofs").click()
+    await expect(page.get_by_role("button", name=re.compile("Rename the view"))).to_have_count(0)  # somebody else's
+    await lead.get_by_role("button", name="Urgent roofs").press("Enter")
+    await lead.get_by_role("button", name="Rename the view: Urgent roofs").press("Enter")
+    name = dialog.get_by_label("Name")
+    await expect(name).to_have_value("Urgent roofs")
+    faults = await look(lead, "view-rename", has_popup=True)
+    await name.fill("Roofs, urgent")
+    await lead.keyboard.press("Enter")
+    await expect(dialog).to_have_count(0)
+    await expect(lead.get_by_role("button", name="Roofs, urgent", exact=True)).to_be_visible()
+    await _rows(lead, "Roof leaks")
+    await page.reload()
+    await expect(page.get_by_role("button", name="Roofs, urgent", exact=True)).to_be_visible()
+    assert faults == []
+
+    await lead.get_by_role("button", name="Roofs, urgent", exact=True).click()
+    await lead.get_by_role("button", name="Delete the view: Roofs, urgent").click()
     await expect(lead.get_by_text("No list has a name yet.")).to_be_visible()
 
 

@@ -275,8 +275,7 @@ async def test_whoever_views_a_ticket_hears_of_it_while_allowed_to(live: Stack, 
     path = f"/tickets/{ticket['id']}"
     async with ava.desk() as desk:
         await desk.get("snapshot")
-        await desk.wire.emit("viewing", {"ticket_id": ticket["id"]})
-        await asyncio.sleep(0.1)
+        await _views(desk, ticket["id"])
         ticket = await lead.ask("PATCH", path, {"version": ticket["version"], "priority": "high"})
         assert (await desk.get("ticket_changed"))["priority"] == "high"
         await live.rows("DELETE FROM agent_queues WHERE agent_id = $1 AND queue_key = 'support'", ava.id)
@@ -464,10 +463,23 @@ async def test_whoever_has_the_floor_on_the_screen_hears_of_each_agent_that_chan
 
         await ava.ask("PUT", "/presence", {"state": "break", "reason": "tea"})
         await desk.until(is_away)
-        heard = len(desk.of("agents_changed"))
-        await desk.wire.emit("viewing", {})
-        await asyncio.sleep(0.1)
-        await ava.ask("PUT", "/presence", {"state": "available"})
-        await asyncio.sleep(0.7)
+        ticket = await lead.ask("POST", "/tickets", {"subject": "Lamp", "queue": "support"})
+        async with lead.desk() as still:
+            await still.wire.emit("viewing", {"is_floor": True})
+            await still.get("agents_changed")
+            await _views(desk, ticket["id"])  # and no longer the floor
+            heard = len(desk.of("agents_changed"))
+            await ava.ask("PUT", "/presence", {"state": "available"})
+            await still.until(lambda desk: desk.of("agents_changed")[-1]["data"]["items"][0]["state"] == "available")
+            # What these two had been told of it would have come before what they are told now.
+            other = await lead.ask("POST", "/tickets", {"subject": "Shade", "queue": "support"})
+            for each in (desk, own):
+                await _views(each, other["id"])
         assert len(desk.of("agents_changed")) == heard
         assert own.of("agents_changed") == []
+
+
+async def _views(desk: Desk, ticket: int) -> None:
+    """This and nothing else is on the page; the service has heard so."""
+    await desk.wire.emit("viewing", {"ticket_id": ticket})
+    await desk.until(lambda desk: [told for told in desk.of("viewers") if told["data"]["id"] == ticket])

@@ -12,12 +12,16 @@ from redis.asyncio import Redis
 
 from app.parts import Parts, open_parts
 from app.web import build_app, serving
-from realtime import push
+from core.principal import Role
+from realtime import push, viewers
+from tests.crowd import crowd
 from tests.integration.realtime.conftest import People
 from tests.integration.realtime.desks import Desk, Person
 from tests.link import Link, Mode, link_to_redis
 from tests.stack import Agent, Stack, running_stack
 
+SOON_S = 1.0
+"""The promise, on a machine that does nothing else."""
 NO_REDIS = "unix:///nonexistent/redis.sock"
 
 
@@ -189,6 +193,56 @@ async def test_two_pages_of_one_agent_at_two_replicas(pair: Pair, ava: Person) -
             assert (await desk.get("offer_ended"))["outcome"] == "rejected"
             seqs = [event["seq"] for event in desk.numbered]
             assert seqs == sorted(seqs)
+
+
+async def test_who_else_looks_is_told_across_replicas_at_once(
+    pair: Pair, ava: Person, person: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two people at two processes; what a look of their own would find is kept from both, so that Redis alone carries it."""
+    for server in (pair.first.parts.server, pair.second.parts.server):
+        monkeypatch.setattr(server.viewers, "news", lambda _: {})
+    lead = await person(role=Role.SUPERVISOR)
+    ticket = (await lead.ask("POST", "/tickets", {"subject": "Lamp", "queue": "support"}))["id"]
+    async with ava.desk(url=pair.second.url) as far, lead.desk() as near:
+        await far.wire.emit("viewing", {"ticket_id": ticket})
+        await told_of(far, {ava.id: False})
+        await near.wire.emit("viewing", {"ticket_id": ticket, "is_editing": True})
+        soon_s = SOON_S * crowd()
+        assert await told_of(far, {ava.id: False, lead.id: True}) < soon_s
+        assert await told_of(near, {ava.id: False, lead.id: True}) < soon_s
+        await near.wire.emit("viewing", {"ticket_id": None})
+        assert await told_of(far, {ava.id: False}) < soon_s
+        await near.wire.emit("viewing", {"ticket_id": ticket})
+        await told_of(far, {ava.id: False, lead.id: False})
+        await far.wire.vanish()
+        assert await told_of(near, {lead.id: False}) < soon_s
+
+
+async def test_who_else_looks_is_told_a_look_later_without_redis(pair: Pair, ava: Person, person: People) -> None:
+    lead = await person(role=Role.SUPERVISOR)
+    ticket = (await lead.ask("POST", "/tickets", {"subject": "Lamp", "queue": "support"}))["id"]
+    for link in pair.links:
+        await link.set(Mode.RESET)
+    async with ava.desk(url=pair.second.url) as far, lead.desk() as near:
+        late_s = viewers.LOOK_S + SOON_S * crowd()
+        await far.wire.emit("viewing", {"ticket_id": ticket})
+        await told_of(far, {ava.id: False})
+        await near.wire.emit("viewing", {"ticket_id": ticket})
+        assert await told_of(far, {ava.id: False, lead.id: False}) < late_s
+        await far.wire.vanish()
+        assert await told_of(near, {lead.id: False}) < late_s
+
+
+async def told_of(desk: Desk, people: dict[int, bool]) -> float:
+    """Seconds until this page was told that exactly these people look, and who of them is editing."""
+    start = monotonic()
+
+    def is_told(desk: Desk) -> bool:
+        told = desk.of("viewers")
+        return bool(told) and {v["id"]: v["is_editing"] for v in told[-1]["data"]["viewers"]} == people
+
+    await desk.until(is_told)
+    return monotonic() - start
 
 
 async def test_two_replicas_without_any_redis(database_url: str, clean: None, monkeypatch: pytest.MonkeyPatch) -> None:

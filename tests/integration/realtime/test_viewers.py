@@ -6,11 +6,13 @@ from typing import Any
 
 from core.principal import Role
 from realtime import viewers
+from tests.crowd import crowd
 from tests.integration.realtime.conftest import People
 from tests.integration.realtime.desks import Desk
 from tests.stack import Stack
 
 SOON_S = 1.0
+"""The promise, on a machine that does nothing else."""
 
 
 async def _told(desk: Desk, *names: str, is_editing: bool = False) -> float:
@@ -30,7 +32,7 @@ async def _told(desk: Desk, *names: str, is_editing: bool = False) -> float:
 
 async def _nobody_views(live: Stack) -> bool:
     """Within a second: a socket's end is noticed after it."""
-    end = monotonic() + SOON_S
+    end = monotonic() + SOON_S * crowd()
     while monotonic() < end:
         if await live.rows("SELECT FROM desk_viewings") == []:
             return True
@@ -50,11 +52,11 @@ async def test_who_views_a_ticket_is_told_to_the_others_and_leaves_with_the_page
         await one.wire.emit("viewing", {"ticket_id": ticket})
         await _told(one, names[ava.id])
         await two.wire.emit("viewing", {"ticket_id": ticket, "is_editing": True})
-        assert await _told(one, names[ava.id], names[lead.id], is_editing=True) < SOON_S
+        assert await _told(one, names[ava.id], names[lead.id], is_editing=True) < SOON_S * crowd()
         await two.wire.emit("viewing", {"ticket_id": ticket})
-        assert await _told(one, names[ava.id], names[lead.id]) < SOON_S
+        assert await _told(one, names[ava.id], names[lead.id]) < SOON_S * crowd()
         await two.wire.emit("viewing", {"ticket_id": None})
-        assert await _told(one, names[ava.id]) < SOON_S
+        assert await _told(one, names[ava.id]) < SOON_S * crowd()
     assert await _nobody_views(live)
 
 
@@ -68,20 +70,23 @@ async def test_a_tab_that_dies_is_gone_at_once(live: Stack, person: People) -> N
             await two.wire.emit("viewing", {"ticket_id": ticket})
             await _told(one, names[ava.id], names[lead.id])
             await two.wire.vanish()
-            assert await _told(one, names[ava.id]) < SOON_S
+            assert await _told(one, names[ava.id]) < SOON_S * crowd()
 
 
 async def test_two_windows_of_one_person_are_one_viewer(live: Stack, person: People) -> None:
-    ava = await person("ava")
+    ava, lead = await person("ava"), await person(role=Role.SUPERVISOR)
     ticket = await _ticket(ava)
     names = {row["id"]: row["name"] for row in await live.rows("SELECT id, name FROM users")}
-    async with ava.desk() as one, ava.desk() as two:
+    async with ava.desk() as one, ava.desk() as two, lead.desk() as third:
         for desk in (one, two):
             await desk.wire.emit("viewing", {"ticket_id": ticket})
-        await _told(two, names[ava.id])
-        await asyncio.sleep(0.1)
-        assert [len(told["data"]["viewers"]) for told in one.of("viewers")] == [1] * len(one.of("viewers"))
+            await _told(desk, names[ava.id])
         assert len(await live.rows("SELECT FROM desk_viewings")) == 2
+        await third.wire.emit("viewing", {"ticket_id": ticket})
+        await _told(one, names[ava.id], names[lead.id])  # whatever was told before has come before
+        told = [[viewer["id"] for viewer in each["data"]["viewers"]] for each in one.of("viewers")]
+        assert told[:-1] == [[ava.id]] * (len(told) - 1)
+        assert sorted(told[-1]) == sorted([ava.id, lead.id])
 
 
 async def test_what_a_dead_process_left_behind_ends_with_its_lease(live: Stack, person: People) -> None:
@@ -93,9 +98,9 @@ async def test_what_a_dead_process_left_behind_ends_with_its_lease(live: Stack, 
         await _told(one, names[ava.id])
         # What another replica has written, whose hint was lost.
         await live.rows(viewers.VIEW, "another", "sid", lead.id, "ticket", ticket, False, viewers.LEASE_S)
-        assert await _told(one, names[ava.id], names[lead.id]) < viewers.LOOK_S + SOON_S
+        assert await _told(one, names[ava.id], names[lead.id]) < viewers.LOOK_S + SOON_S * crowd()
         await live.rows("UPDATE desk_viewings SET lease_until = now() WHERE replica = 'another'")
-        assert await _told(one, names[ava.id]) < viewers.LOOK_S + SOON_S
+        assert await _told(one, names[ava.id]) < viewers.LOOK_S + SOON_S * crowd()
 
 
 async def test_a_customer_on_the_screen_is_followed(live: Stack, person: People) -> None:
@@ -116,11 +121,14 @@ async def test_a_customer_on_the_screen_is_followed(live: Stack, person: People)
 async def test_who_may_not_see_a_ticket_is_told_nothing_and_seen_by_nobody(live: Stack, person: People) -> None:
     lead, ava = await person(role=Role.SUPERVISOR), await person("ava")
     ticket = await _ticket(lead)
+    customer = await lead.ask("POST", "/customers", {"name": "Wang Xiaoming", "phone": "+14155550178"})
     await live.rows("DELETE FROM agent_queues WHERE agent_id = $1", ava.id)
     names = {row["id"]: row["name"] for row in await live.rows("SELECT id, name FROM users")}
     async with lead.desk() as two, ava.desk() as one:
         await one.wire.emit("viewing", {"ticket_id": ticket})
         await two.wire.emit("viewing", {"ticket_id": ticket})
         await _told(two, names[lead.id])
-        await asyncio.sleep(0.1)
-        assert one.of("viewers") == []
+        # What ava was told of the ticket would have come before what she is told of the customer.
+        await one.wire.emit("viewing", {"customer_id": customer["id"]})
+        await _told(one, names[ava.id])
+        assert {each["data"]["kind"] for each in one.of("viewers")} == {"customer"}

@@ -729,6 +729,29 @@ async def test_a_supervisor_looks_pushes_and_takes_back(api: Api, floor: Floor) 
     await got(await sam.get("/api/v1/queues/a%00b/waiting"), 404)
 
 
+async def test_what_the_board_counts_as_in_call_can_be_looked_at(api: Api, floor: Floor) -> None:
+    await floor.open()
+    await floor.arrive("ava", "ben")
+    sam = await desk(api, floor, "sam")
+    path = "/api/v1/queues/support/in-hand"
+    assert (await got(await sam.get(path)))["items"] == []
+    first, second = await floor.ring(), await floor.ring(from_=None)
+    await floor.dispatch()
+    assert (await got(await sam.get(path)))["items"] == [], "they ring"
+    calls = {first.item_id: first, second.item_id: second}
+    for who, item, _ in await floor.pending():
+        await floor.talk(calls[item], who)
+    items = (await got(await sam.get(path)))["items"]
+    (support,) = [q for q in (await got(await sam.get("/api/v1/queues/live")))["queues"] if q["key"] == "support"]
+    assert len(items) == support["in_call"] == 2
+    assert [(each["id"], each["caller"]) for each in items] == [(first.item_id, "+14155550100"), (second.item_id, None)]
+    assert {each["agent"]["name"] for each in items} == {"Ava", "Ben"}
+    await floor.hang_up(first)
+    assert [each["id"] for each in (await got(await sam.get(path)))["items"]] == [second.item_id]
+    await got(await sam.get("/api/v1/queues/nowhere/in-hand"), 404)
+    await got(await sam.get("/api/v1/queues/a%00b/in-hand"), 404)
+
+
 async def test_an_agent_sees_own_queues_without_who_calls_and_picks(api: Api, floor: Floor) -> None:
     await floor.open()
     await floor.arrive("ava")

@@ -153,6 +153,7 @@ async def test_a_supervisor_sets_an_agents_presence_and_the_agent_learns_by_whom
         ("POST", "/api/v1/work-items/1/pick", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("GET", "/api/v1/work-items/1/candidates", {Role.SUPERVISOR, Role.ADMIN}),
         ("GET", "/api/v1/queues/support/waiting", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
+        ("GET", "/api/v1/queues/support/in-hand", {Role.SUPERVISOR, Role.ADMIN}),
         ("PUT", "/api/v1/queues/support/hold", {Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/acts/1/undo", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/offers/1/accept", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
@@ -187,7 +188,7 @@ async def test_who_may(api: Api, method: str, path: str, allowed: set[Role]) -> 
 
 async def test_every_operation_of_routing_is_in_the_table_above(api: Api) -> None:
     operations = {(o.method, o.path) for o in api.operations if o.tag == "routing"}
-    assert len(operations) == 29
+    assert len(operations) == 30
 
 
 async def test_agents_live(api: Api, floor: Floor) -> None:

@@ -65,6 +65,27 @@ async def test_a_result_can_be_corrected_for_a_moment(stack: Stack) -> None:
     assert await stack.value("SELECT state FROM tickets") == "open"
 
 
+async def test_a_choice_during_the_call_is_kept_whatever_ends_it(stack: Stack) -> None:
+    """Nobody comes back to finish: wrap-up runs out, and the call has the result that was chosen last."""
+    await dispositions(stack)
+    ava, ben = await stack.agent("ava"), await stack.agent("ben")
+    leg = await stack.dial()
+    call_id, _ = await ava.take()
+    for chosen in ("later", None, "later", "info", "info"):
+        assert await result(ava, call_id, chosen) == (200, "")
+        _, desk = await ava.ask("GET", "/desk")
+        assert [call["disposition"] for call in desk["calls"]] == [chosen]
+    assert await result(ben, call_id, "later") == (404, "not_found")
+    assert await stack.value("SELECT disposition FROM calls") is None, "the call has no result yet"
+    leg.leave()
+    await stack.quiet()
+    assert await result(ava, call_id, "later") == (200, ""), "still in wrap-up"
+    assert await stack.fire("routing.wrap_up") == 1
+    assert await stack.value("SELECT disposition FROM calls") == "later"
+    assert await stack.value("SELECT state FROM tickets") == "open"
+    assert await listed(ava) == []
+
+
 async def test_refusals_say_what_is_wrong(stack: Stack) -> None:
     await dispositions(stack)
     ava, call_id = await a_call_over(stack)

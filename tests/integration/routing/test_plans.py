@@ -125,6 +125,7 @@ HOT: Final[dict[str, tuple[Any, ...]]] = {
     "AGENT": (5,),
     "WAIT_STATE": (1_000_003,),
     "BOARD": (None,),
+    "IN_HAND_OF_QUEUE": ("queue3", 100),
     "OVERDUE_OFFERS": (),
     "OVERDUE_WRAP_UPS": (),
     "LOST_AGENTS": (),

@@ -145,6 +145,8 @@ export const assignTicket = (id: number, agent_id: number | null, version: numbe
 export const ticketViews = () => answer(client.GET(`${ROOT}/ticket-views`));
 export const createTicketView = (body: { name: string; query: TicketQuery; is_shared: boolean }) =>
   answer(client.POST(`${ROOT}/ticket-views`, { body }));
+export const changeTicketView = (id: number, body: { name?: string; is_shared?: boolean; version: number }) =>
+  answer(client.PATCH(`${ROOT}/ticket-views/{id}`, { ...at(id), body }));
 export const deleteTicketView = (id: number) => answer(client.DELETE(`${ROOT}/ticket-views/{id}`, at(id)));
 export const changeManyTickets = (body: ManyTickets) => answer(client.POST(`${ROOT}/ticket-acts`, { body }));
 export const undoManyTickets = (act: number) => answer(client.POST(`${ROOT}/ticket-acts/{id}/undo`, at(act)));
@@ -173,6 +175,8 @@ const ofQueue = (key: string) => ({ params: { path: { key } } });
 
 export const line = (queue: string, limit?: number) =>
   answer(client.GET(`${ROOT}/queues/{key}/waiting`, { params: { path: { key: queue }, query: { limit } } }));
+export const inHand = (queue: string) =>
+  answer(client.GET(`${ROOT}/queues/{key}/in-hand`, { params: { path: { key: queue } } }));
 export const candidates = (workItem: number) => answer(client.GET(`${ROOT}/work-items/{id}/candidates`, at(workItem)));
 export const rankItem = (workItem: number, body: { tier?: number; boost_s?: number; version: number }) =>
   answer(client.PATCH(`${ROOT}/work-items/{id}`, { ...at(workItem), body }));

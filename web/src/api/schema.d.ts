@@ -269,7 +269,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** The result of a call whose wrap-up is over: one that is missing, or within 10 s of the end another one, or none again. */
+        /** The result of one's call. Until it is finished: the choice so far, which stands whatever ends the call. Afterwards: one that is */
         put: operations["set_result"];
         post?: never;
         delete?: never;
@@ -836,6 +836,23 @@ export interface paths {
         get?: never;
         /** Hold a queue or release it. Held, it takes callers, who keep their places, and offers them to nobody; what rings goes on ringing. */
         put: operations["hold_queue"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queues/{key}/in-hand": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The calls of a queue that somebody talks to now, of a ticket queue what is assigned, and with whom: what the board counts as in call. */
+        get: operations["list_in_hand"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -2719,6 +2736,53 @@ export interface components {
             value: string;
             /** Verified At */
             verified_at: string | null;
+        };
+        /** InHand */
+        InHand: {
+            /**
+             * As Of
+             * Format: date-time
+             */
+            as_of: string;
+            /** Items */
+            items: components["schemas"]["InHandOut"][];
+        };
+        /** InHandAgent */
+        InHandAgent: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+        };
+        /**
+         * InHandOut
+         * @description `since`: of the conversation, or of the assignment. `caller` is null when the number is withheld.
+         */
+        InHandOut: {
+            agent: components["schemas"]["InHandAgent"] | null;
+            /** Call Id */
+            call_id: number | null;
+            /** Caller */
+            caller: string | null;
+            /** Customer */
+            customer: string | null;
+            /** Id */
+            id: number;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            ticket: components["schemas"]["InHandTicket"] | null;
+        };
+        /** InHandTicket */
+        InHandTicket: {
+            /** Id */
+            id: number;
+            /** Number */
+            number: string;
+            /** Subject */
+            subject: string;
         };
         /** ItemOut */
         ItemOut: {
@@ -10286,6 +10350,82 @@ export interface operations {
             };
             /** @description Not JSON */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_in_hand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InHand"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -102,6 +102,7 @@ export type Verdict = Schemas["VerdictOut"];
 export type Explanation = Schemas["Explanation"];
 
 export type Waiting = Schemas["WaitingOut"];
+export type InHand = Schemas["InHand"];
 export type PushCandidate = Schemas["CandidateOut"];
 export type UndoHandle = Schemas["Undo"];
 

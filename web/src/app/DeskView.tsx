@@ -1,9 +1,10 @@
 import { Skeleton } from "@mantine/core";
-import { lazy, Suspense, useEffect } from "react";
+import { lazy, Suspense, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Desk } from "@/api/types";
 import { Panel } from "@/design/Panel";
+import { showToast } from "@/design/toasts";
 import { MissingPart, Painted } from "@/features/call/Holes";
 import { IdleDesk } from "@/features/call/IdleDesk";
 import { LostOffers } from "@/features/call/LostOffers";
@@ -24,6 +25,23 @@ const CustomerPanel = lazy(async () => ({ default: (await loadPanel()).CustomerP
 const ActBar = lazy(async () => ({ default: (await import("@/parts/ActBar")).ActBar }));
 const WithoutResult = lazy(async () => ({ default: (await import("@/features/call/WithoutResult")).WithoutResult }));
 
+/** Once, when the desk is opened: what this browser still holds of calls that are over goes where it belongs. */
+function useLeftOver({ me, calls }: Desk) {
+  const { t } = useTranslation();
+  const isDone = useRef(false);
+  useEffect(() => {
+    if (isDone.current) return;
+    isDone.current = true;
+    const open = calls.map(({ pop }) => pop.call.id);
+    const send = async () => {
+      const { leftOver, sendLeftOver } = await import("@/features/call/leftOver");
+      const count = await sendLeftOver(leftOver(me.id, open));
+      if (count > 0) showToast({ id: "left-over", tone: "green", title: t("call.noteDelivered", { count }) });
+    };
+    void send().catch(() => undefined);
+  }, [me.id, calls, t]);
+}
+
 /** The agent's desk: what rings, what is going on, and beside it the customer. */
 export function DeskView({ desk }: { desk: Desk }) {
   const { t } = useTranslation();
@@ -37,6 +55,7 @@ export function DeskView({ desk }: { desk: Desk }) {
     void loadHistory().catch(() => undefined);
     void loadPanel().catch(() => undefined);
   }, []);
+  useLeftOver(desk);
   return (
     <div className={classes.host}>
       <h1 className="visually-hidden">{t("nav.desk")}</h1>
@@ -89,7 +108,7 @@ export function DeskView({ desk }: { desk: Desk }) {
               )}
             </Panel>
           )}
-          <LostOffers />
+          <LostOffers isFree={isIdle} />
         </aside>
       </div>
       <Suspense>

@@ -16,11 +16,12 @@ const many = Array.from({ length: 2000 }, (_, n) => {
 // jsdom lays nothing out.
 beforeEach(() => void vi.spyOn(Element.prototype, "clientHeight", "get").mockReturnValue(520));
 
+const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
 const firstRow = () => screen.getAllByRole("rowheader")[0]?.textContent;
 
 test("of 2,000 agents only those in sight are drawn, and assistive technology knows how many there are", async () => {
   new Service();
-  const { container } = await draw(<AgentsTable agents={many} queueNames={NAMES} />, aDesk());
+  const { container } = await draw(<AgentsTable agents={many} asOf={secondsAgo(1)} queueNames={NAMES} />, aDesk());
   await screen.findAllByRole("rowheader");
   expect(screen.getAllByRole("rowheader").length).toBeLessThan(60);
   expect(screen.getByRole("table").getAttribute("aria-rowcount")).toBe("2001");
@@ -29,7 +30,7 @@ test("of 2,000 agents only those in sight are drawn, and assistive technology kn
 
 test("the longest in their state come first; another column is chosen by keyboard", async () => {
   new Service();
-  await draw(<AgentsTable agents={many} queueNames={NAMES} />, aDesk());
+  await draw(<AgentsTable agents={many} asOf={secondsAgo(1)} queueNames={NAMES} />, aDesk());
   expect(firstRow()).toBe("Agent 2000");
   const head = screen.getByRole("columnheader", { name: "Name" });
   within(head).getByRole("button").focus();
@@ -40,8 +41,26 @@ test("the longest in their state come first; another column is chosen by keyboar
 
 test("words find an agent among all, also far from sight", async () => {
   new Service();
-  await draw(<AgentsTable agents={many} queueNames={NAMES} />, aDesk());
+  await draw(<AgentsTable agents={many} asOf={secondsAgo(1)} queueNames={NAMES} />, aDesk());
   await userEvent.type(screen.getByRole("textbox", { name: "Find an agent" }), "agent 0777");
   expect(screen.getAllByRole("rowheader").map((row) => row.textContent)).toEqual(["Agent 0777"]);
-  expect(screen.getByText("1 of 2000")).toBeTruthy();
+  expect(screen.getByText("1 of 2000 you may see")).toBeTruthy();
+});
+
+test("without news for five seconds the agents are grey, say so, and their clocks stand still", async () => {
+  new Service();
+  const asOf = secondsAgo(60);
+  const ava = anAgent({ since: new Date(Date.parse(asOf) - 30_000).toISOString() });
+  const { container } = await draw(<AgentsTable agents={[ava]} asOf={asOf} queueNames={NAMES} />, aDesk());
+  expect(screen.getByRole("status").textContent).toMatch(/60 s old/);
+  expect(screen.getByRole("row", { name: /Ava Chen/ }).textContent).toContain("0:30");
+  expect(container.querySelector("[data-stale]")).toBeTruthy();
+  await expectAccessible(container);
+});
+
+test("those of one queue are shown when they are asked for", async () => {
+  new Service();
+  const agents = [anAgent(), anAgent({ id: 2, name: "Ben Fischer", queues: ["de"] })];
+  await draw(<AgentsTable agents={agents} asOf={secondsAgo(0)} queueNames={NAMES} asked={{ queue: "de" }} />, aDesk());
+  expect(screen.getAllByRole("rowheader").map((row) => row.textContent)).toEqual(["Ben Fischer"]);
 });

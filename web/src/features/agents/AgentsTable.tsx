@@ -6,7 +6,8 @@ import { useTranslation } from "react-i18next";
 
 import type { AgentRow, AgentState } from "@/api/types";
 import { Chip, type Tone } from "@/design/Chip";
-import { clock, secondsSince, useNow } from "@/format/time";
+import { clock, secondsSince } from "@/format/time";
+import { Age, Aged, useFreshness } from "@/parts/Age";
 
 import classes from "./AgentsTable.module.css";
 import { ForcePresence } from "./ForcePresence";
@@ -28,13 +29,23 @@ const STATES = Object.keys(TONE) as AgentState[];
 
 interface Props {
   agents: AgentRow[];
+  /** When this was true, by the server's clock. */
+  asOf: string;
   queueNames: ReadonlyMap<string, string>;
+  /** Those of a queue were asked for, elsewhere on the page; each asking is a new object. */
+  asked?: { queue: string } | null;
 }
 
 /** Who is doing what and for how long. Only the rows in sight are drawn, so thousands of agents scroll as well as ten. */
-export function AgentsTable({ agents, queueNames }: Props) {
+export function AgentsTable({ agents, asOf, queueNames, asked = null }: Props) {
   const { t } = useTranslation();
+  const fresh = useFreshness(asOf);
+  const [answered, setAnswered] = useState<Props["asked"]>(null);
   const [filter, setFilter] = useState<AgentFilter>({ words: "", state: null, queue: null, sort: "since" });
+  if (asked !== answered) {
+    setAnswered(asked);
+    if (asked) setFilter({ ...filter, queue: asked.queue });
+  }
   const rows = visibleAgents(agents, filter);
   const set = (part: Partial<AgentFilter>) => setFilter({ ...filter, ...part });
   return (
@@ -67,19 +78,23 @@ export function AgentsTable({ agents, queueNames }: Props) {
         />
         <p className={classes.count}>{t("agents.shown", { shown: rows.length, all: agents.length })}</p>
       </div>
-      <Rows rows={rows} sort={filter.sort} onSort={(sort) => set({ sort })} queueNames={queueNames} />
+      <Aged of={fresh}>
+        <Rows rows={rows} now={fresh.now} sort={filter.sort} onSort={(sort) => set({ sort })} queueNames={queueNames} />
+      </Aged>
+      <Age of={fresh} />
     </div>
   );
 }
 
 interface RowsProps {
   rows: AgentRow[];
+  now: number;
   sort: SortKey;
   onSort: (sort: SortKey) => void;
   queueNames: ReadonlyMap<string, string>;
 }
 
-function Rows({ rows, sort, onSort, queueNames }: RowsProps) {
+function Rows({ rows, now, sort, onSort, queueNames }: RowsProps) {
   const { t } = useTranslation();
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({
@@ -127,7 +142,7 @@ function Rows({ rows, sort, onSort, queueNames }: RowsProps) {
         {virtual.getVirtualItems().map((item) => {
           const agent = rows[item.index];
           return agent ? (
-            <Row key={agent.id} agent={agent} index={item.index} top={item.start} queueNames={queueNames} />
+            <Row key={agent.id} agent={agent} now={now} index={item.index} top={item.start} queueNames={queueNames} />
           ) : null;
         })}
       </div>
@@ -136,14 +151,14 @@ function Rows({ rows, sort, onSort, queueNames }: RowsProps) {
   );
 }
 
-function Row({ agent, index, top, queueNames }: {
+function Row({ agent, now, index, top, queueNames }: {
   agent: AgentRow;
+  now: number;
   index: number;
   top: number;
   queueNames: ReadonlyMap<string, string>;
 }) {
   const { t } = useTranslation();
-  const now = useNow();
   return (
     <div
       role="row"

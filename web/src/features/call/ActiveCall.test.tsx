@@ -23,6 +23,7 @@ beforeEach(() => {
     .on("PUT /calls/42/note", ({ body }) => ({
       body: { ...(body as { body: string; version: number }), version: 1, saved_at: "2026-11-22T10:00:00Z" },
     }))
+    .on("PUT /calls/42/result", ({ body }) => ({ body: { call_id: 42, before: null, ...(body as object) } }))
     .on("POST /calls/42/hangup", { body: { call: { id: 42, state: "wrap_up" } } })
     .on(FINISH, { body: { call: { id: 42, state: "closed" } } });
 });
@@ -46,6 +47,29 @@ test("the note has the focus; digits written into it choose nothing, Alt and a d
   await userEvent.keyboard("{Alt>}3{/Alt}");
   expect(screen.getByTestId("disposition-callback").getAttribute("aria-pressed")).toBe("true");
   await expectAccessible(container);
+});
+
+test("the chosen result is kept by the service, the last one last, and not by the page", async () => {
+  const { queries, unmount } = await show();
+  await userEvent.keyboard("{Alt>}3{/Alt}{Alt>}1{/Alt}");
+  await waitFor(() => expect(queries.getQueryData<Desk>(DESK_KEY)?.calls[0]?.disposition).toBe("resolved"));
+  expect(service.bodiesOf("PUT /calls/42/result")).toEqual([{ disposition: "callback" }, { disposition: "resolved" }]);
+  expect(localStorage.length).toBe(0);
+  unmount();
+  await show(aCall({ disposition: "resolved" }));
+  expect(screen.getByTestId("disposition-resolved").getAttribute("aria-pressed")).toBe("true");
+});
+
+test("a result that the service does not have yet is sent again by the next page", async () => {
+  service.on("PUT /calls/42/result", { status: 503, body: { code: "unavailable", status: 503 } });
+  const { unmount } = await show();
+  await userEvent.click(screen.getByTestId("disposition-callback"));
+  await waitFor(() => expect(service.bodiesOf("PUT /calls/42/result")).toHaveLength(1));
+  unmount();
+  service.on("PUT /calls/42/result", { body: { call_id: 42, before: null, disposition: "callback" } });
+  await show();
+  expect(screen.getByTestId("disposition-callback").getAttribute("aria-pressed")).toBe("true");
+  await waitFor(() => expect(localStorage.length).toBe(0));
 });
 
 test("only the results of this queue are offered", async () => {

@@ -48,8 +48,8 @@ export function ActiveCall({ agentId, call, dispositions, hasKeys }: Props) {
   const fitting = dispositions.filter(({ queue }) => queue === null || queue === pop.call.queue);
   // The result and the end of the call are for who has it.
   const isConsulted = call.state === "consulted";
-  const keepLate = (body: string) => void addTicketNote(pop.ticket.id, body).catch(() => undefined);
-  const note = useNote(agentId, pop.call.id, call.note, keepLate);
+  const keepLate = (body: string) => addTicketNote(pop.ticket.id, body);
+  const note = useNote(agentId, pop.call.id, pop.ticket.id, call.note, keepLate);
   const [disposition, setDisposition] = useDisposition(agentId, call);
   return (
     <article className={classes.call} data-testid="active-call" data-call={pop.call.id} aria-label={t("call.title")}>

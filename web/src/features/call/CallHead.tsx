@@ -73,26 +73,26 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
             </>
           )}
         </p>
-        {isOpen ? (
+        {isOpen ? null : <Extend callId={call.pop.call.id} seconds={call.wrap_up.extension_s} />}
+        {/* In the first row at any width, apart from what does not end the call. */}
+        {canHangUp ? (
+          <Button
+            className={classes.hangUp}
+            leftSection={<PhoneOff size={16} aria-hidden="true" />}
+            rightSection={hasKeys ? <Keycaps of="hangUp" /> : null}
+            loading={hangUp.isPending}
+            onClick={() => hangUp.mutate()}
+            aria-keyshortcuts={ariaKeys("hangUp")}
+            data-testid="hangup"
+          >
+            {t(call.pop.call.is_external ? "call.isOver" : "action.hangUp")}
+          </Button>
+        ) : null}
+        {isOpen && !call.pop.call.is_external ? (
           <div className={classes.phone} data-open>
-            {call.pop.call.is_external ? null : <CallControls call={call} hasKeys={hasKeys} />}
-            {canHangUp ? (
-              <Button
-                className={classes.hangUp}
-                leftSection={<PhoneOff size={16} aria-hidden="true" />}
-                rightSection={hasKeys ? <Keycaps of="hangUp" /> : null}
-                loading={hangUp.isPending}
-                onClick={() => hangUp.mutate()}
-                aria-keyshortcuts={ariaKeys("hangUp")}
-                data-testid="hangup"
-              >
-                {t(call.pop.call.is_external ? "call.isOver" : "action.hangUp")}
-              </Button>
-            ) : null}
+            <CallControls call={call} hasKeys={hasKeys} />
           </div>
-        ) : (
-          <Extend callId={call.pop.call.id} seconds={call.wrap_up.extension_s} />
-        )}
+        ) : null}
       </header>
       <ConsultStrip call={call} hasKeys={hasKeys} />
       {hangUp.error ? (

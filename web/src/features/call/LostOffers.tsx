@@ -1,5 +1,4 @@
 import { Link } from "@tanstack/react-router";
-import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { PastOffer } from "@/api/types";
@@ -7,17 +6,22 @@ import { Panel } from "@/design/Panel";
 import { formatPhone } from "@/format/phone";
 import { ago, useNow } from "@/format/time";
 import { useLanguage, useText } from "@/i18n";
+import { CallButton } from "@/parts/CallButton";
 
 import classes from "./LostOffers.module.css";
 import { lostText, useLostOffers } from "./lostOffers";
 
+/** The caller is gone, and can be called: who went to somebody else or back into the line is being looked after. */
+const canBeCalled = ({ outcome, reason, number }: PastOffer) =>
+  outcome === "canceled" && reason !== "connect_failed" && number !== null;
+
 interface Props {
-  /** What can be done about one of them: the place for a call back. Only where there is a number to call. */
-  acts?: (lost: PastOffer, number: string) => ReactNode;
+  /** Nothing is in hand: who talks or is rung cannot call somebody else. */
+  isFree: boolean;
 }
 
 /** The trace of calls that rang here and went elsewhere, of the last day, also after a reload. */
-export function LostOffers({ acts }: Props) {
+export function LostOffers({ isFree }: Props) {
   const { t } = useTranslation();
   const text = useText();
   const language = useLanguage();
@@ -35,20 +39,30 @@ export function LostOffers({ acts }: Props) {
               </span>
               <span className={classes.soft}>
                 {lostText(t, offer)} · {text(offer.queue_name)}
-                {offer.number === null ? null : ` · ${formatPhone(offer.number)}`}
+                {" · "}
+                {offer.number === null ? null : (
+                  <>
+                    <span className={classes.whole}>{formatPhone(offer.number)}</span>
+                    {" · "}
+                  </>
+                )}
+                <time dateTime={offer.ended_at}>{ago(offer.ended_at, now, language)}</time>
               </span>
             </span>
-            <span className={classes.acts}>
-              {acts && offer.number !== null ? acts(offer, offer.number) : null}
-              <time className={classes.soft} dateTime={offer.ended_at}>
-                {ago(offer.ended_at, now, language)}
-              </time>
-            </span>
+            {isFree && canBeCalled(offer) ? <CallBack offer={offer} /> : null}
           </li>
         ))}
       </ul>
     </Panel>
   );
+}
+
+/** One click: the number is called, as the customer it belongs to. */
+function CallBack({ offer: { number, customer } }: { offer: PastOffer }) {
+  const { t } = useTranslation();
+  if (number === null) return null;
+  const who = customer?.name ?? formatPhone(number);
+  return <CallButton dialling={{ call: { to: number, customer_id: customer?.id }, name: who }} label={t("missed.callBack")} />;
 }
 
 function Name({ offer }: { offer: PastOffer }) {

@@ -9,7 +9,7 @@ import { draftKey, useNote } from "./useNote";
 const SAVE = "PUT /calls/42/note";
 let service: Service;
 let stored: CallNote;
-const late = vi.fn<(body: string) => void>();
+const late = vi.fn<(body: string) => Promise<unknown>>(() => Promise.resolve());
 
 beforeEach(() => {
   localStorage.clear();
@@ -29,7 +29,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const open = (note: CallNote = stored) => renderHook(({ note: held }) => useNote(1, 42, held, late), { initialProps: { note } });
+const open = (note: CallNote = stored) => renderHook(({ note: held }) => useNote(1, 42, 123, held, late), { initialProps: { note } });
 const later = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
 
 test("what was written is saved two seconds after the first stroke, also while typing goes on", async () => {

@@ -31,9 +31,11 @@ export interface NoteDraft {
   forget: () => void;
 }
 
-interface Stored {
+export interface Stored {
   body: string;
   version: number;
+  /** Where the words belong if the call is over before the service has them. */
+  ticket: number;
 }
 
 export const draftKey = (agentId: number, callId: number) => `ringdesk.note.${agentId}.${callId}`;
@@ -60,12 +62,16 @@ function open(key: string, note: CallNote): Held {
   return { body: stored.body, state: "conflict", theirs: note, base: note };
 }
 
-/** `onLate` gets the words that came too late for the call: it was closed before they could be saved. */
+/**
+ * `onLate` gets the words that came too late for the call: it was closed before they could be saved. Where that fails too they stay
+ * in this browser, for the next time the desk is opened (`leftOver.ts`).
+ */
 export function useNote(
   agentId: number,
   callId: number,
+  ticketId: number,
   note: CallNote,
-  onLate: (body: string) => void,
+  onLate: (body: string) => Promise<unknown>,
 ): NoteDraft {
   const key = draftKey(agentId, callId);
   const [held, setHeld] = useState<Held>(() => open(key, note));
@@ -100,8 +106,7 @@ export function useNote(
         const current = problem.code === "version_conflict" ? (problem.body.current as CallNote | undefined) : undefined;
         if (problem.status === 404) {
           done.current = true;
-          localStorage.removeItem(key);
-          late.current(body);
+          await late.current(body).then(() => localStorage.removeItem(key), () => undefined);
         } else if (!current) set({ state: "failed" });
         else if (current.body === ref.current.body) set({ base: current, state: "saved" });
         else if (current.body === base.body || current.body === body) set({ base: current, state: "dirty" });
@@ -127,6 +132,12 @@ export function useNote(
     else if (note.body === ref.current.body) set({ base: note, state: "saved" });
   }, [note, set]);
 
+  // The call was put to another ticket: so are the words that are still here.
+  useEffect(() => {
+    const stored = restore(key);
+    if (stored && stored.ticket !== ticketId) localStorage.setItem(key, JSON.stringify({ ...stored, ticket: ticketId }));
+  }, [key, ticketId]);
+
   useEffect(() => {
     const leave = () => void save(true);
     globalThis.addEventListener("pagehide", leave);
@@ -137,7 +148,7 @@ export function useNote(
   }, [save]);
 
   const write = (body: string) => {
-    localStorage.setItem(key, JSON.stringify({ body, version: ref.current.base.version } satisfies Stored));
+    localStorage.setItem(key, JSON.stringify({ body, version: ref.current.base.version, ticket: ticketId } satisfies Stored));
     set({ body, state: ref.current.state === "conflict" ? "conflict" : "dirty" });
   };
 
@@ -147,7 +158,7 @@ export function useNote(
     const body = keep === "mine" ? mine : keep === "theirs" ? theirs : `${theirs}\n${mine}`;
     set({ body, theirs: null, state: keep === "theirs" ? "saved" : "dirty" });
     if (keep === "theirs") localStorage.removeItem(key);
-    else localStorage.setItem(key, JSON.stringify({ body, version: ref.current.base.version } satisfies Stored));
+    else localStorage.setItem(key, JSON.stringify({ body, version: ref.current.base.version, ticket: ticketId } satisfies Stored));
   };
 
   const pause = () => {

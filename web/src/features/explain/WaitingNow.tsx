@@ -1,4 +1,4 @@
-import { Button } from "@mantine/core";
+import { Button, Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -6,29 +6,57 @@ import { useTranslation } from "react-i18next";
 import { calls } from "@/api/endpoints";
 import type { CallLogEntry } from "@/api/types";
 import { Chip } from "@/design/Chip";
+import { ErrorState } from "@/design/Notice";
 import table from "@/design/Table.module.css";
-import { clock, secondsSince, useNow } from "@/format/time";
+import { clock, secondsSince } from "@/format/time";
+import { serverNow } from "@/live/clock";
+import { Age, Aged, useFreshness } from "@/parts/Age";
 import { callerText } from "@/parts/callerText";
 
 import { ExplainDrawer } from "./ExplainDrawer";
 
-async function waitingCalls(): Promise<CallLogEntry[]> {
+interface Found {
+  items: CallLogEntry[];
+  /** When it was asked for: it was true a little later. */
+  asOf: string;
+}
+
+async function waitingCalls(): Promise<Found> {
+  const asOf = new Date(serverNow()).toISOString();
   const { items } = await calls({ state: ["queued", "offering"], limit: 100 });
   const entered = (call: CallLogEntry) => Date.parse(call.queued_at ?? call.created_at);
-  return items.sort((a, b) => entered(a) - entered(b));
+  return { items: items.sort((a, b) => entered(a) - entered(b)), asOf };
 }
 
 const isRinging = (call: CallLogEntry) => call.offers.some(({ state }) => state === "pending");
 
 /** The calls in line, the longest first, each with its "why is it still waiting?". */
 export function WaitingNow({ queueNames }: { queueNames: ReadonlyMap<string, string> }) {
-  const { t } = useTranslation();
-  const now = useNow();
   const [explained, setExplained] = useState<number | null>(null);
-  const { data = [] } = useQuery({ queryKey: ["calls", "waiting"], queryFn: waitingCalls, refetchInterval: 2000 });
+  const { data, error, refetch } = useQuery({ queryKey: ["calls", "waiting"], queryFn: waitingCalls, refetchInterval: 2000 });
   return (
     <>
-      {data.length === 0 ? (
+      {data ? <Line found={data} queueNames={queueNames} onExplain={setExplained} /> : null}
+      {!data && error ? <ErrorState error={error} retry={() => void refetch()} /> : null}
+      {data || error ? null : <Skeleton height={45} />}
+      <ExplainDrawer workItem={explained} onClose={() => setExplained(null)} />
+    </>
+  );
+}
+
+interface LineProps {
+  found: Found;
+  queueNames: ReadonlyMap<string, string>;
+  onExplain: (workItem: number | null) => void;
+}
+
+function Line({ found: { items, asOf }, queueNames, onExplain }: LineProps) {
+  const { t } = useTranslation();
+  const fresh = useFreshness(asOf);
+  return (
+    <>
+      <Aged of={fresh}>
+      {items.length === 0 ? (
         <p style={{ padding: "var(--space-4)", color: "var(--ink-muted)", fontSize: "var(--text-sm)" }}>
           {t("waiting.none")}
         </p>
@@ -46,14 +74,14 @@ export function WaitingNow({ queueNames }: { queueNames: ReadonlyMap<string, str
             </tr>
           </thead>
           <tbody>
-            {data.map((call) => (
+            {items.map((call) => (
               <tr key={call.id}>
                 <th scope="row" className={table.caller}>
                   {callerText(t, call.from)}
                 </th>
                 <td>{queueNames.get(call.queue ?? "") ?? call.queue}</td>
                 <td>
-                  <strong>{clock(secondsSince(call.queued_at ?? call.created_at, now))}</strong>
+                  <strong>{clock(secondsSince(call.queued_at ?? call.created_at, fresh.now))}</strong>
                 </td>
                 <td>
                   <Chip tone={isRinging(call) ? "blue" : "amber"}>
@@ -62,7 +90,7 @@ export function WaitingNow({ queueNames }: { queueNames: ReadonlyMap<string, str
                 </td>
                 <td className={table.number}>
                   {call.work_item_id === null ? null : (
-                    <Button size="compact-sm" variant="default" onClick={() => setExplained(call.work_item_id)}>
+                    <Button size="compact-sm" variant="default" onClick={() => onExplain(call.work_item_id)}>
                       {t("waiting.why")}
                     </Button>
                   )}
@@ -72,7 +100,8 @@ export function WaitingNow({ queueNames }: { queueNames: ReadonlyMap<string, str
           </tbody>
         </table>
       )}
-      <ExplainDrawer workItem={explained} onClose={() => setExplained(null)} />
+      </Aged>
+      <Age of={fresh} />
     </>
   );
 }

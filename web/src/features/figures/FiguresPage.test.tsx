@@ -107,7 +107,7 @@ test("a number opens its formula, a total its queues, a queue its contacts, and 
   tile.focus();
   await userEvent.keyboard("{Enter}");
   const dialog = await screen.findByRole("dialog");
-  expect(dialog.textContent).toMatch(/All queues \(Σ\).*answered within T ÷ .*service_level, version 1/);
+  expect(dialog.textContent).toMatch(/All queues you may see \(Σ\).*answered within T ÷ .*service_level, version 1/);
   expect(within(screen.getByTestId("readings")).getAllByRole("row").map((row) => row.textContent)).toEqual([
     "Service level1 ÷ 250.0 %",
     "Service level of answered1 ÷ 1100 %",

@@ -1,6 +1,6 @@
 import { screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 import { aDesk, aQueue } from "@/test/builders";
 import { draw, expectAccessible } from "@/test/render";
@@ -79,5 +79,28 @@ test("the sum says of what it is one, adds service levels before it divides, and
   expect(cells[1]).toBe("3");
   expect(cells[2]).toMatch(/^1:3[01]$/);
   expect(cells.at(-1)).toBe("25.0 %");
+  await expectAccessible(container);
+});
+
+test("every number opens what is behind it, by keyboard too; what a ticket queue has no figures of stays a number", async () => {
+  new Service();
+  const opened = vi.fn<(number: string, queue?: { key: string }) => void>();
+  const queues = [aQueue({ waiting: 2, longest_wait_s: 30, abandoned_today: 7 }), aQueue({ key: "sales", name: { en: "Sales" } }), aQueue({ key: "mail", name: { en: "Mail" }, channel: "ticket" })];
+  const { container } = await draw(
+    <QueueBoard queues={queues} asOf={secondsAgo(0)} total="All 2 queues" onOpen={(number, queue) => opened(number, queue)} />,
+    aDesk(),
+  );
+  const buttons = [...screen.getByTestId("queue-row-support").querySelectorAll("button")];
+  for (const button of buttons) {
+    button.focus();
+    await userEvent.keyboard("{Enter}");
+  }
+  expect(opened.mock.calls.map(([number, queue]) => `${number} ${queue?.key}`)).toEqual(
+    ["waiting_now", "longest_wait_now", "ringing", "in_call", "free", "answered", "abandoned", "service_level"].map((number) => `${number} support`),
+  );
+  expect(screen.getByRole("button", { name: "gave up, Support: 7. Formula and contacts" }).textContent).toBe("7");
+  await userEvent.click(screen.getByRole("button", { name: /^answered, All 2 queues/ }));
+  expect(opened).toHaveBeenLastCalledWith("answered", undefined);
+  expect(screen.getByTestId("queue-row-mail").querySelectorAll("button")).toHaveLength(4);
   await expectAccessible(container);
 });

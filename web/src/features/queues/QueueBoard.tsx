@@ -4,12 +4,24 @@ import { type KeyboardEvent, type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { QueueStats } from "@/api/types";
-import { clock, secondsSince, useNow } from "@/format/time";
+import { clock } from "@/format/time";
 import { useText } from "@/i18n";
+import { Age, useFreshness } from "@/parts/Age";
 
 import classes from "./QueueBoard.module.css";
 
-const STALE_S = 5;
+/** A number of the board: a figure of today or of now by its key, or what only the board has. */
+export type BoardNumber =
+  | "waiting_now"
+  | "longest_wait_now"
+  | "ringing"
+  | "in_call"
+  | "free"
+  | "answered"
+  | "abandoned"
+  | "service_level";
+/** Without a queue: of all of them together. */
+export type OpenNumber = (number: BoardNumber, queue?: QueueStats) => void;
 
 interface Props {
   queues: QueueStats[];
@@ -23,14 +35,16 @@ interface Props {
   line?: (queue: QueueStats) => ReactNode;
   /** What can be done with a queue, at the end of its row. */
   acts?: (queue: QueueStats) => ReactNode;
+  /** What a number opens: its formula, and the contacts or agents behind it. */
+  onOpen?: OpenNumber;
 }
 
 /** The queues as they are now. Numbers older than five seconds turn grey and say so. */
-export function QueueBoard({ queues, asOf, isDense = false, total, line, acts }: Props) {
+export function QueueBoard({ queues, asOf, isDense = false, total, line, acts, onOpen }: Props) {
   const { t } = useTranslation();
-  const now = useNow();
-  const age = secondsSince(asOf, now);
-  const isStale = age > STALE_S;
+  const fresh = useFreshness(asOf);
+  const { isStale } = fresh;
+  const age = isStale ? 0 : fresh.seconds;
   return (
     <div
       className={classes.board}
@@ -61,17 +75,15 @@ export function QueueBoard({ queues, asOf, isDense = false, total, line, acts }:
         </thead>
         <tbody>
           {queues.map((queue) => (
-            <Row key={queue.key} queue={queue} age={isStale ? 0 : age} line={line} acts={acts} />
+            <Row key={queue.key} queue={queue} age={age} line={line} acts={acts} onOpen={onOpen} />
           ))}
         </tbody>
         {total !== undefined && queues.filter(isOfCalls).length > 1 ? (
-          <Total label={total} queues={queues.filter(isOfCalls)} age={isStale ? 0 : age} hasActs={acts !== undefined} />
+          <Total label={total} queues={queues.filter(isOfCalls)} age={age} hasActs={acts !== undefined} onOpen={onOpen} />
         ) : null}
       </table>
       </div>
-      <p className={classes.age} role={isStale ? "status" : undefined}>
-        {isStale ? t("queue.stale", { seconds: Math.floor(age) }) : t("queue.asOf", { seconds: Math.floor(age) })}
-      </p>
+      <Age of={fresh} />
     </div>
   );
 }
@@ -81,26 +93,38 @@ export const isOfCalls = ({ channel }: QueueStats): boolean => channel !== "tick
 
 const sumOf = (queues: QueueStats[], of: (queue: QueueStats) => number) => queues.reduce((sum, queue) => sum + of(queue), 0);
 
-function Total({ label, queues, age, hasActs }: { label: string; queues: QueueStats[]; age: number; hasActs: boolean }) {
+interface TotalProps extends Pick<Props, "onOpen"> {
+  label: string;
+  queues: QueueStats[];
+  age: number;
+  hasActs: boolean;
+}
+
+function Total({ label, queues, age, hasActs, onOpen }: TotalProps) {
   const { t } = useTranslation();
   const waits = queues.flatMap(({ waiting, longest_wait_s }) => (waiting > 0 && longest_wait_s !== null ? [longest_wait_s] : []));
   const [within, decided] = [
     sumOf(queues, (queue) => queue.service_level.numerator),
     sumOf(queues, (queue) => queue.service_level.denominator),
   ];
+  const number = (key: BoardNumber, name: string, value: string | number) => (
+    <Opener name={name} value={value} of={label} onOpen={onOpen && (() => onOpen(key))}>
+      {value}
+    </Opener>
+  );
   return (
     <tfoot>
       <tr data-testid="queue-total">
         <th scope="row">{label}</th>
-        <td>{sumOf(queues, (queue) => queue.waiting)}</td>
-        <td>{waits.length === 0 ? "—" : clock(Math.max(...waits) + age)}</td>
-        <td>{sumOf(queues, (queue) => queue.offering)}</td>
-        <td>{sumOf(queues, (queue) => queue.in_call)}</td>
+        <td>{number("waiting_now", t("queue.waiting"), sumOf(queues, (queue) => queue.waiting))}</td>
+        <td>{number("longest_wait_now", t("queue.longest"), waits.length === 0 ? "—" : clock(Math.max(...waits) + age))}</td>
+        <td>{number("ringing", t("queue.offering"), sumOf(queues, (queue) => queue.offering))}</td>
+        <td>{number("in_call", t("queue.inCall"), sumOf(queues, (queue) => queue.in_call))}</td>
         <td title={t("queue.noFreeTotal")}>—</td>
-        <td>{sumOf(queues, (queue) => queue.answered_today)}</td>
-        <td>{sumOf(queues, (queue) => queue.abandoned_today)}</td>
+        <td>{number("answered", t("queue.answered"), sumOf(queues, (queue) => queue.answered_today))}</td>
+        <td>{number("abandoned", t("queue.abandoned"), sumOf(queues, (queue) => queue.abandoned_today))}</td>
         <td title={t("queue.levelOfAll", { numerator: within, denominator: decided })}>
-          {decided === 0 ? "—" : `${((within / decided) * 100).toFixed(within === decided ? 0 : 1)} %`}
+          {number("service_level", t("queue.serviceLevel"), shownLevel(within, decided))}
         </td>
         {hasActs ? <td /> : null}
       </tr>
@@ -108,17 +132,49 @@ function Total({ label, queues, age, hasActs }: { label: string; queues: QueueSt
   );
 }
 
-interface RowProps extends Pick<Props, "line" | "acts"> {
+interface OpenerProps {
+  name: string;
+  value: string | number;
+  /** The queue, or what the sum is of. */
+  of: string;
+  onOpen: (() => void) | undefined;
+  children: ReactNode;
+}
+
+/** A number that opens what is behind it; a mere number where nothing does. */
+function Opener({ name, value, of, onOpen, children }: OpenerProps) {
+  const { t } = useTranslation();
+  if (onOpen === undefined) return children;
+  return (
+    <UnstyledButton
+      className={classes.cell}
+      aria-haspopup="dialog"
+      aria-label={t("figures.openOf", { name, value, queue: of })}
+      onClick={onOpen}
+    >
+      {children}
+    </UnstyledButton>
+  );
+}
+
+interface RowProps extends Pick<Props, "line" | "acts" | "onOpen"> {
   queue: QueueStats;
   age: number;
 }
 
-function Row({ queue, age, line, acts }: RowProps) {
+function Row({ queue, age, line, acts, onOpen }: RowProps) {
   const { t } = useTranslation();
   const text = useText();
   const [isOpen, setOpen] = useState(false);
   const opener = useRef<HTMLButtonElement>(null);
   const name = text(queue.name);
+  const isOfTickets = !isOfCalls(queue);
+  const number = (key: BoardNumber, label: string, value: string | number, children: ReactNode = value) => (
+    <Opener name={label} value={value} of={name} onOpen={onOpen && (() => onOpen(key, queue))}>
+      {children}
+    </Opener>
+  );
+  const wait = shownWait(queue, age);
   // A dialog opened from the line has an Escape of its own.
   const closeOnEscape = (event: KeyboardEvent) => {
     if (event.key !== "Escape" || !event.currentTarget.contains(event.target as Node)) return;
@@ -160,21 +216,36 @@ function Row({ queue, age, line, acts }: RowProps) {
           )}
         </th>
         <td className={classes.waiting} data-some={queue.waiting > 0 || undefined}>
-          {queue.waiting}
+          {number("waiting_now", t("queue.waiting"), queue.waiting)}
         </td>
+        <td>{number("longest_wait_now", t("queue.longest"), wait, <Longest queue={queue} age={age} />)}</td>
+        <td>{isOfTickets ? <span className={classes.of}>—</span> : number("ringing", t("queue.offering"), queue.offering)}</td>
+        <td title={isOfTickets ? t("queue.assignedWhy") : undefined}>{number("in_call", t("queue.inCall"), queue.in_call)}</td>
         <td>
-          <Longest queue={queue} age={age} />
+          {number(
+            "free",
+            t("queue.free"),
+            `${queue.agents_available}/${queue.agents_signed_in}`,
+            <>
+              {queue.agents_available}
+              <span className={classes.of}>/{queue.agents_signed_in}</span>
+            </>,
+          )}
         </td>
-        <td>{queue.channel === "ticket" ? <span className={classes.of}>—</span> : queue.offering}</td>
-        <td title={queue.channel === "ticket" ? t("queue.assignedWhy") : undefined}>{queue.in_call}</td>
+        {/* Figures count contacts: a ticket queue has none. */}
+        <td>{isOfTickets ? queue.answered_today : number("answered", t("queue.answered"), queue.answered_today)}</td>
+        <td>{isOfTickets ? queue.abandoned_today : number("abandoned", t("queue.abandoned"), queue.abandoned_today)}</td>
         <td>
-          {queue.agents_available}
-          <span className={classes.of}>/{queue.agents_signed_in}</span>
-        </td>
-        <td>{queue.answered_today}</td>
-        <td>{queue.abandoned_today}</td>
-        <td>
-          <Level queue={queue} />
+          {isOfTickets ? (
+            <Level queue={queue} />
+          ) : (
+            number(
+              "service_level",
+              t("queue.serviceLevel"),
+              shownLevel(queue.service_level.numerator, queue.service_level.denominator),
+              <Level queue={queue} />,
+            )
+          )}
         </td>
         {acts ? <td>{acts(queue)}</td> : null}
       </tr>
@@ -189,12 +260,22 @@ function Row({ queue, age, line, acts }: RowProps) {
   );
 }
 
+/** A dash where nobody waits. */
+function shownWait({ waiting, longest_wait_s }: QueueStats, age: number): string {
+  return waiting === 0 || longest_wait_s === null ? "—" : clock(longest_wait_s + age);
+}
+
+/** A dash where nothing is decided: neither 0 nor 100. */
+function shownLevel(numerator: number, denominator: number): string {
+  return denominator === 0 ? "—" : `${((numerator / denominator) * 100).toFixed(numerator === denominator ? 0 : 1)} %`;
+}
+
 function Longest({ queue, age }: { queue: QueueStats; age: number }) {
-  if (queue.waiting === 0 || queue.longest_wait_s === null) return <span className={classes.of}>—</span>;
-  const waited = queue.longest_wait_s + age;
+  const { waiting, longest_wait_s } = queue;
+  if (waiting === 0 || longest_wait_s === null) return <span className={classes.of}>—</span>;
   return (
-    <span className={classes.longest} data-late={waited > queue.service_level.within_s || undefined}>
-      {clock(waited)}
+    <span className={classes.longest} data-late={longest_wait_s + age > queue.service_level.within_s || undefined}>
+      {shownWait(queue, age)}
     </span>
   );
 }
@@ -211,14 +292,13 @@ function Level({ queue }: { queue: QueueStats }) {
       </span>
     );
   }
-  const level = numerator / denominator;
   return (
     <span
       className={classes.level}
-      data-met={level >= target || undefined}
+      data-met={numerator / denominator >= target || undefined}
       title={t("queue.levelWhy", { numerator, denominator, goal })}
     >
-      {(level * 100).toFixed(level === 1 ? 0 : 1)} %
+      {shownLevel(numerator, denominator)}
     </span>
   );
 }

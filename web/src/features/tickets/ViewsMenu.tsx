@@ -1,6 +1,6 @@
 import { ActionIcon, Button, Checkbox, Modal, Popover, TextInput } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
-import { Bookmark, ChevronDown, Trash2, Users } from "lucide-react";
+import { Bookmark, ChevronDown, Pencil, Trash2, Users } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -11,14 +11,14 @@ import { useProblemText } from "@/design/useProblemText";
 
 import { isSameList, queryOf, searchOf, type TicketSearch } from "./search";
 import classes from "./TicketsPage.module.css";
-import { useDeleteView, useSaveView, useViews } from "./useViews";
+import { useChangeView, useDeleteView, useSaveView, useViews } from "./useViews";
 
 /** Lists with a name: one's own and those shared with everybody. Each is a link, and the one on the screen is known by its filters. */
 export function ViewsMenu({ search, me }: { search: TicketSearch; me: Me }) {
   const { t } = useTranslation();
   const views = useViews();
   const [isOpen, setOpen] = useState(false);
-  const [isNaming, setNaming] = useState(false);
+  const [naming, setNaming] = useState<Naming | null>(null);
   const current = views.find((view) => isSameList(searchOf(view.query), search));
   const mayShare = me.role === "supervisor" || me.role === "admin";
   return (
@@ -49,6 +49,20 @@ export function ViewsMenu({ search, me }: { search: TicketSearch; me: Me }) {
                   <span className="truncate">{view.name}</span>
                   {view.is_shared ? <Shared view={view} /> : null}
                 </Link>
+                {view.is_mine ? (
+                  <ActionIcon
+                    variant="subtle"
+                    color="gray"
+                    size={28}
+                    aria-label={t("views.rename", { name: view.name })}
+                    onClick={() => {
+                      setOpen(false);
+                      setNaming({ view });
+                    }}
+                  >
+                    <Pencil size={15} />
+                  </ActionIcon>
+                ) : null}
                 {view.is_mine || mayShare ? <Delete view={view} /> : null}
               </li>
             ))}
@@ -60,7 +74,7 @@ export function ViewsMenu({ search, me }: { search: TicketSearch; me: Me }) {
               justify="flex-start"
               onClick={() => {
                 setOpen(false);
-                setNaming(true);
+                setNaming({});
               }}
             >
               {t("views.save")}
@@ -69,15 +83,20 @@ export function ViewsMenu({ search, me }: { search: TicketSearch; me: Me }) {
         </Popover.Dropdown>
       </Popover>
       <Modal
-        opened={isNaming}
-        onClose={() => setNaming(false)}
-        title={t("views.save")}
+        opened={naming !== null}
+        onClose={() => setNaming(null)}
+        title={naming?.view ? t("views.rename", { name: naming.view.name }) : t("views.save")}
         closeButtonProps={{ "aria-label": t("action.close") }}
       >
-        {isNaming ? <NameForm search={search} mayShare={mayShare} onDone={() => setNaming(false)} /> : null}
+        {naming ? <NameForm search={search} view={naming.view} mayShare={mayShare} onDone={() => setNaming(null)} /> : null}
       </Modal>
     </>
   );
+}
+
+/** The list on the screen gets a name, or a view another one. */
+interface Naming {
+  view?: TicketView;
 }
 
 function Shared({ view }: { view: TicketView }) {
@@ -107,21 +126,34 @@ function Delete({ view }: { view: TicketView }) {
   );
 }
 
-function NameForm({ search, mayShare, onDone }: { search: TicketSearch; mayShare: boolean; onDone: () => void }) {
+interface NameFormProps extends Naming {
+  search: TicketSearch;
+  mayShare: boolean;
+  onDone: () => void;
+}
+
+function NameForm({ search, view, mayShare, onDone }: NameFormProps) {
   const { t } = useTranslation();
   const problemText = useProblemText();
-  const [name, setName] = useState("");
-  const [isShared, setShared] = useState(false);
+  const [name, setName] = useState(view?.name ?? "");
+  const [isShared, setShared] = useState(view?.is_shared ?? false);
   const save = useSaveView();
+  const change = useChangeView();
+  const { error, isPending } = view ? change : save;
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
+    if (view) {
+      const shared = isShared === view.is_shared ? {} : { is_shared: isShared };
+      change.mutate({ view, change: { name: name.trim(), ...shared } }, { onSuccess: onDone });
+      return;
+    }
     save.mutate({ name: name.trim(), query: queryOf(search), is_shared: isShared }, { onSuccess: onDone });
   };
   return (
     <form onSubmit={submit} className={classes.nameForm}>
       <TextInput
         label={t("views.name")}
-        description={t("views.nameHint")}
+        description={view ? undefined : t("views.nameHint")}
         maxLength={60}
         data-autofocus
         value={name}
@@ -134,12 +166,12 @@ function NameForm({ search, mayShare, onDone }: { search: TicketSearch; mayShare
           onChange={(event) => setShared(event.currentTarget.checked)}
         />
       ) : null}
-      {save.error ? (
+      {error ? (
         <div role="alert">
-          <Callout tone="red">{problemText(asProblem(save.error))}</Callout>
+          <Callout tone="red">{problemText(asProblem(error))}</Callout>
         </div>
       ) : null}
-      <Button type="submit" loading={save.isPending} disabled={name.trim() === ""}>
+      <Button type="submit" loading={isPending} disabled={name.trim() === ""}>
         {t("action.save")}
       </Button>
     </form>

@@ -217,7 +217,7 @@ function Equivalent({ wall }: { wall: Wall }) {
             </tr>
           ))}
           <tr>
-            <th scope="row">{t("figures.total")}</th>
+            <th scope="row">{t("wall.total")}</th>
             <td>{wall.total.waiting}</td>
             <td>{longest(wall.total, 0)}</td>
             <td>{level(wall.total)}</td>
