@@ -292,20 +292,6 @@ LINES: Final = """
 SELECT n.number, n.region, n.queue, n.voice, n.voicemail, n.recording, c.settings AS calendar, m.key AS menu_key, m.settings AS menu
 FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar LEFT JOIN menus m ON m.key = n.menu ORDER BY n.number
 """
-IS_BLOCKED: Final = """
-SELECT EXISTS (SELECT 1 FROM blocked_numbers WHERE number = ANY($1) AND (expires_at IS NULL OR expires_at > $2))
-"""
-BLOCK: Final = """
-INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (number) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = excluded.added_at, expires_at = excluded.expires_at
-RETURNING id, number, reason, added_by, added_at, expires_at
-"""
-UNBLOCK: Final = "DELETE FROM blocked_numbers WHERE id = $1 RETURNING number, reason"
-BLOCKED: Final = """
-SELECT id, number, reason, added_by, added_at, expires_at FROM blocked_numbers
-WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2
-"""
-BLOCKED_BY_NUMBER: Final = "SELECT id FROM blocked_numbers WHERE number = $1"
 # Who has left the recorder is known to have; what they left is asked for by a command.
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls

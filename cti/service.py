@@ -31,7 +31,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.phone import Number, attestation_of
 from core.principal import Principal
-from cti import consult, missed, recording
+from cti import blocked, consult, missed, number_list, recording
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
@@ -64,7 +64,7 @@ from cti.model import (
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, happened_at, number_of
 from infra.outbox import Tx, publish
-from infra.phone import parse_number, same_line
+from infra.phone import parse_number
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
 
@@ -127,8 +127,10 @@ class Admission(StrEnum):
 
 async def admit(tx: Tx, line: Line, number: Number) -> Admission:
     """Both sides of the block list are normalised; a hidden number is nobody's."""
-    if number.value is not None and await tx.conn.fetchval(sql.IS_BLOCKED, same_line(number.value), tx.now):
-        return Admission.BLOCKED
+    if number.value is not None:
+        reason = await number_list.reason(tx.conn, blocked.LIST, number.value, now=tx.now)
+        if reason is not None:
+            return Admission.BLOCKED
     return Admission.OPEN if line.is_open(tx.now) else Admission.CLOSED
 
 

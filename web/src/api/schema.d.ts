@@ -1534,44 +1534,6 @@ export interface components {
          * @enum {string}
          */
         Attestation: "verified" | "failed" | "unknown";
-        /** BlockedNumber */
-        BlockedNumber: {
-            /**
-             * Added At
-             * Format: date-time
-             */
-            added_at: string;
-            /** Added By */
-            added_by: string;
-            /** Expires At */
-            expires_at: string | null;
-            /** Id */
-            id: number;
-            /** Number */
-            number: string;
-            /** Reason */
-            reason: string;
-        };
-        /** BlockedPage */
-        BlockedPage: {
-            /** Items */
-            items: components["schemas"]["BlockedNumber"][];
-            /** Next Cursor */
-            next_cursor: string | null;
-        };
-        /** BlockedParams */
-        BlockedParams: {
-            /**
-             * Cursor
-             * @default null
-             */
-            cursor?: number | null;
-            /**
-             * Limit
-             * @default 50
-             */
-            limit?: number;
-        };
         /** Board */
         Board: {
             /**
@@ -2278,44 +2240,6 @@ export interface components {
             /** Resolves Ticket */
             resolves_ticket: boolean;
         };
-        /** DoNotCallNumber */
-        DoNotCallNumber: {
-            /**
-             * Added At
-             * Format: date-time
-             */
-            added_at: string;
-            /** Added By */
-            added_by: string;
-            /** Expires At */
-            expires_at: string | null;
-            /** Id */
-            id: number;
-            /** Number */
-            number: string;
-            /** Reason */
-            reason: string;
-        };
-        /** DoNotCallPage */
-        DoNotCallPage: {
-            /** Items */
-            items: components["schemas"]["DoNotCallNumber"][];
-            /** Next Cursor */
-            next_cursor: string | null;
-        };
-        /** DoNotCallParams */
-        DoNotCallParams: {
-            /**
-             * Cursor
-             * @default null
-             */
-            cursor?: number | null;
-            /**
-             * Limit
-             * @default 50
-             */
-            limit?: number;
-        };
         /** DoneIn */
         DoneIn: {
             /** Items */
@@ -2850,6 +2774,44 @@ export interface components {
              */
             limit?: number;
         };
+        /** ListParams */
+        ListParams: {
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: number | null;
+            /**
+             * Limit
+             * @default 50
+             */
+            limit?: number;
+        };
+        /** ListedNumber */
+        ListedNumber: {
+            /**
+             * Added At
+             * Format: date-time
+             */
+            added_at: string;
+            /** Added By */
+            added_by: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: number;
+            /** Number */
+            number: string;
+            /** Reason */
+            reason: string;
+        };
+        /** ListedPage */
+        ListedPage: {
+            /** Items */
+            items: components["schemas"]["ListedNumber"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
         /** LogIn */
         LogIn: {
             /** Email */
@@ -3151,26 +3113,6 @@ export interface components {
             name: string;
         };
         /**
-         * NewBlocked
-         * @description `region` (US, DE, …) is for a number that is not written with +. Without `expires_at` it is blocked until somebody removes it.
-         */
-        NewBlocked: {
-            /**
-             * Expires At
-             * @default null
-             */
-            expires_at?: string | null;
-            /** Number */
-            number: string;
-            /** Reason */
-            reason: string;
-            /**
-             * Region
-             * @default null
-             */
-            region?: string | null;
-        };
-        /**
          * NewCall
          * @description `to` as typed (a national form is read in `region`, else in that of our first number), or the number of `missed_contact_id`. `ticket_id`: what it is
          *     about, and whom it calls where nothing else says so.
@@ -3214,10 +3156,10 @@ export interface components {
             to?: string | null;
         };
         /**
-         * NewDoNotCall
+         * NewListed
          * @description `region` (US, DE, …) is for a number that is not written with +. Without `expires_at` it counts until somebody removes it.
          */
-        NewDoNotCall: {
+        NewListed: {
             /**
              * Expires At
              * @default null
@@ -5345,7 +5287,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BlockedPage"];
+                    "application/json": components["schemas"]["ListedPage"];
                 };
             };
             /** @description Not logged in */
@@ -5416,7 +5358,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewBlocked"];
+                "application/json": components["schemas"]["NewListed"];
             };
         };
         responses: {
@@ -5426,7 +5368,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BlockedNumber"];
+                    "application/json": components["schemas"]["ListedNumber"];
                 };
             };
             /** @description Not logged in */
@@ -8312,7 +8254,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DoNotCallPage"];
+                    "application/json": components["schemas"]["ListedPage"];
                 };
             };
             /** @description Not logged in */
@@ -8383,7 +8325,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewDoNotCall"];
+                "application/json": components["schemas"]["NewListed"];
             };
         };
         responses: {
@@ -8393,7 +8335,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DoNotCallNumber"];
+                    "application/json": components["schemas"]["ListedNumber"];
                 };
             };
             /** @description Not logged in */
