@@ -37,7 +37,7 @@ def _commands(name: str, module: str, about: str, *, adds: str, removes: str, ad
 
         async def main() -> int:
             async with one_off(database_url(data_dir)) as outbox, outbox.database.acquire() as conn:
-                rows = await number_list.page(conn, of(), before=None, limit=MOST_LISTED)
+                rows = await number_list.page(conn, of(), limit=MOST_LISTED)
             for row in rows:
                 until = "" if row.expires_at is None else f"  until {row.expires_at:%Y-%m-%d %H:%M}"
                 out(f"{row.id:>6}  {row.number:<20} {row.added_at:%Y-%m-%d} {row.added_by}: {row.reason}{until}")

@@ -43,7 +43,7 @@ from ticketing import http_many as many_tickets
 
 BUNDLE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 PAGES: Final = (
-    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/supervisor", "/figures", "/wall", "/design",
+    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/numbers", "/supervisor", "/figures", "/wall", "/design",
 )  # fmt: skip
 OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
 """Health checks and scrapers come to a replica itself, past the proxy."""

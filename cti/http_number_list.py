@@ -18,6 +18,9 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 
 class ListParams(ApiQuery):
+    """`number`: a part of it, in any spelling."""
+
+    number: Typed | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[int, Field(ge=1, lt=2**63)] | None = None
 
@@ -51,7 +54,7 @@ def _shown(listed: Listed) -> ListedNumber:
 
 async def page(conn: Connection, call: Call[ListParams], of: NumberList) -> ListedPage:
     limit = call.data.limit
-    found = await number_list.page(conn, of, before=call.data.cursor, limit=limit + 1)
+    found = await number_list.page(conn, of, before=call.data.cursor, limit=limit + 1, holding=call.data.number)
     items = [_shown(each) for each in found[:limit]]
     return ListedPage(items=items, next_cursor=str(items[-1].id) if len(found) > limit else None)
 

@@ -3,6 +3,7 @@
 Numbers are kept in the form in which callers are known and numbers are dialled, so that no spelling gets past a list.
 """
 
+import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,9 +53,12 @@ async def reason(conn: Connection, of: NumberList, number: str, *, now: datetime
     return found
 
 
-async def page(conn: Connection, of: NumberList, *, before: int | None, limit: int) -> list[Listed]:
-    """The latest first."""
-    return [Listed(**dict(row)) for row in await conn.fetch(of.sql.page, before, limit)]
+async def page(
+    conn: Connection, of: NumberList, *, before: int | None = None, limit: int, holding: str | None = None
+) -> list[Listed]:
+    """The latest first. `holding`: a part of the number, in any spelling."""
+    part = None if holding is None else _part(holding)
+    return [Listed(**dict(row)) for row in await conn.fetch(of.sql.page, before, limit, part)]
 
 
 async def add(
@@ -91,6 +95,13 @@ async def remove_number(tx: Tx, of: NumberList, *, number: str, region: str | No
         raise of.absent
     await remove(tx, of, listed_id=listed_id, actor=actor)
     return value
+
+
+def _part(typed: str) -> str:
+    """As it stands in what is kept: of a telephone number its digits, without the zero that is dialled in front at home."""
+    if any(char.isalpha() or char == "@" for char in typed):
+        return typed.strip().lower()
+    return "".join(char for char in unicodedata.normalize("NFKC", typed) if "0" <= char <= "9").lstrip("0")
 
 
 def _invalid(field: str, message: str) -> Invalid:

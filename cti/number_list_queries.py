@@ -27,7 +27,7 @@ RETURNING {_COLUMNS}
         remove=f"DELETE FROM {table} WHERE id = $1 RETURNING number, reason",
         page=f"""
 SELECT {_COLUMNS} FROM {table}
-WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2
+WHERE ($1::bigint IS NULL OR id < $1) AND ($3::text IS NULL OR position($3 IN lower(number)) > 0) ORDER BY id DESC LIMIT $2
 """,
         by_number=f"SELECT id FROM {table} WHERE number = $1",
     )

@@ -2774,7 +2774,10 @@ export interface components {
              */
             limit?: number;
         };
-        /** ListParams */
+        /**
+         * ListParams
+         * @description `number`: a part of it, in any spelling.
+         */
         ListParams: {
             /**
              * Cursor
@@ -2786,6 +2789,11 @@ export interface components {
              * @default 50
              */
             limit?: number;
+            /**
+             * Number
+             * @default null
+             */
+            number?: string | null;
         };
         /** ListedNumber */
         ListedNumber: {
@@ -5272,6 +5280,7 @@ export interface operations {
     list_blocked_numbers: {
         parameters: {
             query?: {
+                number?: string | null;
                 limit?: number;
                 cursor?: number | null;
             };
@@ -8239,6 +8248,7 @@ export interface operations {
     list_do_not_call: {
         parameters: {
             query?: {
+                number?: string | null;
                 limit?: number;
                 cursor?: number | null;
             };

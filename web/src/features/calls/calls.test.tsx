@@ -4,11 +4,12 @@ import { useState } from "react";
 import { expect, test } from "vitest";
 
 import type { CallLogEntry, Me, MissedContact } from "@/api/types";
+import { startOf } from "@/format/time";
 import { draw, expectAccessible } from "@/test/render";
 import { Service } from "@/test/service";
 
 import { CallLogPage } from "./CallLogPage";
-import { type CallsSearch, parseCallsSearch, startOf } from "./search";
+import { type CallsSearch, parseCallsSearch } from "./search";
 
 const ME: Me = { id: 7, email: "ava@example.com", name: "Ava", role: "agent", language: "en" };
 const AT = "2026-11-27T10:00:00Z";
