@@ -100,6 +100,7 @@ class Call:
     recorder_at: datetime | None = None
     recorder_reason: str | None = None
     menu_choice: str | None = None
+    menu_path: str | None = None
     left_at: datetime | None = None
     """When a caller at the recorder hung up, while it is not known yet whether there is a message."""
 
@@ -154,7 +155,9 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class MenuPlayed:
-    """The caller hears what may be chosen."""
+    """The caller hears what may be chosen. `path`: in which menu, by way of which."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,8 +418,10 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
         case Queued() if call.state in (CallState.RECEIVED, CallState.IVR):
             moved = _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at, menu_choice=event.choice)
             return moved, Happened.QUEUED
-        case MenuPlayed() if call.state is CallState.RECEIVED:
-            return _next(call, state=CallState.IVR), None
+        case MenuPlayed() if call.state is CallState.RECEIVED or (
+            call.state is CallState.IVR and call.menu_path != event.path
+        ):
+            return _next(call, state=CallState.IVR, menu_path=event.path), None
         case Connecting() if call.state is CallState.QUEUED or (call.is_ours and call.state is CallState.RECEIVED):
             moved = _next(
                 call,

@@ -1,12 +1,13 @@
 """SQL of calls, legs, provider events and commands."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from core.calendar import read_calendar
 from core.ids import AgentId, CallId, OfferId
 from core.phone import Number, NumberKind, attestation_of
-from cti.menu import read_menu
+from cti.menu import Menu, read_menus
 from cti.model import Call, CallState, Outcome
 from cti.twilio_voice import Line, Recorded, Recorder
 from infra.postgres import Connection
@@ -15,7 +16,7 @@ CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
     "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction, "
     "hold_wanted, held_at, transfer_id, "
-    "recorder_at, recorder_reason, left_at, menu_choice, attestation, dial_at, dialed_at"
+    "recorder_at, recorder_reason, left_at, menu_choice, menu_path, attestation, dial_at, dialed_at"
 )
 
 
@@ -54,6 +55,7 @@ def call_of(row: Any) -> Call:
         recorder_reason=row["recorder_reason"],
         left_at=row["left_at"],
         menu_choice=row["menu_choice"],
+        menu_path=row["menu_path"],
         dial_at=row["dial_at"],
         dialed_at=row["dialed_at"],
     )
@@ -120,7 +122,7 @@ LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR 
 SAVE_CALL: Final = """
 UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
        ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13, recorder_at = $15, recorder_reason = $16, left_at = $17, menu_choice = $18,
-       hold_wanted = $19, held_at = $20, transfer_id = $21,
+       hold_wanted = $19, held_at = $20, transfer_id = $21, menu_path = $22,
        closed_at = CASE WHEN $2 = 'closed' THEN coalesce(closed_at, $14) END
 WHERE id = $1
 """
@@ -289,9 +291,10 @@ WHERE call_id IS NULL AND deleted_at IS NULL AND created_at > $1 ORDER BY id LIM
 """
 GIVE_VOICEMAIL_ITS_CALL: Final = "UPDATE voicemails SET call_id = $2 WHERE id = $1 AND call_id IS NULL RETURNING id"
 LINES: Final = """
-SELECT n.number, n.region, n.queue, n.voice, n.voicemail, n.recording, c.settings AS calendar, m.key AS menu_key, m.settings AS menu
-FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar LEFT JOIN menus m ON m.key = n.menu ORDER BY n.number
+SELECT n.number, n.region, n.queue, n.voice, n.voicemail, n.recording, c.settings AS calendar, n.menu
+FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar ORDER BY n.number
 """
+MENUS: Final = "SELECT key, settings FROM menus"
 # Who has left the recorder is known to have; what they left is asked for by a command.
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
@@ -336,7 +339,7 @@ async def save_call(conn: Connection, call: Call, *, now: datetime) -> None:
         SAVE_CALL, call.id, call.state.value, None if call.outcome is None else call.outcome.value, call.queue, call.agent_id,
         call.offer_id, call.agent_joined, call.caller_joined, call.ended_by, call.version, call.queued_at, call.answered_at,
         call.ended_at, now, call.recorder_at, call.recorder_reason, call.left_at, call.menu_choice, call.hold_wanted, call.held_at,
-        call.transfer_id,
+        call.transfer_id, call.menu_path,
     )  # fmt: skip
 
 
@@ -347,7 +350,7 @@ async def calls_in_24h(conn: Connection, *, value: str | None, now: datetime) ->
     return int(await conn.fetchval(CALLS_24H, value, now) or 1)
 
 
-def line_of(row: Any) -> Line:
+def line_of(row: Any, menus: Mapping[str, Menu]) -> Line:
     voice = row["voice"]
     return Line(
         row["number"],
@@ -359,9 +362,10 @@ def line_of(row: Any) -> Line:
         recorder=Recorder(is_offered=True, **row["voicemail"]) if row["voicemail"] is not None else Recorder(),
         recording=None if row["recording"] is None else Recorded(**row["recording"]),
         calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
-        menu=None if row["menu"] is None else read_menu(row["menu_key"], row["menu"]),
+        menu=menus.get(row["menu"]),
     )
 
 
 async def lines(conn: Connection) -> dict[str, Line]:
-    return {row["number"]: line_of(row) for row in await conn.fetch(LINES)}
+    menus = read_menus({row["key"]: row["settings"] for row in await conn.fetch(MENUS)})
+    return {row["number"]: line_of(row, menus) for row in await conn.fetch(LINES)}

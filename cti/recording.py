@@ -108,8 +108,8 @@ async def consent(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         await heard(tx, hook.call_sid, line)
         if call.state is CallState.CONNECTING and call.offer_id is not None:  # told on the way to an agent
             answer = service.customers_seat(call, call.offer_id, base)
-        elif call.state is CallState.IVR and line.menu is not None:
-            answer = twiml.menu(line, base, line.menu)
+        elif call.state is CallState.IVR and (way := line.way(call.menu_path)) is not None:
+            answer = twiml.menu(line, base, way, step=call.version)
         else:
             answer = twiml.enqueue(line, base, greet=False)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)

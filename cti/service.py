@@ -140,8 +140,8 @@ def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
             return twiml.reject()
         case Admission.CLOSED:
             return twiml.closed(line, base)
-        case _ if line.menu is not None:
-            return twiml.menu(line, base, line.menu, greet=greet, asks=True)
+        case _ if (way := line.way()) is not None:
+            return twiml.menu(line, base, way, greet=greet, asks=True)
         case _:
             return twiml.enqueue(line, base, greet=greet, asks=True)
 
@@ -150,7 +150,7 @@ async def _let_in(tx: Tx, call: Call, line: Line, admission: Admission) -> Call:
     if admission is Admission.BLOCKED:
         return await apply(tx, call, TurnedAway(Outcome.REJECTED_BLOCKED, tx.now))
     if admission is Admission.OPEN and line.menu is not None:
-        return await apply(tx, call, MenuPlayed())
+        return await apply(tx, call, MenuPlayed(line.menu.key))
     if admission is Admission.OPEN:
         return await apply(tx, call, Queued(line.queue, tx.now))
     if line.recorder.after_hours:
@@ -171,8 +171,10 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         answer = twiml.back_to_queue(line, base, says="not_reached")
     elif call.state is CallState.VOICEMAIL:
         answer = twiml.record(line, base)
-    elif call.state is CallState.IVR and line.menu is not None:
-        answer = twiml.menu(line, base, line.menu, asks=True)  # nobody knows whether the first one was heard
+    elif call.state is CallState.IVR and (way := line.way(call.menu_path)) is not None:
+        answer = twiml.menu(
+            line, base, way, step=call.version, asks=True
+        )  # nobody knows whether the first one was heard
     elif call.state is CallState.IVR:
         await apply(tx, call, Queued(line.queue, tx.now))
         answer = twiml.enqueue(line, base, greet=False, asks=True)

@@ -14,7 +14,7 @@ from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
 from core.calendar import Calendar
 from core.texts import in_language
-from cti.menu import Menu
+from cti.menu import Menu, Way, way_along
 from cti.texts import speakable, text_for
 
 EMPTY: Final = '<?xml version="1.0" encoding="UTF-8"?><Response />'
@@ -65,6 +65,10 @@ class Line:
     recording: Recorded | None = None
     calendar: Calendar | None = None
     menu: Menu | None = None
+
+    def way(self, path: str | None = None) -> Way | None:
+        """Where in its menus a call is that has come along this path; None where the number asks nothing."""
+        return None if self.menu is None else way_along(self.menu, path)
 
     def is_open(self, at: datetime) -> bool:
         return self.calendar is None or self.calendar.is_open(at)
@@ -164,10 +168,15 @@ def wait(
     return str(response)
 
 
-def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = False, asks: bool = False) -> str:
-    """What may be chosen, by a key or by a word. Nothing chosen in time: the same way on, and `tries` says how often it was played."""
-    response = VoiceResponse()
-    way_on = f"{base}/twilio/ivr?n={tries}"
+def menu(
+    line: Line, base: str, way: Way, *, tries: int = 0, step: int | None = None, greet: bool = False, asks: bool = False
+) -> str:
+    """What may be chosen, by a key or by a word. Nothing chosen in time: the same way on, and `tries` says how often it was played.
+
+    `step`: the version of a call that is in the menus already. It stands in the address with the menu, so that the same key in a menu that is heard
+    once more, after going back, is another answer."""
+    response, found = VoiceResponse(), way.here
+    way_on = f"{base}/twilio/ivr?n={tries}" + ("" if step is None else f"&m={found.key}&s={step}")
     more = {"hints": ", ".join(found.words)} if found.words else {}
     gather = Gather(
         action=way_on,
@@ -187,6 +196,10 @@ def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = Fa
     elif tries:
         _say(gather, line, "menu_again")
     gather.say(speakable(in_language(dict(found.prompt), line.language)), language=line.say_language)
+    if way.is_below and found.back is not None:
+        _say(gather, line, "menu_back", key=found.back)
+    if way.is_below and found.main is not None:
+        _say(gather, line, "menu_main", key=found.main)
     response.append(gather)
     response.redirect(way_on, method="POST")
     return str(response)

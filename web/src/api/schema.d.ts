@@ -1689,6 +1689,8 @@ export interface components {
             legs: components["schemas"]["LegOut"][];
             /** Menu Choice */
             menu_choice: string | null;
+            /** Menu Path */
+            menu_path: string | null;
             missed: components["schemas"]["MissedRef"] | null;
             /** Offers */
             offers: components["schemas"]["OfferOut"][];

@@ -61,8 +61,9 @@ export function CallInside({ call, blockable }: { call: CallLogEntry; blockable:
             </li>
           ))}
         </ol>
-        {call.menu_choice || call.source !== "webhook" ? (
+        {call.menu_choice || call.menu_path || call.source !== "webhook" ? (
           <p className={classes.soft}>
+            {call.menu_path ? `${t("calls.menuPath", { path: call.menu_path.split("/").join(" › ") })} ` : null}
             {call.menu_choice ? t("calls.chose", { choice: call.menu_choice }) : null}
             {call.source === "reconciled" ? ` ${t("calls.reconciled")}` : null}
             {call.source === "timed_out" ? ` ${t("calls.timedOut")}` : null}
