@@ -121,9 +121,26 @@ class OverflowIn(Part):
         return self.max_waiting is not None or self.max_wait_s is not None or self.if_nobody == "overflow"
 
 
+class RecordingIn(Part):
+    """Conversations that are recorded, after callers are told so. `decline_key`: what they press who do not want it; `keep_days`: how long it is kept."""
+
+    decline_key: str | None = Field(default=None, pattern=r"^[0-9*]$")
+    keep_days: int = Field(default=90, ge=1, le=3650)
+    pause_on_hold: bool = True
+
+
+def _is_off(recording: Any) -> str:
+    return "off" if recording is False else "on"
+
+
+RecordingOfQueue = Annotated[
+    Annotated[RecordingIn, Tag("on")] | Annotated[Literal[False], Tag("off")], Discriminator(_is_off)
+]
+
+
 class QueueIn(Part):
     """`channel`: calls, or tickets that nobody called about. `drain_after_s`: when a waiting call may have an agent full of tickets kept free of
-    more; None: never."""
+    more; None: never. `calendar`: when callers are let into it, by number and menu; `recording`: in place of what the number says, `false`: not recorded."""
 
     key: Slug
     name: Text
@@ -138,6 +155,8 @@ class QueueIn(Part):
     overflow: OverflowIn = OverflowIn()
     drain_after_s: int | None = Field(default=30, ge=1, le=3600)
     time_zone: Zone | None = None
+    calendar: Slug | None = None
+    recording: RecordingOfQueue | None = None
 
 
 class SkillIn(Part):
@@ -323,14 +342,6 @@ class VoicemailIn(Part):
     max_s: int = Field(default=120, ge=5, le=600)
     silence_s: int = Field(default=5, ge=2, le=30)
     after_hours: bool = True
-
-
-class RecordingIn(Part):
-    """A number whose conversations are recorded, after callers are told so. `decline_key`: what they press who do not want it; `keep_days`: how long it is kept."""
-
-    decline_key: str | None = Field(default=None, pattern=r"^[0-9*]$")
-    keep_days: int = Field(default=90, ge=1, le=3650)
-    pause_on_hold: bool = True
 
 
 class NumberIn(Part):
@@ -539,6 +550,8 @@ def _place(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """As it is in the file: which of two shapes a value was taken for is not part of it."""
     if place[:1] == ("cti_connections",):  # after the number comes the dialect
         return (*place[:2], *place[3:])
+    if place[:1] == ("queues",) and place[2:3] == ("recording",):
+        return (*place[:3], *place[4:])
     return (*place[:4], *place[5:]) if place[2:3] == ("skills",) else place
 
 
@@ -621,7 +634,13 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         if message := _default_disposition_fault(org, queue_in):
             fault(message, "queues", index, "wrap_up", "default_disposition")
     of_tickets = {q.key for q in org.queues if q.channel == "ticket"}
+    calendars = {c.key for c in org.calendars}
     for index, queue_in in enumerate(org.queues):
+        if queue_in.calendar is not None and queue_in.calendar not in calendars:
+            fault(f"there is no calendar {queue_in.calendar!r}", "queues", index, "calendar")
+        for name in ("calendar", "recording"):
+            if queue_in.key in of_tickets and getattr(queue_in, name) is not None:
+                fault("is for callers; this queue holds tickets", "queues", index, name)
         if queue_in.key in of_tickets and queue_in.overflow != OverflowIn():
             fault("is for callers; tickets wait", "queues", index, "overflow")
         elif queue_in.overflow.to in of_tickets:
@@ -674,7 +693,7 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
             fault(f"{number.queue!r} holds tickets, not calls", "numbers", index, "queue")
         if number.menu is not None and number.menu not in {m.key for m in org.menus}:
             fault(f"there is no menu {number.menu!r}", "numbers", index, "menu")
-        if number.calendar is not None and number.calendar not in {c.key for c in org.calendars}:
+        if number.calendar is not None and number.calendar not in calendars:
             fault(f"there is no calendar {number.calendar!r}", "numbers", index, "calendar")
         if parse_number(number.number, number.region).e164 != number.number:
             fault("must be a phone number in E.164 form, such as +14155550199", "numbers", index, "number")

@@ -127,7 +127,8 @@ class Commands:
             if is_repeat and await self._is_in_conference(call):
                 return  # the first try arrived; moving the caller again would tear the talk
             async with self._outbox.database.acquire() as conn:
-                tells = self._lines.of(call.to_number) if await recording.must_tell(conn, call) else None
+                must_tell = await recording.must_tell(conn, call)
+            tells = self._lines.of(call.to_number).within(call.queue) if must_tell else None
             document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base, tells=tells)
             await self._twilio.redirect(call.account_sid, call.sid, document)
         elif kind == "requeue":

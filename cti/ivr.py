@@ -4,7 +4,7 @@ from cti import queries as sql
 from cti import recording, service
 from cti import twilio_voice as twiml
 from cti.menu import REPEATS, Way
-from cti.model import Call, CallState, MenuPlayed, Queued, SentToRecorder
+from cti.model import Call, CallState, MenuPlayed, SentToRecorder
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, number_of
 from infra.outbox import Tx
@@ -26,9 +26,12 @@ async def choose(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     elif call.state is CallState.VOICEMAIL:
         answer = twiml.record(line, base)
     else:
-        if call.state is CallState.IVR:  # the number has no menu any more
-            await service.apply(tx, call, Queued(line.queue, tx.now))
-        answer = twiml.enqueue(line, base, greet=False)
+        in_menu = call.state is CallState.IVR  # the number has no menu any more
+        answer = (
+            await service.into_queue(tx, call, line, line.queue, base)
+            if in_menu
+            else twiml.enqueue(line, base, greet=False)
+        )
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
 
@@ -49,8 +52,7 @@ async def _choose(tx: Tx, hook: Webhook, call: Call, line: Line, way: Way, base:
         await service.apply(tx, call, SentToRecorder(line.queue, CHOSEN, tx.now, choice=option.key))
         return twiml.record(line, base)
     queue = (way.default if option is None else option.queue) or line.queue
-    await service.apply(tx, call, Queued(queue, tx.now, choice=None if option is None else option.key))
-    return twiml.enqueue(line, base, greet=False)
+    return await service.into_queue(tx, call, line, queue, base, choice=None if option is None else option.key)
 
 
 async def _play(tx: Tx, call: Call, line: Line, way: Way, base: str) -> str:

@@ -285,10 +285,12 @@ class Deflected:
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
-    """Not let in: blocked, or called while we are closed."""
+    """Not let in: blocked, or called while we are closed. `queue`: the one that is, where the caller has chosen it."""
 
     outcome: Outcome
     at: datetime
+    queue: str | None = None
+    choice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +391,15 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return _recorded(call, event), Happened.ENDED
         case TurnedAway() if call.state in (CallState.RECEIVED, CallState.IVR):
             at = max(event.at, call.created_at)
-            moved = _next(call, state=CallState.CLOSED, outcome=event.outcome, ended_at=at, ended_by="system")
+            moved = _next(
+                call,
+                state=CallState.CLOSED,
+                queue=event.queue,
+                menu_choice=event.choice,
+                outcome=event.outcome,
+                ended_at=at,
+                ended_by="system",
+            )
             return moved, Happened.ENDED
         case SentToRecorder() if call.state in (CallState.RECEIVED, CallState.IVR, CallState.QUEUED):
             at = max(event.at, call.queued_at or call.created_at)

@@ -9,7 +9,7 @@ from core.ids import AgentId, CallId, OfferId
 from core.phone import Number, NumberKind, attestation_of
 from cti.menu import Menu, read_menus
 from cti.model import Call, CallState, Outcome
-from cti.twilio_voice import Line, Recorded, Recorder
+from cti.twilio_voice import Line, QueueRules, Recorded, Recorder
 from infra.postgres import Connection
 
 CALL_COLUMNS: Final = (
@@ -243,6 +243,11 @@ ANNOUNCE_RECORDING: Final = """
 INSERT INTO recordings (call_id, account_sid, pause_on_hold, created_at, keep_until) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (call_id) DO NOTHING
 """
+# In the menu already the caller was told; the queue that was chosen has its own word about it.
+RECORD_OTHERWISE: Final = (
+    "UPDATE recordings SET pause_on_hold = $2, keep_until = $3 WHERE call_id = $1 AND state = 'told'"
+)
+DO_NOT_RECORD: Final = "DELETE FROM recordings WHERE call_id = $1 AND state = 'told'"
 CONSENT_HEARD: Final = """
 UPDATE recordings r SET heard_at = $2 FROM calls c WHERE c.sid = $1 AND r.call_id = c.id AND r.heard_at IS NULL
 """
@@ -295,6 +300,10 @@ SELECT n.number, n.region, n.queue, n.voice, n.voicemail, n.recording, c.setting
 FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar ORDER BY n.number
 """
 MENUS: Final = "SELECT key, settings FROM menus"
+QUEUE_RULES: Final = """
+SELECT q.key, q.recording, c.settings AS calendar FROM queues q LEFT JOIN calendars c ON c.key = q.calendar
+WHERE q.is_active AND (q.calendar IS NOT NULL OR q.recording IS NOT NULL)
+"""
 # Who has left the recorder is known to have; what they left is asked for by a command.
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
@@ -350,7 +359,7 @@ async def calls_in_24h(conn: Connection, *, value: str | None, now: datetime) ->
     return int(await conn.fetchval(CALLS_24H, value, now) or 1)
 
 
-def line_of(row: Any, menus: Mapping[str, Menu]) -> Line:
+def line_of(row: Any, menus: Mapping[str, Menu], queues: Mapping[str, QueueRules]) -> Line:
     voice = row["voice"]
     return Line(
         row["number"],
@@ -363,9 +372,19 @@ def line_of(row: Any, menus: Mapping[str, Menu]) -> Line:
         recording=None if row["recording"] is None else Recorded(**row["recording"]),
         calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
         menu=menus.get(row["menu"]),
+        queues=queues,
+    )
+
+
+def queue_rules_of(row: Any) -> QueueRules:
+    return QueueRules(
+        calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
+        says_recording=row["recording"] is not None,
+        recording=Recorded(**row["recording"]) if row["recording"] else None,
     )
 
 
 async def lines(conn: Connection) -> dict[str, Line]:
     menus = read_menus({row["key"]: row["settings"] for row in await conn.fetch(MENUS)})
-    return {row["number"]: line_of(row, menus) for row in await conn.fetch(LINES)}
+    queues = {row["key"]: queue_rules_of(row) for row in await conn.fetch(QUEUE_RULES)}
+    return {row["number"]: line_of(row, menus, queues) for row in await conn.fetch(LINES)}

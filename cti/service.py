@@ -96,10 +96,10 @@ RECORDING_GRACE_S: Final = 20
 
 async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/voice`: a call of a customer. New ones are queued with ticket and work item in this very transaction."""
-    attested = hook.attestation
+    attested, met = hook.attestation, line.within(None)
     number = replace(parse_number(hook.get("From"), line.region), attestation=attestation_of(attested))
     admission = await admit(tx, line, number)
-    answer = welcome(line, base, admission, greet=hook.retry == 0)
+    answer = welcome(met, base, admission, greet=hook.retry == 0)
     row = await tx.conn.fetchrow(
         sql.CLAIM_INCOMING, hook.key, hook.account_sid, hook.endpoint, hook.call_sid, hook.body(), answer,
         number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now, list(TERMINAL), attested,
@@ -111,7 +111,7 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     call = replace(sql.call_of(row), caller=number)
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
     if admission is Admission.OPEN:
-        await recording.announce(tx, call, line)
+        await recording.announce(tx, call, met)
     call = await _let_in(tx, call, line, admission)
     if row["is_gone"] or hook.get("CallStatus") in TERMINAL:  # the callback of the end was faster
         call = await sql.lock_call(tx.conn, call_id=call.id) or call  # the queue may have let go of it at once
@@ -131,7 +131,8 @@ async def admit(tx: Tx, line: Line, number: Number) -> Admission:
         reason = await number_list.reason(tx.conn, blocked.LIST, number.value, now=tx.now)
         if reason is not None:
             return Admission.BLOCKED
-    return Admission.OPEN if line.is_open(tx.now) else Admission.CLOSED
+    is_open = line.is_open(tx.now) and (line.menu is not None or line.lets_into(line.queue, tx.now))
+    return Admission.OPEN if is_open else Admission.CLOSED
 
 
 def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
@@ -162,6 +163,7 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """Another webhook of this call came first, or the caller comes back from an emergency answer: the same call, the same
     place in line; who was in a conversation goes back into it."""
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
+    line = line if call is None else line.within(call.queue)
     if call is None or call.is_over:
         answer = last_word(line, call)
     elif call.is_ours:
@@ -176,8 +178,7 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
             line, base, way, step=call.version, asks=True
         )  # nobody knows whether the first one was heard
     elif call.state is CallState.IVR:
-        await apply(tx, call, Queued(line.queue, tx.now))
-        answer = twiml.enqueue(line, base, greet=False, asks=True)
+        answer = await into_queue(tx, call, line, line.queue, base)
     elif call.is_talking and call.ended_by is not None:
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
@@ -187,6 +188,20 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         answer = twiml.enqueue(line, base, greet=is_new and hook.retry == 0, asks=is_new)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
+
+
+async def into_queue(tx: Tx, call: Call, line: Line, queue: str, base: str, *, choice: str | None = None) -> str:
+    """The way on of a caller who has come through the menu: into the line, or, where the queue is closed now, what the number does when it is closed."""
+    if line.lets_into(queue, tx.now):
+        within = line.within(queue)
+        asks = await recording.enter_queue(tx, call, line.within(call.queue), within)
+        await apply(tx, call, Queued(queue, tx.now, choice=choice))
+        return twiml.enqueue(within, base, greet=False, asks=asks)
+    if line.recorder.after_hours:
+        await apply(tx, call, SentToRecorder(queue, CLOSED, tx.now, choice=choice))
+    else:
+        await apply(tx, call, TurnedAway(Outcome.AFTER_HOURS, tx.now, queue=queue, choice=choice))
+    return twiml.closed(line, base)
 
 
 def last_word(line: Line, call: Call | None) -> str:

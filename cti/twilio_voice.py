@@ -5,6 +5,7 @@ transfer and "the agent's browser died" are possible. All TwiML names the same c
 counts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -51,6 +52,15 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueRules:
+    """What a queue says for itself: its hours, and (where `says_recording`) how its conversations are recorded, whatever the number says."""
+
+    calendar: Calendar | None = None
+    says_recording: bool = False
+    recording: Recorded | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One of our numbers: where its calls go and how it speaks."""
 
@@ -65,6 +75,18 @@ class Line:
     recording: Recorded | None = None
     calendar: Calendar | None = None
     menu: Menu | None = None
+    queues: Mapping[str, QueueRules] = field(default_factory=dict)
+    """Those that say something for themselves."""
+
+    def within(self, queue: str | None) -> "Line":
+        """The number as callers of this queue meet it; before any is known, of the number's own where it asks nothing."""
+        known = queue or (self.queue if self.menu is None else None)
+        rules = None if known is None else self.queues.get(known)
+        return self if rules is None or not rules.says_recording else replace(self, recording=rules.recording)
+
+    @property
+    def may_record(self) -> bool:
+        return self.recording is not None or any(rules.recording is not None for rules in self.queues.values())
 
     def way(self, path: str | None = None) -> Way | None:
         """Where in its menus a call is that has come along this path; None where the number asks nothing."""
@@ -72,6 +94,10 @@ class Line:
 
     def is_open(self, at: datetime) -> bool:
         return self.calendar is None or self.calendar.is_open(at)
+
+    def lets_into(self, queue: str, at: datetime) -> bool:
+        calendar = self.queues[queue].calendar if queue in self.queues else None
+        return calendar is None or calendar.is_open(at)
 
     @property
     def say_language(self) -> str:

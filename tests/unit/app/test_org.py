@@ -497,3 +497,34 @@ def test_five_menus_one_below_the_other_and_one_reached_by_two_ways_are_fine() -
 
 def test_the_key_back_of_a_menu_that_no_other_leads_to_may_be_an_option() -> None:
     assert parse_org(MENUS + menu("main", "queue: support", more=" back: '1',"))
+
+
+# --- what a queue says for itself ----------------------------------------------------------------------------------------
+
+OF_QUEUE = """\
+calendars: [{key: office, weekly: {}}]
+queues:
+  - {key: support, name: {en: Support}, %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ("calendar: none", "queues[0].calendar"),
+        ("calendar: office, channel: ticket", "queues[0].calendar"),
+        ("recording: {}, channel: ticket", "queues[0].recording"),
+        ("recording: false, channel: ticket", "queues[0].recording"),
+        ("recording: {decline_key: '#'}", "queues[0].recording.decline_key"),
+        ("recording: true", "queues[0].recording"),
+    ],
+)
+def test_hours_and_recording_of_a_queue_that_cannot_be_are_refused(said: str, place: str) -> None:
+    assert (3, place) in faults_of(OF_QUEUE % said)
+
+
+def test_a_queue_says_nothing_about_recording_or_that_it_is_not() -> None:
+    assert [parse_org(OF_QUEUE % said).queues[0].recording for said in ("pick: round_robin", "recording: false")] == [
+        None,
+        False,
+    ]
