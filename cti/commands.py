@@ -94,7 +94,7 @@ class Commands:
         elif kind == "bring_together":
             await consult.bring_together(self._outbox, self._twilio, call, payload["consult_id"])
         elif kind == "consult_dial":
-            from_ = self._lines.of(call.to_number).number
+            from_ = self._lines.of(call.our_number).number
             await consult.dial(
                 self._outbox, self._twilio, call, payload["consult_id"], from_=from_, is_repeat=attempts > 1
             )

@@ -321,7 +321,7 @@ async def agent_leg(tx: Tx, hook: Webhook, lines: "dict[str, Line]", fallback: L
     agent_id, call = hook.agent_id, await _wanted_call(tx, hook)
     offer_id = None if call is None or agent_id is None or call.is_over else await _seat_of(tx, call, agent_id)
     if call is None or offer_id is None:
-        line = fallback if call is None else lines.get(call.to_number, fallback)
+        line = fallback if call is None else lines.get(call.our_number, fallback)
         answer = twiml.not_yours(line)
     else:
         await tx.conn.execute(sql.ADD_LEG, call.id, hook.call_sid, "agent", agent_id, "in-progress", tx.now)
@@ -591,11 +591,11 @@ async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozens
         call = await apply(tx, call, AgentJoined(agent_id, tx.now))
     if call.ended_by is not None:
         return
+    if call.is_talking and not call.agent_joined and await consult.orphaned(tx, call):
+        return
     if call.is_ours:
         if not call.agent_joined:
             await apply(tx, call, CallerGone(tx.now, by="system", unanswered=Outcome.CANCELED))
-        return
-    if call.is_talking and not call.agent_joined and await consult.orphaned(tx, call):
         return
     failed: ConnectFailed | AgentLost = AgentLost(offer_id) if call.is_talking else ConnectFailed(offer_id)
     if await apply(tx, call, failed) is not call:
