@@ -27,14 +27,14 @@ from ticketing import service as ticketing
 QUEUES: Final = """
 SELECT key, name, position, within_s, round(target::numeric, 4)::float8 AS target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s,
        pick, zone, pool_id, max_waiting, max_wait_s, if_nobody, overflow_to, wrap_extension_s, default_disposition, reject_s, busy_s,
-       no_answer_s, misses_before_not_responding, channel, drain_after_s, overflow_voicemail
+       no_answer_s, misses_before_not_responding, channel, drain_after_s, overflow_voicemail, calendar, recording
 FROM queues WHERE is_active
 """
 UPSERT_QUEUE: Final = """
 INSERT INTO queues (key, name, position, within_s, target, short_abandon_s, offer_timeout_s, wrap_mode, wrap_s, pick, zone, pool_id,
                     max_waiting, max_wait_s, if_nobody, wrap_extension_s, default_disposition, reject_s, busy_s, no_answer_s,
-                    misses_before_not_responding, channel, drain_after_s, overflow_voicemail, is_active)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, true)
+                    misses_before_not_responding, channel, drain_after_s, overflow_voicemail, calendar, recording, is_active)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, true)
 ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.position, within_s = excluded.within_s,
     target = excluded.target, short_abandon_s = excluded.short_abandon_s, offer_timeout_s = excluded.offer_timeout_s,
     wrap_mode = excluded.wrap_mode, wrap_s = excluded.wrap_s, pick = excluded.pick, zone = excluded.zone,
@@ -42,7 +42,8 @@ ON CONFLICT (key) DO UPDATE SET name = excluded.name, position = excluded.positi
     if_nobody = excluded.if_nobody, wrap_extension_s = excluded.wrap_extension_s,
     default_disposition = excluded.default_disposition, reject_s = excluded.reject_s, busy_s = excluded.busy_s,
     no_answer_s = excluded.no_answer_s, misses_before_not_responding = excluded.misses_before_not_responding,
-    channel = excluded.channel, drain_after_s = excluded.drain_after_s, overflow_voicemail = excluded.overflow_voicemail, is_active = true
+    channel = excluded.channel, drain_after_s = excluded.drain_after_s, overflow_voicemail = excluded.overflow_voicemail,
+    calendar = excluded.calendar, recording = excluded.recording, is_active = true
 """
 SET_OVERFLOW: Final = "UPDATE queues SET overflow_to = $2 WHERE key = $1 AND overflow_to IS DISTINCT FROM $2"
 AGENTS: Final = """
@@ -175,7 +176,7 @@ def _queues(org: OrgFile) -> dict[str, dict[str, Any]]:
             "overflow_to": q.overflow.to, "wrap_extension_s": q.wrap_up.extension_s,
             "default_disposition": q.wrap_up.default_disposition, **q.cool_downs.model_dump(),
             "misses_before_not_responding": q.misses_before_not_responding,
-            "channel": q.channel, "drain_after_s": q.drain_after_s, "overflow_voicemail": q.overflow.voicemail,
+            "channel": q.channel, "drain_after_s": q.drain_after_s, "overflow_voicemail": q.overflow.voicemail, "calendar": q.calendar, "recording": q.recording and q.recording.model_dump(),
         }
         for position, q in enumerate(org.queues)
     }  # fmt: skip
@@ -377,7 +378,8 @@ async def _write_queues(tx: Tx, queues: dict[str, dict[str, Any]], old: dict[str
             UPSERT_QUEUE, key, q["name"], q["position"], q["within_s"], q["target"], q["short_abandon_s"], q["offer_timeout_s"],
             q["wrap_mode"], q["wrap_s"], q["pick"], q["zone"], q["pool_id"], q["max_waiting"], q["max_wait_s"], q["if_nobody"],
             q["wrap_extension_s"], q["default_disposition"], q["reject_s"], q["busy_s"], q["no_answer_s"],
-            q["misses_before_not_responding"], q["channel"], q["drain_after_s"], q["overflow_voicemail"],
+            q["misses_before_not_responding"], q["channel"], q["drain_after_s"], q["overflow_voicemail"], q["calendar"],
+            q["recording"],
         )  # fmt: skip
     for key, q in queues.items():  # all of them are there by now
         await tx.conn.execute(SET_OVERFLOW, key, q["overflow_to"])

@@ -6,7 +6,7 @@ Keys are slugs, texts are {en: …, zh-CN: …}, durations end in `_s`. Unknown 
 holds, reading it ends with an organisation or with OrgFileInvalid: it is typed by people, and may come from anywhere.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,6 +22,7 @@ from core.calendar import days_of, hours_of
 from core.errors import RingdeskError
 from core.principal import Role
 from core.texts import Text
+from cti.menu import MOST_LEVELS
 from cti.pbx_settings import AnyConnection, Generic, bad_paths
 from infra.phone import parse_number
 from infra.shapes import Region, Slug, Zone
@@ -120,9 +121,26 @@ class OverflowIn(Part):
         return self.max_waiting is not None or self.max_wait_s is not None or self.if_nobody == "overflow"
 
 
+class RecordingIn(Part):
+    """Conversations that are recorded, after callers are told so. `decline_key`: what they press who do not want it; `keep_days`: how long it is kept."""
+
+    decline_key: str | None = Field(default=None, pattern=r"^[0-9*]$")
+    keep_days: int = Field(default=90, ge=1, le=3650)
+    pause_on_hold: bool = True
+
+
+def _is_off(recording: Any) -> str:
+    return "off" if recording is False else "on"
+
+
+RecordingOfQueue = Annotated[
+    Annotated[RecordingIn, Tag("on")] | Annotated[Literal[False], Tag("off")], Discriminator(_is_off)
+]
+
+
 class QueueIn(Part):
     """`channel`: calls, or tickets that nobody called about. `drain_after_s`: when a waiting call may have an agent full of tickets kept free of
-    more; None: never."""
+    more; None: never. `calendar`: when callers are let into it, by number and menu; `recording`: in place of what the number says, `false`: not recorded."""
 
     key: Slug
     name: Text
@@ -137,6 +155,8 @@ class QueueIn(Part):
     overflow: OverflowIn = OverflowIn()
     drain_after_s: int | None = Field(default=30, ge=1, le=3600)
     time_zone: Zone | None = None
+    calendar: Slug | None = None
+    recording: RecordingOfQueue | None = None
 
 
 class SkillIn(Part):
@@ -223,7 +243,7 @@ class AgentIn(Part):
 
 
 SpokenText = Literal[
-    "greeting", "wait", "next", "nobody", "emergency", "hold", "transfer", "not_reached", "sorry", "deflected", "goodbye", "wait_short", "wait_up_to", "wait_range", "menu_again", "unreachable", "closed", "voicemail", "voicemail_key",
+    "greeting", "wait", "next", "nobody", "emergency", "hold", "transfer", "not_reached", "sorry", "deflected", "goodbye", "wait_short", "wait_up_to", "wait_range", "menu_again", "menu_back", "menu_main", "unreachable", "closed", "voicemail", "voicemail_key",
     "voicemail_thanks", "voicemail_empty", "consent", "consent_key",
 ]  # fmt: skip
 
@@ -277,30 +297,42 @@ class CalendarIn(Part):
 
 
 class MenuOptionIn(Part):
-    """A way out of the menu: a queue, or the recorder. `words` may be said instead of the digit, in any language."""
+    """A way out of the menu: a queue, another menu, or the recorder. `words` may be said instead of the digit, in any language."""
 
     key: Slug
     digit: str = Field(pattern=r"^[0-9*]$")
     words: list[Annotated[str, Field(min_length=1, max_length=40)]] = Field(default=[], max_length=20)
     queue: Slug | None = None
+    menu: Slug | None = None
     voicemail: bool = False
 
 
 class MenuIn(Part):
-    """What callers hear and choose before the line. Who chooses nothing, after two repeats, goes to `default`, or to the number's queue."""
+    """What callers hear and choose before the line. Who chooses nothing, after two repeats, goes to `default`, or to that of the menu above, or to the
+    number's queue. `back` and `main` are keys of a menu that is below another: to the one before, and to the first."""
 
     key: Slug
     prompt: Text
     options: list[MenuOptionIn] = Field(min_length=1, max_length=10)
     default: Slug | None = None
     timeout_s: int = Field(default=5, ge=1, le=30)
+    back: str | None = Field(default="0", pattern=r"^[0-9*]$")
+    main: str | None = Field(default=None, pattern=r"^[0-9*]$")
 
     def settings(self) -> dict[str, Any]:
         options = [
-            {"key": o.key, "digit": o.digit, "queue": None if o.voicemail else o.queue, "words": o.words}
+            {
+                "key": o.key,
+                "digit": o.digit,
+                "queue": None if o.voicemail else o.queue,
+                "menu": o.menu,
+                "words": o.words,
+            }
             for o in self.options
         ]
-        return {"prompt": self.prompt, "options": options, "default": self.default, "timeout_s": self.timeout_s}
+        return {
+            "prompt": self.prompt, "options": options, "default": self.default, "timeout_s": self.timeout_s, "back": self.back, "main": self.main,
+        }  # fmt: skip
 
 
 class VoicemailIn(Part):
@@ -310,14 +342,6 @@ class VoicemailIn(Part):
     max_s: int = Field(default=120, ge=5, le=600)
     silence_s: int = Field(default=5, ge=2, le=30)
     after_hours: bool = True
-
-
-class RecordingIn(Part):
-    """A number whose conversations are recorded, after callers are told so. `decline_key`: what they press who do not want it; `keep_days`: how long it is kept."""
-
-    decline_key: str | None = Field(default=None, pattern=r"^[0-9*]$")
-    keep_days: int = Field(default=90, ge=1, le=3650)
-    pause_on_hold: bool = True
 
 
 class NumberIn(Part):
@@ -526,6 +550,8 @@ def _place(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """As it is in the file: which of two shapes a value was taken for is not part of it."""
     if place[:1] == ("cti_connections",):  # after the number comes the dialect
         return (*place[:2], *place[3:])
+    if place[:1] == ("queues",) and place[2:3] == ("recording",):
+        return (*place[:3], *place[4:])
     return (*place[:4], *place[5:]) if place[2:3] == ("skills",) else place
 
 
@@ -608,7 +634,13 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         if message := _default_disposition_fault(org, queue_in):
             fault(message, "queues", index, "wrap_up", "default_disposition")
     of_tickets = {q.key for q in org.queues if q.channel == "ticket"}
+    calendars = {c.key for c in org.calendars}
     for index, queue_in in enumerate(org.queues):
+        if queue_in.calendar is not None and queue_in.calendar not in calendars:
+            fault(f"there is no calendar {queue_in.calendar!r}", "queues", index, "calendar")
+        for name in ("calendar", "recording"):
+            if queue_in.key in of_tickets and getattr(queue_in, name) is not None:
+                fault("is for callers; this queue holds tickets", "queues", index, name)
         if queue_in.key in of_tickets and queue_in.overflow != OverflowIn():
             fault("is for callers; tickets wait", "queues", index, "overflow")
         elif queue_in.overflow.to in of_tickets:
@@ -661,12 +693,12 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
             fault(f"{number.queue!r} holds tickets, not calls", "numbers", index, "queue")
         if number.menu is not None and number.menu not in {m.key for m in org.menus}:
             fault(f"there is no menu {number.menu!r}", "numbers", index, "menu")
-        if number.calendar is not None and number.calendar not in {c.key for c in org.calendars}:
+        if number.calendar is not None and number.calendar not in calendars:
             fault(f"there is no calendar {number.calendar!r}", "numbers", index, "calendar")
         if parse_number(number.number, number.region).e164 != number.number:
             fault("must be a phone number in E.164 form, such as +14155550199", "numbers", index, "number")
     for index, menu in enumerate(org.menus):
-        for place, message in _menu_faults(menu, queues - of_tickets):
+        for place, message in (*_menu_faults(menu, queues - of_tickets), *_level_faults(menu, org.menus)):
             fault(message, "menus", index, *place)
     for index, disposition in enumerate(org.dispositions):
         if disposition.queue is not None and disposition.queue not in queues:
@@ -688,14 +720,57 @@ def _menu_faults(menu: MenuIn, queues: frozenset[str]) -> Iterator[tuple[tuple[s
         before = menu.options[:n]
         if option.queue is not None and option.queue not in queues:
             yield ("options", n, "queue"), f"there is no queue {option.queue!r} for calls"
-        if (option.queue is None) is not option.voicemail:
-            yield ("options", n), "say either queue or voicemail: true"
+        if [option.queue is not None, option.menu is not None, option.voicemail].count(True) != 1:
+            yield ("options", n), "say one of queue, menu and voicemail: true"
         for name in ("key", "digit"):
             if getattr(option, name) in [getattr(other, name) for other in before]:
                 yield ("options", n, name), f"{getattr(option, name)!r} is there twice"
         for w, word in enumerate(option.words):
             if said.setdefault(word.casefold(), option.key) != option.key:
                 yield ("options", n, "words", w), f"{word!r} is said for {said[word.casefold()]!r} too"
+
+
+def _level_faults(menu: MenuIn, menus: Sequence[MenuIn]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the ways from one menu to another: none may lead round in a circle, or too deep."""
+    by_key = {each.key: each for each in menus}
+    below = {each.key: [o.menu for o in each.options if o.menu in by_key] for each in menus}
+    for n, option in enumerate(menu.options):
+        if option.menu is not None and option.menu not in by_key:
+            yield ("options", n, "menu"), f"there is no menu {option.menu!r}"
+        elif option.menu is not None and (circle := _way_between(option.menu, menu.key, below)):
+            yield ("options", n, "menu"), f"goes round in a circle: {' → '.join([menu.key, *circle])}"
+    if _levels(menu.key, below, MOST_LEVELS + 1) > MOST_LEVELS:
+        yield ("key",), f"leads through more than {MOST_LEVELS} menus, one below the other"
+    is_below = any(menu.key in keys for keys in below.values())
+    for name, digit in (("back", menu.back), ("main", menu.main)):
+        if is_below and digit is not None and digit in [option.digit for option in menu.options]:
+            yield (name,), f"{digit!r} is that of an option"
+    if is_below and menu.back is not None and menu.back == menu.main:
+        yield ("main",), f"{menu.main!r} is that of back"
+
+
+def _way_between(start: str, end: str, below: Mapping[str, Sequence[str | None]]) -> list[str] | None:
+    ways, seen = [[start]], {start}
+    while ways:
+        way = ways.pop(0)
+        if way[-1] == end:
+            return way
+        for key in below[way[-1]]:
+            if key is not None and key not in seen:
+                seen.add(key)
+                ways.append([*way, key])
+    return None
+
+
+def _levels(start: str, below: Mapping[str, Sequence[str | None]], most: int) -> int:
+    """How many menus lie one below the other, this one included; no more than `most` are counted. A circle, which is a fault of its own, counts none."""
+    level, keys, seen = 0, {start}, {start}
+    while keys and level < most:
+        level += 1
+        keys = {key for above in keys for key in below[above] if key is not None}
+        seen |= keys
+    is_round = any(_way_between(key, above, below) for above in seen for key in below[above] if key is not None)
+    return 0 if is_round else level
 
 
 def _bad_overflow(queue: QueueIn, overflows: dict[str, str | None]) -> str | None:

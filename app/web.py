@@ -18,6 +18,7 @@ from accounts.middleware import authenticate
 from app.operations import add_operations
 from app.parts import Parts
 from cti import http_blocked as blocked
+from cti import http_do_not_call as do_not_call
 from cti.http import TELEPHONY, webhooks
 from cti.pbx_http import pbx_webhooks
 from customers import http as customers
@@ -42,7 +43,7 @@ from ticketing import http_many as many_tickets
 
 BUNDLE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 PAGES: Final = (
-    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/supervisor", "/figures", "/wall", "/design",
+    "/", "/login", "/desk", "/tickets", "/tickets/{id}", "/customers", "/customers/{id}", "/calls", "/numbers", "/supervisor", "/figures", "/wall", "/design",
 )  # fmt: skip
 OPERATOR_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/version")
 """Health checks and scrapers come to a replica itself, past the proxy."""
@@ -51,6 +52,7 @@ OPERATIONS: Final[list[Operation]] = [
     *keys.ROUTES.operations,
     *desk.ROUTES.operations,
     *blocked.ROUTES.operations,
+    *do_not_call.ROUTES.operations,
     *voicemails.ROUTES.operations,
     *pops.ROUTES.operations,
     *recordings.ROUTES.operations,

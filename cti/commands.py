@@ -99,7 +99,7 @@ class Commands:
         elif kind == "bring_together":
             await consult.bring_together(self._outbox, self._twilio, call, payload["consult_id"])
         elif kind == "consult_dial":
-            from_ = self._lines.of(call.to_number).number
+            from_ = self._lines.of(call.our_number).number
             await consult.dial(
                 self._outbox, self._twilio, call, payload["consult_id"], from_=from_, is_repeat=attempts > 1
             )
@@ -132,7 +132,8 @@ class Commands:
             if is_repeat and await self._is_in_conference(call):
                 return  # the first try arrived; moving the caller again would tear the talk
             async with self._outbox.database.acquire() as conn:
-                tells = self._lines.of(call.to_number) if await recording.must_tell(conn, call) else None
+                must_tell = await recording.must_tell(conn, call)
+            tells = self._lines.of(call.to_number).within(call.queue) if must_tell else None
             document = service.customers_seat(call, OfferId(call.offer_id or 0), self._base, tells=tells)
             await self._twilio.redirect(call.account_sid, call.sid, document)
         elif kind in TO_THE_LINE:

@@ -199,7 +199,7 @@ async def _wait(request: web.Request) -> web.StreamResponse:
     document = twiml.wait(line, None, base=t.base)
     try:
         pressed = hook.get("Digits")
-        if line.recording is not None:  # who waits has heard that the conversation will be recorded
+        if line.may_record:  # who waits has heard that the conversation will be recorded
             heard = t.outbox.transact(
                 lambda tx: recording.heard(tx, hook.call_sid, line), request_id=request[REQUEST_ID]
             )

@@ -102,6 +102,7 @@ class Call:
     recorder_at: datetime | None = None
     recorder_reason: str | None = None
     menu_choice: str | None = None
+    menu_path: str | None = None
     left_at: datetime | None = None
     """When a caller at the recorder hung up, while it is not known yet whether there is a message."""
 
@@ -156,7 +157,9 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class MenuPlayed:
-    """The caller hears what may be chosen."""
+    """The caller hears what may be chosen. `path`: in which menu, by way of which."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,10 +294,12 @@ class Deflected:
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
-    """Not let in: blocked, or called while we are closed."""
+    """Not let in: blocked, or called while we are closed. `queue`: the one that is, where the caller has chosen it."""
 
     outcome: Outcome
     at: datetime
+    queue: str | None = None
+    choice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +401,15 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
             return _recorded(call, event), Happened.ENDED
         case TurnedAway() if call.state in (CallState.RECEIVED, CallState.IVR):
             at = max(event.at, call.created_at)
-            moved = _next(call, state=CallState.CLOSED, outcome=event.outcome, ended_at=at, ended_by="system")
+            moved = _next(
+                call,
+                state=CallState.CLOSED,
+                queue=event.queue,
+                menu_choice=event.choice,
+                outcome=event.outcome,
+                ended_at=at,
+                ended_by="system",
+            )
             return moved, Happened.ENDED
         case SentToRecorder() if call.state in (CallState.RECEIVED, CallState.IVR, CallState.QUEUED):
             at = max(event.at, call.queued_at or call.created_at)
@@ -425,8 +438,10 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, Happened | None]:
         case Queued() if call.state in (CallState.RECEIVED, CallState.IVR):
             moved = _next(call, state=CallState.QUEUED, queue=event.queue, queued_at=event.at, menu_choice=event.choice)
             return moved, Happened.QUEUED
-        case MenuPlayed() if call.state is CallState.RECEIVED:
-            return _next(call, state=CallState.IVR), None
+        case MenuPlayed() if call.state is CallState.RECEIVED or (
+            call.state is CallState.IVR and call.menu_path != event.path
+        ):
+            return _next(call, state=CallState.IVR, menu_path=event.path), None
         case Connecting() if call.state is CallState.QUEUED or (call.is_ours and call.state is CallState.RECEIVED):
             moved = _next(
                 call,

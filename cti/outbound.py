@@ -17,8 +17,8 @@ from core.events import CallAgentReady
 from core.ids import CallId, call_of_conference, conference_name
 from core.phone import NumberKind
 from core.principal import Principal
+from cti import do_not_call, number_list, queries, service
 from cti import outbound_queries as sql
-from cti import queries, service
 from cti import twilio_voice as twiml
 from cti.model import NOT_YET, Call, CallerGone, CallState, Outcome
 from cti.outbound_rules import Outbound, read_outbound
@@ -88,7 +88,7 @@ async def check(tx: Tx, e164: str, *, who: Principal, override: str | None) -> s
     Raises OnDoNotCallList, InQuietHours, Forbidden."""
     if override is not None and not who.is_lead:
         raise Forbidden("Only a supervisor overrules the do-not-call list and quiet hours.")
-    reason = await tx.conn.fetchval(sql.DO_NOT_CALL, list(same_line(e164)), tx.now)
+    reason = await number_list.reason(tx.conn, do_not_call.LIST, e164, now=tx.now)
     if reason is not None:
         if override is None:
             raise OnDoNotCallList(f"Reason: {reason}", why=reason)

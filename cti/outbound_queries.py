@@ -24,18 +24,4 @@ RETURNING next_at - interval '1 second'
 SET_DIAL_AT: Final = "UPDATE calls SET dial_at = $2 WHERE id = $1"
 SET_DIALED_AT: Final = "UPDATE calls SET dialed_at = $2 WHERE id = $1"
 ADOPT: Final = "UPDATE calls SET sid = $2 WHERE id = $1 AND sid LIKE 'out:%' RETURNING id"
-DO_NOT_CALL: Final = """
-SELECT reason FROM do_not_call WHERE number = ANY($1) AND (expires_at IS NULL OR expires_at > $2) LIMIT 1
-"""
-ADD_DO_NOT_CALL: Final = """
-INSERT INTO do_not_call (number, reason, added_by, added_at, expires_at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (number) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = excluded.added_at, expires_at = excluded.expires_at
-RETURNING id, number, reason, added_by, added_at, expires_at
-"""
-REMOVE_DO_NOT_CALL: Final = "DELETE FROM do_not_call WHERE id = $1 RETURNING number, reason"
-DO_NOT_CALL_PAGE: Final = """
-SELECT id, number, reason, added_by, added_at, expires_at FROM do_not_call
-WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2
-"""
-DO_NOT_CALL_BY_NUMBER: Final = "SELECT id FROM do_not_call WHERE number = $1"
 KNOWN_LEGS: Final = "SELECT sid FROM legs WHERE sid = ANY($1)"

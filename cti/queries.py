@@ -1,21 +1,22 @@
 """SQL of calls, legs, provider events and commands."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from core.calendar import read_calendar
 from core.ids import AgentId, CallId, OfferId
 from core.phone import Number, NumberKind, attestation_of
-from cti.menu import read_menu
+from cti.menu import Menu, read_menus
 from cti.model import Call, CallState, Outcome
-from cti.twilio_voice import Line, Recorded, Recorder
+from cti.twilio_voice import Line, QueueRules, Recorded, Recorder
 from infra.postgres import Connection
 
 CALL_COLUMNS: Final = (
     "id, account_sid, sid, from_raw, from_kind, from_value, to_number, language, queue, state, outcome, agent_id, offer_id, "
     "agent_joined, caller_joined, ended_by, version, created_at, queued_at, answered_at, ended_at, provider, direction, "
     "hold_wanted, held_at, transfer_id, "
-    "recorder_at, recorder_reason, left_at, menu_choice, attestation, dial_at, dialed_at"
+    "recorder_at, recorder_reason, left_at, menu_choice, menu_path, attestation, dial_at, dialed_at"
 )
 
 
@@ -54,6 +55,7 @@ def call_of(row: Any) -> Call:
         recorder_reason=row["recorder_reason"],
         left_at=row["left_at"],
         menu_choice=row["menu_choice"],
+        menu_path=row["menu_path"],
         dial_at=row["dial_at"],
         dialed_at=row["dialed_at"],
     )
@@ -120,7 +122,7 @@ LOCK_CALL_BY_SID: Final = f"SELECT {CALL_COLUMNS} FROM calls WHERE sid = $1 FOR 
 SAVE_CALL: Final = """
 UPDATE calls SET state = $2, outcome = $3, queue = $4, agent_id = $5, offer_id = $6, agent_joined = $7, caller_joined = $8,
        ended_by = $9, version = $10, queued_at = $11, answered_at = $12, ended_at = $13, recorder_at = $15, recorder_reason = $16, left_at = $17, menu_choice = $18,
-       hold_wanted = $19, held_at = $20, transfer_id = $21,
+       hold_wanted = $19, held_at = $20, transfer_id = $21, menu_path = $22,
        closed_at = CASE WHEN $2 = 'closed' THEN coalesce(closed_at, $14) END
 WHERE id = $1
 """
@@ -246,6 +248,11 @@ ANNOUNCE_RECORDING: Final = """
 INSERT INTO recordings (call_id, account_sid, pause_on_hold, created_at, keep_until) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (call_id) DO NOTHING
 """
+# In the menu already the caller was told; the queue that was chosen has its own word about it.
+RECORD_OTHERWISE: Final = (
+    "UPDATE recordings SET pause_on_hold = $2, keep_until = $3 WHERE call_id = $1 AND state = 'told'"
+)
+DO_NOT_RECORD: Final = "DELETE FROM recordings WHERE call_id = $1 AND state = 'told'"
 CONSENT_HEARD: Final = """
 UPDATE recordings r SET heard_at = $2 FROM calls c WHERE c.sid = $1 AND r.call_id = c.id AND r.heard_at IS NULL
 """
@@ -294,23 +301,14 @@ WHERE call_id IS NULL AND deleted_at IS NULL AND created_at > $1 ORDER BY id LIM
 """
 GIVE_VOICEMAIL_ITS_CALL: Final = "UPDATE voicemails SET call_id = $2 WHERE id = $1 AND call_id IS NULL RETURNING id"
 LINES: Final = """
-SELECT n.number, n.region, n.queue, n.voice, n.voicemail, n.recording, c.settings AS calendar, m.key AS menu_key, m.settings AS menu
-FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar LEFT JOIN menus m ON m.key = n.menu ORDER BY n.number
+SELECT n.number, n.region, n.queue, n.voice, n.voicemail, n.recording, c.settings AS calendar, n.menu
+FROM numbers n LEFT JOIN calendars c ON c.key = n.calendar ORDER BY n.number
 """
-IS_BLOCKED: Final = """
-SELECT EXISTS (SELECT 1 FROM blocked_numbers WHERE number = ANY($1) AND (expires_at IS NULL OR expires_at > $2))
+MENUS: Final = "SELECT key, settings FROM menus"
+QUEUE_RULES: Final = """
+SELECT q.key, q.recording, c.settings AS calendar FROM queues q LEFT JOIN calendars c ON c.key = q.calendar
+WHERE q.is_active AND (q.calendar IS NOT NULL OR q.recording IS NOT NULL)
 """
-BLOCK: Final = """
-INSERT INTO blocked_numbers (number, reason, added_by, added_at, expires_at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (number) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = excluded.added_at, expires_at = excluded.expires_at
-RETURNING id, number, reason, added_by, added_at, expires_at
-"""
-UNBLOCK: Final = "DELETE FROM blocked_numbers WHERE id = $1 RETURNING number, reason"
-BLOCKED: Final = """
-SELECT id, number, reason, added_by, added_at, expires_at FROM blocked_numbers
-WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2
-"""
-BLOCKED_BY_NUMBER: Final = "SELECT id FROM blocked_numbers WHERE number = $1"
 # Who has left the recorder is known to have; what they left is asked for by a command.
 OPEN_CALLS: Final = """
 SELECT id, sid, account_sid FROM calls
@@ -355,7 +353,7 @@ async def save_call(conn: Connection, call: Call, *, now: datetime) -> None:
         SAVE_CALL, call.id, call.state.value, None if call.outcome is None else call.outcome.value, call.queue, call.agent_id,
         call.offer_id, call.agent_joined, call.caller_joined, call.ended_by, call.version, call.queued_at, call.answered_at,
         call.ended_at, now, call.recorder_at, call.recorder_reason, call.left_at, call.menu_choice, call.hold_wanted, call.held_at,
-        call.transfer_id,
+        call.transfer_id, call.menu_path,
     )  # fmt: skip
 
 
@@ -366,7 +364,7 @@ async def calls_in_24h(conn: Connection, *, value: str | None, now: datetime) ->
     return int(await conn.fetchval(CALLS_24H, value, now) or 1)
 
 
-def line_of(row: Any) -> Line:
+def line_of(row: Any, menus: Mapping[str, Menu], queues: Mapping[str, QueueRules]) -> Line:
     voice = row["voice"]
     return Line(
         row["number"],
@@ -378,9 +376,20 @@ def line_of(row: Any) -> Line:
         recorder=Recorder(is_offered=True, **row["voicemail"]) if row["voicemail"] is not None else Recorder(),
         recording=None if row["recording"] is None else Recorded(**row["recording"]),
         calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
-        menu=None if row["menu"] is None else read_menu(row["menu_key"], row["menu"]),
+        menu=menus.get(row["menu"]),
+        queues=queues,
+    )
+
+
+def queue_rules_of(row: Any) -> QueueRules:
+    return QueueRules(
+        calendar=None if row["calendar"] is None else read_calendar(row["calendar"]),
+        says_recording=row["recording"] is not None,
+        recording=Recorded(**row["recording"]) if row["recording"] else None,
     )
 
 
 async def lines(conn: Connection) -> dict[str, Line]:
-    return {row["number"]: line_of(row) for row in await conn.fetch(LINES)}
+    menus = read_menus({row["key"]: row["settings"] for row in await conn.fetch(MENUS)})
+    queues = {row["key"]: queue_rules_of(row) for row in await conn.fetch(QUEUE_RULES)}
+    return {row["number"]: line_of(row, menus, queues) for row in await conn.fetch(LINES)}

@@ -84,6 +84,18 @@ async def announce(tx: Tx, call: Call, line: Line) -> None:
         )
 
 
+async def enter_queue(tx: Tx, call: Call, before: Line, within: Line) -> bool:
+    """The caller has chosen a queue. Its own word about recording counts from here on; returns whether the caller is still to be told."""
+    if within.recording is None:
+        await tx.conn.execute(sql.DO_NOT_RECORD, call.id)
+    elif before.recording is None:
+        await announce(tx, call, within)
+    elif within.recording != before.recording:
+        keep_until = tx.now + timedelta(days=within.recording.keep_days)
+        await tx.conn.execute(sql.RECORD_OTHERWISE, call.id, within.recording.pause_on_hold, keep_until)
+    return await must_tell(tx.conn, call)
+
+
 async def must_tell(conn: Connection, call: Call) -> bool:
     """Whether the caller comes into the conversation before having heard that it is recorded."""
     return bool(await conn.fetchval(sql.MUST_TELL, call.id))
@@ -91,7 +103,7 @@ async def must_tell(conn: Connection, call: Call) -> bool:
 
 async def heard(tx: Tx, sid: str, line: Line) -> None:
     """The caller is where they come only after having heard it to its end."""
-    if line.recording is not None:
+    if line.may_record:
         await tx.conn.execute(sql.CONSENT_HEARD, sid, tx.now)
 
 
@@ -103,13 +115,14 @@ async def consent(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     if call is None or call.is_over:
         answer = service.last_word(line, call)
     else:
+        line = line.within(call.queue)
         if line.recording is not None and hook.get("Digits") == line.recording.decline_key:
             await tx.conn.execute(sql.DECLINE_RECORDING, call.id)
         await heard(tx, hook.call_sid, line)
         if call.state is CallState.CONNECTING and call.offer_id is not None:  # told on the way to an agent
             answer = service.customers_seat(call, call.offer_id, base)
-        elif call.state is CallState.IVR and line.menu is not None:
-            answer = twiml.menu(line, base, line.menu)
+        elif call.state is CallState.IVR and (way := line.way(call.menu_path)) is not None:
+            answer = twiml.menu(line, base, way, step=call.version)
         else:
             answer = twiml.enqueue(line, base, greet=False)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)

@@ -31,7 +31,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.phone import Number, attestation_of
 from core.principal import Principal
-from cti import consult, missed, recording
+from cti import blocked, consult, missed, number_list, recording
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
@@ -66,7 +66,7 @@ from cti.model import (
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, happened_at, number_of
 from infra.outbox import Tx, publish
-from infra.phone import parse_number, same_line
+from infra.phone import parse_number
 from infra.telemetry import metrics
 from infra.timers import cancel_timer, set_timer
 
@@ -98,10 +98,10 @@ RECORDING_GRACE_S: Final = 20
 
 async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """`/twilio/voice`: a call of a customer. New ones are queued with ticket and work item in this very transaction."""
-    attested = hook.attestation
+    attested, met = hook.attestation, line.within(None)
     number = replace(parse_number(hook.get("From"), line.region), attestation=attestation_of(attested))
     admission = await admit(tx, line, number)
-    answer = welcome(line, base, admission, greet=hook.retry == 0)
+    answer = welcome(met, base, admission, greet=hook.retry == 0)
     row = await tx.conn.fetchrow(
         sql.CLAIM_INCOMING, hook.key, hook.account_sid, hook.endpoint, hook.call_sid, hook.body(), answer,
         number.raw[:200], number.kind.value, number.value, hook.get("To")[:100], line.language, tx.now, list(TERMINAL), attested,
@@ -113,7 +113,7 @@ async def incoming(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     call = replace(sql.call_of(row), caller=number)
     structlog.contextvars.bind_contextvars(correlation_id=f"call_{call.id}")
     if admission is Admission.OPEN:
-        await recording.announce(tx, call, line)
+        await recording.announce(tx, call, met)
     call = await _let_in(tx, call, line, admission)
     if row["is_gone"] or hook.get("CallStatus") in TERMINAL:  # the callback of the end was faster
         call = await sql.lock_call(tx.conn, call_id=call.id) or call  # the queue may have let go of it at once
@@ -129,9 +129,12 @@ class Admission(StrEnum):
 
 async def admit(tx: Tx, line: Line, number: Number) -> Admission:
     """Both sides of the block list are normalised; a hidden number is nobody's."""
-    if number.value is not None and await tx.conn.fetchval(sql.IS_BLOCKED, same_line(number.value), tx.now):
-        return Admission.BLOCKED
-    return Admission.OPEN if line.is_open(tx.now) else Admission.CLOSED
+    if number.value is not None:
+        reason = await number_list.reason(tx.conn, blocked.LIST, number.value, now=tx.now)
+        if reason is not None:
+            return Admission.BLOCKED
+    is_open = line.is_open(tx.now) and (line.menu is not None or line.lets_into(line.queue, tx.now))
+    return Admission.OPEN if is_open else Admission.CLOSED
 
 
 def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
@@ -140,8 +143,8 @@ def welcome(line: Line, base: str, admission: Admission, *, greet: bool) -> str:
             return twiml.reject()
         case Admission.CLOSED:
             return twiml.closed(line, base)
-        case _ if line.menu is not None:
-            return twiml.menu(line, base, line.menu, greet=greet, asks=True)
+        case _ if (way := line.way()) is not None:
+            return twiml.menu(line, base, way, greet=greet, asks=True)
         case _:
             return twiml.enqueue(line, base, greet=greet, asks=True)
 
@@ -150,7 +153,7 @@ async def _let_in(tx: Tx, call: Call, line: Line, admission: Admission) -> Call:
     if admission is Admission.BLOCKED:
         return await apply(tx, call, TurnedAway(Outcome.REJECTED_BLOCKED, tx.now))
     if admission is Admission.OPEN and line.menu is not None:
-        return await apply(tx, call, MenuPlayed())
+        return await apply(tx, call, MenuPlayed(line.menu.key))
     if admission is Admission.OPEN:
         return await apply(tx, call, Queued(line.queue, tx.now))
     if line.recorder.after_hours:
@@ -162,6 +165,7 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
     """Another webhook of this call came first, or the caller comes back from an emergency answer: the same call, the same
     place in line; who was in a conversation goes back into it."""
     call = await sql.lock_call_by_sid(tx.conn, sid=hook.call_sid)
+    line = line if call is None else line.within(call.queue)
     if call is None or call.is_over:
         answer = last_word(line, call)
     elif call.is_ours:
@@ -171,11 +175,12 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         answer = twiml.back_to_queue(line, base, says="not_reached")
     elif call.state is CallState.VOICEMAIL:
         answer = twiml.record(line, base)
-    elif call.state is CallState.IVR and line.menu is not None:
-        answer = twiml.menu(line, base, line.menu, asks=True)  # nobody knows whether the first one was heard
+    elif call.state is CallState.IVR and (way := line.way(call.menu_path)) is not None:
+        answer = twiml.menu(
+            line, base, way, step=call.version, asks=True
+        )  # nobody knows whether the first one was heard
     elif call.state is CallState.IVR:
-        await apply(tx, call, Queued(line.queue, tx.now))
-        answer = twiml.enqueue(line, base, greet=False, asks=True)
+        answer = await into_queue(tx, call, line, line.queue, base)
     elif call.is_talking and call.ended_by is not None:
         answer = twiml.EMPTY
     elif call.is_talking and call.offer_id is not None:
@@ -185,6 +190,20 @@ async def _asked_again(tx: Tx, hook: Webhook, line: Line, base: str) -> str:
         answer = twiml.enqueue(line, base, greet=is_new and hook.retry == 0, asks=is_new)
     await tx.conn.execute(sql.KEEP_ANSWER, hook.key, answer)
     return answer
+
+
+async def into_queue(tx: Tx, call: Call, line: Line, queue: str, base: str, *, choice: str | None = None) -> str:
+    """The way on of a caller who has come through the menu: into the line, or, where the queue is closed now, what the number does when it is closed."""
+    if line.lets_into(queue, tx.now):
+        within = line.within(queue)
+        asks = await recording.enter_queue(tx, call, line.within(call.queue), within)
+        await apply(tx, call, Queued(queue, tx.now, choice=choice))
+        return twiml.enqueue(within, base, greet=False, asks=asks)
+    if line.recorder.after_hours:
+        await apply(tx, call, SentToRecorder(queue, CLOSED, tx.now, choice=choice))
+    else:
+        await apply(tx, call, TurnedAway(Outcome.AFTER_HOURS, tx.now, queue=queue, choice=choice))
+    return twiml.closed(line, base)
 
 
 def last_word(line: Line, call: Call | None) -> str:
@@ -304,7 +323,7 @@ async def agent_leg(tx: Tx, hook: Webhook, lines: "dict[str, Line]", fallback: L
     agent_id, call = hook.agent_id, await _wanted_call(tx, hook)
     offer_id = None if call is None or agent_id is None or call.is_over else await _seat_of(tx, call, agent_id)
     if call is None or offer_id is None:
-        line = fallback if call is None else lines.get(call.to_number, fallback)
+        line = fallback if call is None else lines.get(call.our_number, fallback)
         answer = twiml.not_yours(line)
     else:
         await tx.conn.execute(sql.ADD_LEG, call.id, hook.call_sid, "agent", agent_id, "in-progress", tx.now)
@@ -593,11 +612,11 @@ async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozens
         call = await apply(tx, call, AgentJoined(agent_id, tx.now))
     if call.ended_by is not None:
         return
+    if call.is_talking and not call.agent_joined and await consult.orphaned(tx, call):
+        return
     if call.is_ours:
         if not call.agent_joined:
             await apply(tx, call, CallerGone(tx.now, by="system", unanswered=Outcome.CANCELED))
-        return
-    if call.is_talking and not call.agent_joined and await consult.orphaned(tx, call):
         return
     failed: ConnectFailed | AgentLost = AgentLost(offer_id) if call.is_talking else ConnectFailed(offer_id)
     if await apply(tx, call, failed) is not call:

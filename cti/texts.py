@@ -76,6 +76,16 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Das haben wir leider nicht verstanden.",
         "zh-CN": "抱歉，没有听清您的选择。",
     },
+    "menu_back": {
+        "en": "To go back, press {key}.",
+        "de": "Zurück geht es mit der {key}.",
+        "zh-CN": "返回上一级请按{key}。",
+    },
+    "menu_main": {
+        "en": "For the main menu, press {key}.",
+        "de": "Zum Hauptmenü geht es mit der {key}.",
+        "zh-CN": "返回主菜单请按{key}。",
+    },
     "unreachable": {
         "en": "We could not put you through.",
         "de": "Wir konnten Sie leider nicht verbinden.",

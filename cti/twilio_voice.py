@@ -5,6 +5,7 @@ transfer and "the agent's browser died" are possible. All TwiML names the same c
 counts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -14,7 +15,7 @@ from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
 from core.calendar import Calendar
 from core.texts import in_language
-from cti.menu import Menu
+from cti.menu import Menu, Way, way_along
 from cti.texts import speakable, text_for
 
 EMPTY: Final = '<?xml version="1.0" encoding="UTF-8"?><Response />'
@@ -51,6 +52,15 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueRules:
+    """What a queue says for itself: its hours, and (where `says_recording`) how its conversations are recorded, whatever the number says."""
+
+    calendar: Calendar | None = None
+    says_recording: bool = False
+    recording: Recorded | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One of our numbers: where its calls go and how it speaks."""
 
@@ -65,9 +75,29 @@ class Line:
     recording: Recorded | None = None
     calendar: Calendar | None = None
     menu: Menu | None = None
+    queues: Mapping[str, QueueRules] = field(default_factory=dict)
+    """Those that say something for themselves."""
+
+    def within(self, queue: str | None) -> "Line":
+        """The number as callers of this queue meet it; before any is known, of the number's own where it asks nothing."""
+        known = queue or (self.queue if self.menu is None else None)
+        rules = None if known is None else self.queues.get(known)
+        return self if rules is None or not rules.says_recording else replace(self, recording=rules.recording)
+
+    @property
+    def may_record(self) -> bool:
+        return self.recording is not None or any(rules.recording is not None for rules in self.queues.values())
+
+    def way(self, path: str | None = None) -> Way | None:
+        """Where in its menus a call is that has come along this path; None where the number asks nothing."""
+        return None if self.menu is None else way_along(self.menu, path)
 
     def is_open(self, at: datetime) -> bool:
         return self.calendar is None or self.calendar.is_open(at)
+
+    def lets_into(self, queue: str, at: datetime) -> bool:
+        calendar = self.queues[queue].calendar if queue in self.queues else None
+        return calendar is None or calendar.is_open(at)
 
     @property
     def say_language(self) -> str:
@@ -164,10 +194,15 @@ def wait(
     return str(response)
 
 
-def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = False, asks: bool = False) -> str:
-    """What may be chosen, by a key or by a word. Nothing chosen in time: the same way on, and `tries` says how often it was played."""
-    response = VoiceResponse()
-    way_on = f"{base}/twilio/ivr?n={tries}"
+def menu(
+    line: Line, base: str, way: Way, *, tries: int = 0, step: int | None = None, greet: bool = False, asks: bool = False
+) -> str:
+    """What may be chosen, by a key or by a word. Nothing chosen in time: the same way on, and `tries` says how often it was played.
+
+    `step`: the version of a call that is in the menus already. It stands in the address with the menu, so that the same key in a menu that is heard
+    once more, after going back, is another answer."""
+    response, found = VoiceResponse(), way.here
+    way_on = f"{base}/twilio/ivr?n={tries}" + ("" if step is None else f"&m={found.key}&s={step}")
     more = {"hints": ", ".join(found.words)} if found.words else {}
     gather = Gather(
         action=way_on,
@@ -187,6 +222,10 @@ def menu(line: Line, base: str, found: Menu, *, tries: int = 0, greet: bool = Fa
     elif tries:
         _say(gather, line, "menu_again")
     gather.say(speakable(in_language(dict(found.prompt), line.language)), language=line.say_language)
+    if way.is_below and found.back is not None:
+        _say(gather, line, "menu_back", key=found.back)
+    if way.is_below and found.main is not None:
+        _say(gather, line, "menu_main", key=found.main)
     response.append(gather)
     response.redirect(way_on, method="POST")
     return str(response)

@@ -27,7 +27,7 @@ _VOICEMAILS: Final = """(SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id
         FROM voicemails v WHERE {of})"""
 CALLS: Final = f"""
 SELECT c.id, c.sid, {SHOWN_STATE} AS shown_state, c.outcome, c.queue, c.from_raw, c.from_kind, c.from_value, c.to_number, c.direction,
-       c.created_at, c.queued_at, c.answered_at, c.ended_at, c.disposition, c.menu_choice, c.ended_by, c.source, t.id AS ticket_id,
+       c.created_at, c.queued_at, c.answered_at, c.ended_at, c.disposition, c.menu_choice, c.menu_path, c.ended_by, c.source, t.id AS ticket_id,
        t.number AS ticket_number, i.id AS work_item_id, u.id AS agent_id, u.name AS agent_name, p.id AS customer_id, p.name AS customer_name,
        m.id AS missed_id, m.state AS missed_state,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('sid', l.sid, 'kind', l.kind, 'state', l.state, 'agent_id', l.agent_id, 'agent', w.name,

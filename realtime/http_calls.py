@@ -119,6 +119,8 @@ class CallOut(BaseModel):
     source: str
     disposition: str | None
     menu_choice: str | None
+    menu_path: str | None
+    """The menus the caller was led through, such as main/billing: who gave up did so in the last."""
     agent: PersonRef | None
     customer: PersonRef | None
     ticket: TicketRef | None
@@ -197,6 +199,7 @@ def _call_out(row: Any) -> CallOut:
         source=row["source"],
         disposition=row["disposition"],
         menu_choice=row["menu_choice"],
+        menu_path=row["menu_path"],
         agent=person(row["agent_id"], row["agent_name"]),
         customer=person(row["customer_id"], row["customer_name"]),
         ticket=ticket(row["ticket_id"], row["ticket_number"]),

@@ -1,4 +1,4 @@
-"""The API of calls that agents make, and of the list of numbers that are not to be called."""
+"""The API of calls that agents make."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Final
@@ -10,10 +10,9 @@ from core.errors import Invalid, NotFound, Unavailable
 from core.ids import CustomerId, TicketId
 from core.phone import Number, NumberKind
 from core.principal import LEADS, STAFF, actor_of
-from cti import do_not_call, missed, missed_queries, outbound
-from cti import outbound_queries as sql
+from cti import missed, missed_queries, outbound
 from cti.http import TELEPHONY
-from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
+from infra.openapi import ApiModel, ApiQuery, Call, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
 from infra.shapes import Region
@@ -166,58 +165,3 @@ async def count_outbound_calls(conn: Connection, call: Call[Stretch]) -> Outboun
         )
     rows = await conn.fetch(call_sql.OUTBOUND_FIGURES, since, until)
     return OutboundCounts(since=since, until=until, items=[OutboundCount(**dict(row)) for row in rows])
-
-
-# --- numbers that are not to be called ------------------------------------------------------------------------------------
-
-
-class DoNotCallParams(ApiQuery):
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Annotated[int, Field(ge=1, lt=2**63)] | None = None
-
-
-class NewDoNotCall(ApiModel):
-    """`region` (US, DE, …) is for a number that is not written with +. Without `expires_at` it counts until somebody removes it."""
-
-    number: Typed
-    region: Region | None = None
-    reason: Reason
-    expires_at: AwareDatetime | None = None
-
-
-class DoNotCallNumber(BaseModel):
-    id: int
-    number: str
-    reason: str
-    added_by: str
-    added_at: datetime
-    expires_at: datetime | None
-
-
-class DoNotCallPage(BaseModel):
-    items: list[DoNotCallNumber]
-    next_cursor: str | None
-
-
-@ROUTES.query("/api/v1/do-not-call", roles=LEADS, params=DoNotCallParams, returns=DoNotCallPage)
-async def list_do_not_call(conn: Connection, call: Call[DoNotCallParams]) -> DoNotCallPage:
-    """Numbers that agents must not call, the latest first."""
-    rows = await conn.fetch(sql.DO_NOT_CALL_PAGE, call.data.cursor, call.data.limit + 1)
-    items = [DoNotCallNumber(**dict(row)) for row in rows[: call.data.limit]]
-    return DoNotCallPage(items=items, next_cursor=str(items[-1].id) if len(rows) > call.data.limit else None)
-
-
-@ROUTES.command("POST", "/api/v1/do-not-call", roles=LEADS, body=NewDoNotCall, returns=DoNotCallNumber, status=201)
-async def add_do_not_call(tx: Tx, call: Call[NewDoNotCall]) -> DoNotCallNumber:
-    """Put a number on the list; one that is there takes the new reason and end."""
-    data = call.data
-    listed = await do_not_call.add(
-        tx, number=data.number, region=data.region, reason=data.reason, expires_at=data.expires_at, actor=actor_of(call.who)
-    )  # fmt: skip
-    return DoNotCallNumber.model_validate(listed, from_attributes=True)
-
-
-@ROUTES.command("DELETE", "/api/v1/do-not-call/{id}", roles=LEADS)
-async def remove_do_not_call(tx: Tx, call: Call[Nothing]) -> None:
-    """Take a number off the list."""
-    await do_not_call.remove(tx, listed_id=call.id(), actor=actor_of(call.who))

@@ -1,6 +1,6 @@
 """The API of recordings: pause and go on by the agent, hear one, delete one. The sound is the provider's; it goes through us, to who may see the ticket."""
 
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -13,10 +13,7 @@ from cti import hold, recording
 from cti import queries as calls
 from infra.openapi import Call, Nothing, Routes
 from infra.outbox import Tx
-from infra.postgres import Connection
-from realtime.http_voicemail import MEDIA, RecordingNotReady, served, write_hearing
-from ticketing import queries as tickets
-from ticketing.model import TicketNotFound
+from realtime.http_voicemail import MEDIA, RecordingNotReady, served, visible_sound, write_hearing
 
 ROUTES: Final = Routes("calls")
 
@@ -61,7 +58,7 @@ async def hear_recording(call: Call[Nothing]) -> web.Response:
     503 when the provider does not give it now, 502 when it has it no longer."""
 
     async def allowed(tx: Tx) -> tuple[str, str, bool]:
-        row = await _visible(tx.conn, call)
+        row = await visible_sound(tx.conn, call, calls.RECORDING, NoRecording)
         if row["sid"] is None:
             raise RecordingNotReady
         await write_hearing(tx, call, "recording")
@@ -73,20 +70,8 @@ async def hear_recording(call: Call[Nothing]) -> web.Response:
 @ROUTES.command("DELETE", "/api/v1/recordings/{id}", roles=LEADS)
 async def delete_recording(tx: Tx, call: Call[Nothing]) -> None:
     """Delete a recording, here at once and at the telephony provider as soon as it answers. That there was one is still told."""
-    row = await _visible(tx.conn, call)
+    row = await visible_sound(tx.conn, call, calls.RECORDING, NoRecording)
     await calls.lock_call(tx.conn, call_id=row["call_id"])
     if not await recording.delete(tx, call.id()):
         raise NoRecording
     await audit(tx, actor_of(call.who), "recording.delete", "recording", call.id(), after={"call_id": row["call_id"]})
-
-
-async def _visible(conn: Connection, call: Call[Nothing]) -> Any:
-    """Raises NoRecording, also for what may not be seen."""
-    row = await conn.fetchrow(calls.RECORDING, call.id())
-    if row is None or row["deleted_at"] is not None or row["ticket_id"] is None:
-        raise NoRecording
-    try:
-        await tickets.visible_ticket_id(conn, ref=str(row["ticket_id"]), principal=call.who)
-    except TicketNotFound:
-        raise NoRecording from None
-    return row

@@ -44,7 +44,7 @@ async def hear_voicemail(call: Call[Nothing]) -> web.Response:
     503 when the provider does not give it now, 502 when it has it no longer."""
 
     async def allowed(tx: Tx) -> tuple[str, str, bool]:
-        row = await _visible(tx.conn, call)
+        row = await visible_sound(tx.conn, call, calls.VOICEMAIL, NoVoicemail)
         await write_hearing(tx, call, "voicemail")
         return row["account_sid"], row["recording_sid"], row["is_ready"]
 
@@ -69,15 +69,15 @@ async def served(call: Call[Nothing], account_sid: str, recording_sid: str, is_r
     return _part(call.request, sound)
 
 
-async def _visible(conn: Connection, call: Call[Nothing]) -> Any:
-    """Raises NoVoicemail, also for what may not be seen."""
-    row = await conn.fetchrow(calls.VOICEMAIL, call.id())
+async def visible_sound(conn: Connection, call: Call[Nothing], statement: str, absent: type[NotFound]) -> Any:
+    """The row of a message or a recording, for who may see its ticket. Raises `absent`, also for what may not be seen."""
+    row = await conn.fetchrow(statement, call.id())
     if row is None or row["deleted_at"] is not None or row["ticket_id"] is None:
-        raise NoVoicemail
+        raise absent
     try:
         await tickets.visible_ticket_id(conn, ref=str(row["ticket_id"]), principal=call.who)
     except TicketNotFound:
-        raise NoVoicemail from None
+        raise absent from None
     return row
 
 
@@ -99,7 +99,7 @@ def _part(request: web.Request, sound: bytes) -> web.Response:
 @ROUTES.command("DELETE", "/api/v1/voicemails/{id}", roles=LEADS)
 async def delete_voicemail(tx: Tx, call: Call[Nothing]) -> None:
     """Delete a message, here at once and at the telephony provider as soon as it answers. That there was one is still told."""
-    row = await _visible(tx.conn, call)
+    row = await visible_sound(tx.conn, call, calls.VOICEMAIL, NoVoicemail)
     await calls.lock_call(tx.conn, call_id=row["call_id"])
     if not await voicemail.delete(tx, call.id()):
         raise NoVoicemail

@@ -25,7 +25,7 @@ from routing import by_hand, service
 from routing import queries as sql
 from routing.line import tell_queued
 from routing.model import ByHand, Channel, ItemState, OfferState
-from routing.transfer import NotForOurs, Target, grouped, unknown, willing
+from routing.transfer import Target, grouped, unknown, willing
 from ticketing import service as tickets
 
 BEGIN: Final = "call.consult"
@@ -38,8 +38,6 @@ AT_ONCE: Final = [{"after_s": 0}]
 async def begin(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: Principal, lines: Lines) -> Consult:
     """The customer goes on hold, the target is asked. Raises NotFound, NotInCall, AtThePhone, ConsultUnderWay, Invalid, CannotTake, NotAllowedOutside."""
     call = await hold.in_hand(tx, call_id=call_id, who=who)
-    if call.is_ours:
-        raise NotForOurs
     await consult.refuse_while_open(tx, call)
     item = await tx.conn.fetchrow(sql.ITEM_OF_CALL, call.id)
     if item is None or call.offer_id is None:
@@ -53,7 +51,7 @@ async def begin(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: P
     elif to.agent_id is not None:
         agent = await willing(tx, item["id"], to.agent_id, who)
     else:
-        number = await outside.allowed_number(tx, to.number or "", lines.of(call.to_number).region)
+        number = await outside.allowed_number(tx, to.number or "", lines.of(call.our_number).region)
     row = await tx.conn.fetchrow(
         calls.ADD_CONSULT, call.id, call.offer_id, who.user_id, to.kind, to.queue, to.agent_id, number, note or None, tx.now
     )  # fmt: skip

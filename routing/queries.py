@@ -689,7 +689,8 @@ LOCK_ITEMS: Final = "SELECT id FROM work_items WHERE id = ANY($1) ORDER BY id FO
 # The colleague's offer is one of the call's own item from now on, and the reason why it was made goes along.
 GIVE_OFFER_TO_ITEM: Final = """
 WITH moved AS (
-    UPDATE offers SET work_item_id = $2, version = version + 1 WHERE id = $1 AND state = 'accepted' RETURNING id, queue, pool_id
+    UPDATE offers o SET work_item_id = $2, is_outbound = i.is_outbound, version = o.version + 1 FROM work_items i
+    WHERE o.id = $1 AND o.state = 'accepted' AND i.id = $2 RETURNING o.id, o.queue, o.pool_id
 ), reasons AS (
     UPDATE decisions d SET work_item_id = $2 FROM moved m WHERE d.work_item_id = $3 AND d.offer_id = m.id
 )

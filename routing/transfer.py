@@ -61,7 +61,10 @@ class _Given:
 
 
 class NotForOurs(Conflict):
-    code, title = "not_for_outbound_calls", "A call that you have made cannot be transferred"
+    code, title = (
+        "not_for_outbound_calls",
+        "A call that you have made cannot be given away unheard; speak with somebody first",
+    )
 
 
 async def blind(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: Principal, lines: Lines) -> Call:

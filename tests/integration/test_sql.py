@@ -3,11 +3,13 @@
 import importlib
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from cti.number_list_queries import Statements
 from infra.postgres import Connection
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -25,7 +27,9 @@ PACKAGES: Final = (
     "ticketing",
 )
 _STATEMENT: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
-_HOLDS_ONE: Final = re.compile(r'^[A-Z_]+(: Final(\[str\])?)? = f?"{1,3}' + _STATEMENT.pattern, re.MULTILINE)
+_HOLDS_ONE: Final = re.compile(
+    r'^[A-Z_]+(: Final(\[str\])?)? = (statements_of\(|f?"{1,3}' + _STATEMENT.pattern + ")", re.MULTILINE
+)
 MODULES: Final = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES
@@ -35,8 +39,12 @@ MODULES: Final = sorted(
 
 
 def statements(module: str) -> dict[str, str]:
-    """The upper-case string constants of a module that are SQL."""
-    constants = vars(importlib.import_module(module))
+    """The upper-case constants of a module that are SQL, or hold SQL by name."""
+    constants: dict[str, Any] = {}
+    for name, value in vars(importlib.import_module(module)).items():
+        constants[name] = value
+        if isinstance(value, Statements):
+            constants |= {f"{name}.{field.name}".upper(): getattr(value, field.name) for field in fields(value)}
     return {
         name: value
         for name, value in constants.items()
@@ -93,6 +101,7 @@ async def test_statement_can_use_an_index_whatever_its_values_are(conn: Connecti
 def test_statements_are_found() -> None:
     assert "USER_BY_EMAIL" in statements("accounts.queries")
     assert "CUSTOMER_CARD" in statements("customers.queries")
+    assert {"BLOCKED.ADD", "DO_NOT_CALL.ADD"} <= set(statements("cti.number_list_queries"))
     assert "KNOWN_TO_ALL" in statements("app.demo")
     assert len(MODULES) >= 15
 

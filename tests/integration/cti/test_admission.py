@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -197,3 +198,24 @@ async def test_the_list_comes_in_pages(stack: Stack) -> None:
     numbers = [row["number"] for row in (*first["items"], *rest["items"])]
     assert numbers == ["+14155550132", "+14155550131", "+14155550130"]
     assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("(415) 555-01", ["+14155550123"]),
+        ("030 90 18", ["+493090182099"]),
+        ("+49", ["+493090182099"]),
+        ("４９３０", ["+493090182099"]),
+        ("Billing@", ["sip:billing@example.com"]),
+        ("%", ["sip:billing@example.com", "+493090182099", "+14155550123"]),
+        ("777", []),
+    ],
+)
+async def test_a_number_is_found_by_a_part_of_it_in_any_spelling(stack: Stack, typed: str, found: list[str]) -> None:
+    for number in (CALLER, "+493090182099", "sip:billing@example.com"):
+        assert (await block(stack, number))[0] == 201
+    async with people_at(stack) as people:
+        lead = await people.browser(Role.SUPERVISOR)
+        _, page, _ = await ask_as(lead, "GET", f"/api/v1/blocked-numbers?number={quote(typed)}")
+    assert [row["number"] for row in page["items"]] == found

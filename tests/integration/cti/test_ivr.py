@@ -1,11 +1,14 @@
 """The menu before the line: chosen by key or word, not understood, given up, asked twice."""
 
+import re
 from typing import Any, Final
 
 import pytest
 
 from app.apply import apply
 from app.org import OrgFile
+from core.principal import Role
+from tests.integration.app.people import ask, people_at
 from tests.integration.cti.payloads import new_sid, standard, status_callback
 from tests.stack import GERMAN, ORG, SUPPORT, Stack
 
@@ -21,10 +24,16 @@ MENU: Final[dict[str, Any]] = {
 }
 
 
-async def configure(stack: Stack, *, menu: str | None = "main", rules: list[dict[str, Any]] | None = None) -> None:
+async def configure(
+    stack: Stack,
+    *,
+    menu: str | None = "main",
+    rules: list[dict[str, Any]] | None = None,
+    menus: list[dict[str, Any]] | None = None,
+) -> None:
     org = {
         **ORG,
-        "menus": [MENU],
+        "menus": menus or [MENU],
         "numbers": [{**each, "menu": menu} for each in ORG["numbers"]],
         "rules": rules or [{"name": "all"}],
     }
@@ -163,3 +172,131 @@ async def test_the_reconciler_finds_who_gave_up_unheard(stack: Stack, monkeypatc
     await stack.hook("/twilio/voice", standard(sid, to=SUPPORT))
     assert await stack.parts.reconciler.once(min_age_s=0) == 1
     assert ((await stack.call(sid))["outcome"], (await stack.call(sid))["source"]) == ("abandoned_ivr", "reconciled")
+
+
+# --- more levels -------------------------------------------------------------------------------------------------------
+
+LEVELS: Final[list[dict[str, Any]]] = [
+    {
+        "key": "main",
+        "prompt": {"en": "For the shop press 1."},
+        "options": [{"key": "shop", "digit": "1", "menu": "shop", "words": ["shop"]}],
+    },
+    {
+        "key": "shop",
+        "prompt": {"en": "For orders press 1, for parts press 2."},
+        "options": [
+            {"key": "orders", "digit": "1", "queue": "sales"},
+            {"key": "parts", "digit": "2", "menu": "parts"},
+        ],
+        "default": "sales",
+        "main": "*",
+    },
+    {
+        "key": "parts",
+        "prompt": {"en": "For lamps press 1."},
+        "options": [{"key": "lamps", "digit": "1", "queue": "support"}],
+        "main": "*",
+    },
+]
+
+
+async def with_levels(stack: Stack, menus: list[dict[str, Any]] = LEVELS) -> None:
+    await configure(stack, menus=menus)
+
+
+async def where(stack: Stack, sid: str) -> tuple[str, str | None, str | None]:
+    call = await stack.call(sid)
+    return call["state"], call["menu_path"], call["menu_choice"]
+
+
+async def test_a_choice_may_be_another_menu_and_the_call_says_which_way_it_came(stack: Stack) -> None:
+    await with_levels(stack)
+    leg = await stack.dial()
+    leg.say("the shop please")
+    assert await stack.until(lambda: any("For orders" in heard.text for heard in leg.heard))
+    assert await where(stack, leg.sid) == ("ivr", "main/shop", None)
+    leg.press("2")
+    assert await stack.until(lambda: any("For lamps" in heard.text for heard in leg.heard))
+    leg.press("1")
+    await stack.until(lambda: leg.queue_name is not None)
+    assert await where(stack, leg.sid) == ("queued", "main/shop/parts", "lamps")
+
+
+async def answers(stack: Stack, sid: str, level: str, digits: str) -> str:
+    """What is played after this answer to that menu."""
+    version = (await stack.call(sid))["version"]
+    path = f"/twilio/ivr?n=0&m={level}&s={version}"
+    document = (await stack.hook(path, standard(sid, status="in-progress", Digits=digits))).text
+    return "line" if "<Enqueue" in document else re.findall(r"For (?:the shop|orders|lamps)", document)[0]
+
+
+async def in_the_menu(stack: Stack) -> str:
+    sid = new_sid()
+    await stack.hook("/twilio/voice", standard(sid))
+    return sid
+
+
+async def test_a_key_goes_back_and_another_to_the_first_menu(stack: Stack) -> None:
+    await with_levels(stack)
+    sid = await in_the_menu(stack)
+    walked = [("main", "1"), ("shop", "2"), ("parts", "0"), ("shop", "2"), ("parts", "*"), ("main", "1"), ("shop", "0")]
+    heard = [await answers(stack, sid, level, digits) for level, digits in walked]
+    first, shop, parts = "For the shop", "For orders", "For lamps"
+    assert heard == [shop, parts, shop, parts, first, shop, first]
+    assert await where(stack, sid) == ("ivr", "main", None)
+
+
+async def test_each_menu_is_repeated_twice_then_the_nearest_default_counts(stack: Stack) -> None:
+    await with_levels(stack)
+    leg = await stack.dial()
+    leg.press("1")
+    assert await stack.until(lambda: any("For orders" in heard.text for heard in leg.heard))
+    leg.press("2")
+    await stack.until(lambda: leg.queue_name is not None)
+    said = [heard.text for heard in leg.heard]
+    for text in ("For lamps press 1.", "To go back, press 0.", "For the main menu, press *."):
+        assert said.count(text) == 3
+    assert await facts(stack, leg.sid) == ("queued", "sales", None)
+    assert (await stack.call(leg.sid))["menu_path"] == "main/shop/parts"
+
+
+async def test_who_gives_up_below_is_seen_to_have_done_so_there(stack: Stack) -> None:
+    await with_levels(stack)
+    sid = await in_the_menu(stack)
+    assert await answers(stack, sid, "main", "1") == "For orders"
+    await stack.hook("/twilio/status", status_callback(sid))
+    assert (await stack.call(sid))["outcome"] == "abandoned_ivr"
+    async with people_at(stack) as people:
+        lead = await people.browser(Role.SUPERVISOR)
+        _, page, _ = await ask(lead, "GET", f"/api/v1/calls?sid={sid}")
+    assert [(each["outcome"], each["menu_path"]) for each in page["items"]] == [("abandoned_ivr", "main/shop")]
+
+
+async def test_an_answer_to_another_menu_than_the_one_heard_chooses_nothing(stack: Stack) -> None:
+    await with_levels(stack)
+    sid = await in_the_menu(stack)
+    assert await answers(stack, sid, "main", "1") == "For orders"
+    late = standard(sid, status="in-progress", Digits="1", SpeechResult="late")
+    assert "For orders" in (await stack.hook("/twilio/ivr?n=0", late)).text
+    assert await where(stack, sid) == ("ivr", "main/shop", None)
+    assert await answers(stack, sid, "shop", "1") == "line"
+    assert await where(stack, sid) == ("queued", "main/shop", "orders")
+
+
+async def test_after_an_emergency_the_caller_hears_the_menu_they_were_in(stack: Stack) -> None:
+    await with_levels(stack)
+    sid = await in_the_menu(stack)
+    assert await answers(stack, sid, "main", "1") == "For orders"
+    assert "For orders" in (await stack.hook("/twilio/voice?r=1", standard(sid, status="in-progress"))).text
+
+
+async def test_a_menu_that_is_taken_away_under_a_caller_leads_to_the_one_before(stack: Stack) -> None:
+    await with_levels(stack)
+    sid = await in_the_menu(stack)
+    assert await answers(stack, sid, "main", "1") == "For orders"
+    without = {**LEVELS[0], "options": [{"key": "parts", "digit": "1", "menu": "parts"}]}
+    await with_levels(stack, [without, LEVELS[2]])
+    assert await answers(stack, sid, "shop", "1") == "For the shop"
+    assert await answers(stack, sid, "main", "1") == "For lamps"
+    assert await where(stack, sid) == ("ivr", "main/parts", None)

@@ -8,10 +8,12 @@ import pytest
 from app.apply import apply
 from app.org import OrgFile
 from core.principal import Role
+from cti.service import AGENT_GONE_TIMER
 from simulator.people.person import Person
 from simulator.provider.callees import Callee
 from simulator.provider.leg import Leg
 from tests import builders
+from tests.integration.routing.test_transfer import NUMBER, allow
 from tests.stack import GERMAN, ORG, SUPPORT, Agent, Fault, Stack
 
 CUSTOMER = "+14155550144"
@@ -378,17 +380,130 @@ async def test_two_do_not_call_one_number_at_once(stack: Stack) -> None:
     assert await refused(ben) == (409, "already_calling")
 
 
-async def test_hold_works_and_transfer_says_that_it_does_not(stack: Stack) -> None:
-    ava = await stack.agent("ava")
+async def talking(stack: Stack, agent: Agent) -> tuple[int, Leg, Leg]:
+    """The agent talks with a customer whom they have called: the call's id, the customer's leg, the agent's phone."""
     describes(stack)
-    call_id = await calls(ava)
-    phone = await ava.pick_up(call_id)
+    call_id = await calls(agent)
+    phone = await agent.pick_up(call_id)
     await stack.until(lambda: phone.is_talking, 10)
+    (leg,) = await rung(stack)
+    return call_id, leg, phone
+
+
+async def test_hold_works_and_giving_it_away_unheard_does_not(stack: Stack) -> None:
+    ava = await stack.agent("ava")
+    call_id, _, _ = await talking(stack, ava)
     status, _ = await ava.ask("POST", f"/calls/{call_id}/hold")
     await stack.quiet()
     assert (status, (await row(stack, call_id))["state"]) == (200, "on_hold")
     status, body = await ava.ask("POST", f"/calls/{call_id}/transfer", {"queue": "sales"})
     assert (status, body["code"]) == (409, "not_for_outbound_calls")
+
+
+async def speaks_with(stack: Stack, ava: Agent, ben: Agent, call_id: int, **to: Any) -> Leg:
+    status, body = await ava.ask("POST", f"/calls/{call_id}/consult", to or {"agent_id": ben.id})
+    assert status == 200, body
+    await stack.quiet()
+    asked_id, phone = await (ben.take() if to else ben.take_pending())
+    assert asked_id == call_id
+    return phone
+
+
+@pytest.mark.parametrize("to", [{}, {"queue": "sales"}])
+async def test_it_is_handed_over_once_a_colleague_was_spoken_with(stack: Stack, to: dict[str, Any]) -> None:
+    ava = await stack.agent("ava")
+    call_id, leg, phone = await talking(stack, ava)
+    ben = await stack.agent("ben")
+    bens = await speaks_with(stack, ava, ben, call_id, **to)
+    (shown,) = (await desk_of(ben))["calls"]
+    assert (shown["state"], shown["pop"]["call"]["from"], shown["pop"]["call"]["direction"]) == ("consulted", CUSTOMER, "outbound")  # fmt: skip
+    status, body = await ava.ask("POST", f"/calls/{call_id}/consult/complete")
+    assert status == 200, body
+    await stack.quiet()
+    assert phone.is_over
+    assert bens.is_talking
+    call = await row(stack, call_id)
+    assert (call["agent_id"], call["state"], call["hold_wanted"]) == (ben.id, "in_call", False)
+    assert await stack.rows("SELECT to_kind, outcome FROM transfers") == [("queue" if to else "agent", "taken")]
+    leg.leave()
+    await stack.quiet()
+    assert (await row(stack, call_id))["outcome"] == "answered"
+    for agent in (ava, ben):
+        assert (await agent.ask("POST", f"/calls/{call_id}/wrap-up", {}))[0] == 200
+    await stack.quiet()
+    assert await stack.count("missed_contacts") == 0
+    assert await stack.value("SELECT count(*) FROM offers WHERE NOT is_outbound") == 0
+    assert await stack.value("SELECT count(*) FROM stints WHERE outcome <> 'closed'") == 0, "no contact anywhere"
+    assert await stack.value("SELECT sum(used_units)::integer FROM agents") == 0
+    assert await stack.broken() == {}
+
+
+async def test_who_has_spoken_with_a_colleague_about_it_goes_back_to_the_customer(stack: Stack) -> None:
+    ava = await stack.agent("ava")
+    call_id, leg, phone = await talking(stack, ava)
+    ben = await stack.agent("ben")
+    bens = await speaks_with(stack, ava, ben, call_id)
+    assert (await ava.ask("POST", f"/calls/{call_id}/consult/end"))[0] == 200
+    await stack.quiet()
+    assert bens.is_over
+    assert phone.is_talking
+    call = await row(stack, call_id)
+    assert (call["agent_id"], call["state"]) == (ava.id, "in_call")
+    leg.leave()
+    await stack.quiet()
+    assert (await row(stack, call_id))["outcome"] == "answered"
+    assert await stack.broken() == {}
+
+
+async def test_a_customer_who_hangs_up_meanwhile_ends_it_for_both(stack: Stack) -> None:
+    ava = await stack.agent("ava")
+    call_id, leg, phone = await talking(stack, ava)
+    ben = await stack.agent("ben")
+    bens = await speaks_with(stack, ava, ben, call_id)
+    leg.leave()
+    await stack.quiet()
+    assert bens.is_over
+    assert phone.is_over
+    assert (await row(stack, call_id))["outcome"] == "answered"
+    assert await stack.rows("SELECT outcome FROM consults") == [("ended",)]
+    assert await stack.broken() == {}
+
+
+async def test_who_is_lost_leaves_it_to_the_colleague_they_speak_with(stack: Stack) -> None:
+    ava = await stack.agent("ava")
+    call_id, _, phone = await talking(stack, ava)
+    ben = await stack.agent("ben")
+    bens = await speaks_with(stack, ava, ben, call_id)
+    phone.leave()
+    await stack.quiet()
+    await stack.fire(AGENT_GONE_TIMER)
+    assert bens.is_talking
+    call = await row(stack, call_id)
+    assert (call["agent_id"], call["state"]) == (ben.id, "in_call")
+    assert await stack.broken() == {}
+
+
+async def test_it_is_handed_over_to_a_number_outside_that_was_spoken_with(stack: Stack) -> None:
+    await allow(stack, "+1415")
+    stack.exchange.callees.describe(NUMBER, Callee(after_s=2))
+    ava = await stack.agent("ava")
+    call_id, leg, phone = await talking(stack, ava)
+    status, body = await ava.ask("POST", f"/calls/{call_id}/consult", {"number": NUMBER})
+    assert status == 200, body
+    await stack.quiet()
+    await stack.pass_time(4)
+    (outside,) = await rung(stack, NUMBER)
+    assert outside.from_ == SUPPORT
+    assert (await ava.ask("POST", f"/calls/{call_id}/consult/complete"))[0] == 200
+    await stack.quiet()
+    assert phone.is_over
+    assert (await row(stack, call_id))["state"] == "outside"
+    outside.leave()
+    await stack.quiet()
+    assert leg.is_over
+    call = await row(stack, call_id)
+    assert (call["outcome"], call["state"]) == ("answered", "closed")
+    assert await stack.broken() == {}
 
 
 async def test_they_are_no_offered_contacts(stack: Stack) -> None:

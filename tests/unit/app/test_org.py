@@ -437,3 +437,94 @@ def test_a_queue_lets_go_to_the_recorder_or_to_another_queue_and_only_when_it_le
         with pytest.raises(OrgFileInvalid) as caught:
             parse_org(text % overflow)
         assert [fault.place for fault in caught.value.faults] == [f"queues[0].overflow.{place}"]
+
+
+# --- menus of more levels ------------------------------------------------------------------------------------------------
+
+MENUS = """\
+queues: [{key: support, name: {en: Support}}]
+menus:
+"""
+
+
+def menu(key: str, *options: str, more: str = "") -> str:
+    """Two lines: the menu, and its options."""
+    numbered = ", ".join(f"{{key: o{n}, digit: '{n}', {option}}}" for n, option in enumerate(options, 1))
+    return f"  - {{key: {key}, prompt: {{en: '?'}},{more}\n     options: [{numbered}]}}\n"
+
+
+def test_menus_below_menus_are_stored_by_name() -> None:
+    org = parse_org(
+        MENUS + menu("main", "menu: shop", "voicemail: true") + menu("shop", "queue: support", more=" main: '*',")
+    )
+    first, second = (each.settings() for each in org.menus)
+    assert [(o["menu"], o["queue"]) for o in first["options"]] == [("shop", None), (None, None)]
+    assert (second["back"], second["main"]) == ("0", "*")
+
+
+@pytest.mark.parametrize(
+    ("menus", "faults"),
+    [
+        ([menu("main", "menu: none")], [(4, "menus[0].options[0].menu")]),
+        ([menu("main", "menu: main")], [(4, "menus[0].options[0].menu")]),
+        (
+            [menu("a", "queue: support", "menu: b"), menu("b", "menu: c"), menu("c", "menu: a")],
+            [(4, "menus[0].options[1].menu"), (6, "menus[1].options[0].menu"), (8, "menus[2].options[0].menu")],
+        ),
+        ([menu("main", "menu: main, queue: support")], [(4, "menus[0].options[0]"), (4, "menus[0].options[0].menu")]),
+        ([menu("main", "words: [x]")], [(4, "menus[0].options[0]")]),
+        (
+            [menu(f"m{n}", f"menu: m{n + 1}") for n in range(5)] + [menu("m5", "queue: support")],
+            [(3, "menus[0].key")],
+        ),
+        ([menu("main", "menu: shop"), menu("shop", "queue: support", more=" back: '1',")], [(5, "menus[1].back")]),
+        ([menu("main", "menu: shop"), menu("shop", "queue: support", more=" main: '0',")], [(5, "menus[1].main")]),
+    ],
+)
+def test_menus_that_nobody_could_walk_through_are_refused(menus: list[str], faults: list[tuple[int, str]]) -> None:
+    assert faults_of(MENUS + "".join(menus)) == faults
+
+
+def test_a_circle_of_menus_is_named() -> None:
+    with pytest.raises(OrgFileInvalid, match="goes round in a circle: a → b → a"):
+        parse_org(MENUS + menu("a", "menu: b") + menu("b", "menu: a"))
+
+
+def test_five_menus_one_below_the_other_and_one_reached_by_two_ways_are_fine() -> None:
+    deep = [menu(f"m{n}", f"menu: m{n + 1}", "menu: m4") for n in range(4)] + [menu("m4", "queue: support")]
+    assert len(parse_org(MENUS + "".join(deep)).menus) == 5
+
+
+def test_the_key_back_of_a_menu_that_no_other_leads_to_may_be_an_option() -> None:
+    assert parse_org(MENUS + menu("main", "queue: support", more=" back: '1',"))
+
+
+# --- what a queue says for itself ----------------------------------------------------------------------------------------
+
+OF_QUEUE = """\
+calendars: [{key: office, weekly: {}}]
+queues:
+  - {key: support, name: {en: Support}, %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ("calendar: none", "queues[0].calendar"),
+        ("calendar: office, channel: ticket", "queues[0].calendar"),
+        ("recording: {}, channel: ticket", "queues[0].recording"),
+        ("recording: false, channel: ticket", "queues[0].recording"),
+        ("recording: {decline_key: '#'}", "queues[0].recording.decline_key"),
+        ("recording: true", "queues[0].recording"),
+    ],
+)
+def test_hours_and_recording_of_a_queue_that_cannot_be_are_refused(said: str, place: str) -> None:
+    assert (3, place) in faults_of(OF_QUEUE % said)
+
+
+def test_a_queue_says_nothing_about_recording_or_that_it_is_not() -> None:
+    assert [parse_org(OF_QUEUE % said).queues[0].recording for said in ("pick: round_robin", "recording: false")] == [
+        None,
+        False,
+    ]

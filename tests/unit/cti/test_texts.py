@@ -19,6 +19,8 @@ def test_every_text_is_there_in_every_language() -> None:
             "wait": {"position"},
             "voicemail_key": {"key"},
             "consent_key": {"key"},
+            "menu_back": {"key"},
+            "menu_main": {"key"},
             "wait_up_to": {"most"},
             "wait_range": {"least", "most"},
         }.get(kind, set()), kind

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cti import twilio_voice as twiml
-from cti.menu import Menu, Option
+from cti.menu import Menu, Option, Way
 from cti.twilio_voice import Line, Recorder
 from simulator.provider import twiml as provider
 from tests.unit.cti.laws import LAWS
@@ -32,6 +32,7 @@ MENU: Final = Menu(
     {"en": "For billing press 1.", "de": "Für Rechnungen drücken Sie die 1.", "zh-CN": "账单请按1。"},
     (Option("billing", "1", "support", ("billing", "账单")),),
 )
+BELOW: Final = replace(MENU, key="billing", back="0", main="*")
 RECORDER: Final = Recorder(is_offered=True, key="2", after_hours=True)
 DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "enqueue": lambda line: twiml.enqueue(line, BASE),
@@ -70,8 +71,10 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "closed_record": lambda line: twiml.closed(replace(line, recorder=RECORDER), BASE),
     "thanks": lambda line: twiml.farewell(line, "voicemail_thanks"),
     "reject": lambda _: twiml.reject(),
-    "menu": lambda line: twiml.menu(line, BASE, MENU, greet=True),
-    "menu_again": lambda line: twiml.menu(line, BASE, MENU, tries=1),
+    "menu": lambda line: twiml.menu(line, BASE, Way((MENU,)), greet=True),
+    "menu_again": lambda line: twiml.menu(line, BASE, Way((MENU,)), tries=1),
+    "menu_below": lambda line: twiml.menu(line, BASE, Way((MENU, BELOW)), step=3),
+    "menu_below_again": lambda line: twiml.menu(line, BASE, Way((MENU, BELOW)), tries=2, step=3),
     "empty": lambda _: twiml.EMPTY,
 }
 SENT_OVER_REST: Final = ("conference_customer", "back_to_queue", "transfer", "put_through")
@@ -167,7 +170,7 @@ def test_language_of_the_voice(language: str, said: str) -> None:
 
 @pytest.mark.parametrize(("language", "heard"), [("zh-CN", "cmn-Hans-CN"), ("zh", "cmn-Hans-CN"), ("zh-HK", "yue-Hant-HK"), ("de", "de-DE"), ("en-GB", "en-GB")])  # fmt: skip
 def test_language_that_is_listened_for(language: str, heard: str) -> None:
-    document = twiml.menu(Line("+1", "US", "support", language), BASE, MENU)
+    document = twiml.menu(Line("+1", "US", "support", language), BASE, Way((MENU,)))
     assert (
         f'<Gather action="{BASE}/twilio/ivr?n=0" hints="billing, 账单" input="dtmf speech" language="{heard}"'
         in document

@@ -13,7 +13,9 @@ import type {
   MissedResult,
   NewCall,
   NewCustomer,
+  NewListed,
   NewWallboard,
+  NumberListName,
   Page,
   PastOffer,
   Presence,
@@ -80,6 +82,12 @@ export const finishMissed = (items: { id: number; version: number }[], result: M
   answer(client.POST(`${ROOT}/missed-contacts/done`, { body: { items, result } }));
 export const reopenMissed = (items: { id: number; version: number }[]) =>
   answer(client.POST(`${ROOT}/missed-contacts/reopen`, { body: { items } }));
+const LISTS = { blocked: `${ROOT}/blocked-numbers`, do_not_call: `${ROOT}/do-not-call` } as const;
+export const listedNumbers = (list: NumberListName, query: { number?: string; limit?: number; cursor?: string }) =>
+  answer(client.GET(LISTS[list], { params: { query: { ...query, cursor: query.cursor === undefined ? undefined : Number(query.cursor) } } }));
+export const listNumber = (list: NumberListName, body: NewListed) => answer(client.POST(LISTS[list], { body }));
+export const unlistNumber = (list: NumberListName, id: number) =>
+  answer(client.DELETE(list === "blocked" ? `${ROOT}/blocked-numbers/{id}` : `${ROOT}/do-not-call/{id}`, at(id)));
 export const makeCall = (body: NewCall) => answer(client.POST(`${ROOT}/calls`, { body }));
 /** Where the sound of a message is, for a player. */
 export const soundOf = (message: number): string => `${ROOT}/voicemails/${message}/audio`;

@@ -1553,44 +1553,6 @@ export interface components {
          * @enum {string}
          */
         Attestation: "verified" | "failed" | "unknown";
-        /** BlockedNumber */
-        BlockedNumber: {
-            /**
-             * Added At
-             * Format: date-time
-             */
-            added_at: string;
-            /** Added By */
-            added_by: string;
-            /** Expires At */
-            expires_at: string | null;
-            /** Id */
-            id: number;
-            /** Number */
-            number: string;
-            /** Reason */
-            reason: string;
-        };
-        /** BlockedPage */
-        BlockedPage: {
-            /** Items */
-            items: components["schemas"]["BlockedNumber"][];
-            /** Next Cursor */
-            next_cursor: string | null;
-        };
-        /** BlockedParams */
-        BlockedParams: {
-            /**
-             * Cursor
-             * @default null
-             */
-            cursor?: number | null;
-            /**
-             * Limit
-             * @default 50
-             */
-            limit?: number;
-        };
         /** Board */
         Board: {
             /**
@@ -1746,6 +1708,8 @@ export interface components {
             legs: components["schemas"]["LegOut"][];
             /** Menu Choice */
             menu_choice: string | null;
+            /** Menu Path */
+            menu_path: string | null;
             missed: components["schemas"]["MissedRef"] | null;
             /** Offers */
             offers: components["schemas"]["OfferOut"][];
@@ -2296,44 +2260,6 @@ export interface components {
             queue: string | null;
             /** Resolves Ticket */
             resolves_ticket: boolean;
-        };
-        /** DoNotCallNumber */
-        DoNotCallNumber: {
-            /**
-             * Added At
-             * Format: date-time
-             */
-            added_at: string;
-            /** Added By */
-            added_by: string;
-            /** Expires At */
-            expires_at: string | null;
-            /** Id */
-            id: number;
-            /** Number */
-            number: string;
-            /** Reason */
-            reason: string;
-        };
-        /** DoNotCallPage */
-        DoNotCallPage: {
-            /** Items */
-            items: components["schemas"]["DoNotCallNumber"][];
-            /** Next Cursor */
-            next_cursor: string | null;
-        };
-        /** DoNotCallParams */
-        DoNotCallParams: {
-            /**
-             * Cursor
-             * @default null
-             */
-            cursor?: number | null;
-            /**
-             * Limit
-             * @default 50
-             */
-            limit?: number;
         };
         /** DoneIn */
         DoneIn: {
@@ -2928,6 +2854,52 @@ export interface components {
              */
             limit?: number;
         };
+        /**
+         * ListParams
+         * @description `number`: a part of it, in any spelling.
+         */
+        ListParams: {
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: number | null;
+            /**
+             * Limit
+             * @default 50
+             */
+            limit?: number;
+            /**
+             * Number
+             * @default null
+             */
+            number?: string | null;
+        };
+        /** ListedNumber */
+        ListedNumber: {
+            /**
+             * Added At
+             * Format: date-time
+             */
+            added_at: string;
+            /** Added By */
+            added_by: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: number;
+            /** Number */
+            number: string;
+            /** Reason */
+            reason: string;
+        };
+        /** ListedPage */
+        ListedPage: {
+            /** Items */
+            items: components["schemas"]["ListedNumber"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
         /** LogIn */
         LogIn: {
             /** Email */
@@ -3229,26 +3201,6 @@ export interface components {
             name: string;
         };
         /**
-         * NewBlocked
-         * @description `region` (US, DE, …) is for a number that is not written with +. Without `expires_at` it is blocked until somebody removes it.
-         */
-        NewBlocked: {
-            /**
-             * Expires At
-             * @default null
-             */
-            expires_at?: string | null;
-            /** Number */
-            number: string;
-            /** Reason */
-            reason: string;
-            /**
-             * Region
-             * @default null
-             */
-            region?: string | null;
-        };
-        /**
          * NewCall
          * @description `to` as typed (a national form is read in `region`, else in that of our first number), or the number of `missed_contact_id`. `ticket_id`: what it is
          *     about, and whom it calls where nothing else says so.
@@ -3292,10 +3244,10 @@ export interface components {
             to?: string | null;
         };
         /**
-         * NewDoNotCall
+         * NewListed
          * @description `region` (US, DE, …) is for a number that is not written with +. Without `expires_at` it counts until somebody removes it.
          */
-        NewDoNotCall: {
+        NewListed: {
             /**
              * Expires At
              * @default null
@@ -5419,6 +5371,7 @@ export interface operations {
     list_blocked_numbers: {
         parameters: {
             query?: {
+                number?: string | null;
                 limit?: number;
                 cursor?: number | null;
             };
@@ -5434,7 +5387,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BlockedPage"];
+                    "application/json": components["schemas"]["ListedPage"];
                 };
             };
             /** @description Not logged in */
@@ -5505,7 +5458,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewBlocked"];
+                "application/json": components["schemas"]["NewListed"];
             };
         };
         responses: {
@@ -5515,7 +5468,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BlockedNumber"];
+                    "application/json": components["schemas"]["ListedNumber"];
                 };
             };
             /** @description Not logged in */
@@ -8386,6 +8339,7 @@ export interface operations {
     list_do_not_call: {
         parameters: {
             query?: {
+                number?: string | null;
                 limit?: number;
                 cursor?: number | null;
             };
@@ -8401,7 +8355,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DoNotCallPage"];
+                    "application/json": components["schemas"]["ListedPage"];
                 };
             };
             /** @description Not logged in */
@@ -8472,7 +8426,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewDoNotCall"];
+                "application/json": components["schemas"]["NewListed"];
             };
         };
         responses: {
@@ -8482,7 +8436,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DoNotCallNumber"];
+                    "application/json": components["schemas"]["ListedNumber"];
                 };
             };
             /** @description Not logged in */

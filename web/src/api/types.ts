@@ -88,6 +88,10 @@ export type CallState = CallLogEntry["state"];
 export type NewCall = Schemas["NewCall"];
 export type MissedContact = Schemas["MissedContact"];
 export type MissedResult = Schemas["DoneIn"]["result"];
+export type ListedNumber = Schemas["ListedNumber"];
+export type NewListed = Schemas["NewListed"];
+/** The lists of numbers that supervisors keep. */
+export type NumberListName = "blocked" | "do_not_call";
 export type Page<Item> = { items: Item[]; next_cursor: string | null };
 
 export type AgentState =

@@ -15,6 +15,7 @@ import { homeOf } from "@/app/shell/navigation";
 import { type CallsSearch, parseCallsSearch } from "@/features/calls/search";
 import { sessionOf } from "@/features/session/session";
 import { type FiguresSearch, parseFiguresSearch } from "@/features/figures/search";
+import { type NumbersSearch, parseNumbersSearch } from "@/features/numbers/search";
 import type { TicketSearch } from "@/features/tickets/search";
 import { parseTicketSearch } from "@/features/tickets/search";
 import { parseWallSearch, type WallSearch } from "@/features/wall/search";
@@ -112,6 +113,13 @@ const calls = createRoute({
   component: lazyRouteComponent(() => import("@/app/CallRoutes"), "CallsRoute"),
 });
 
+const numbers = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/numbers",
+  validateSearch: (search: Record<string, unknown>): NumbersSearch => parseNumbersSearch(search),
+  component: lazyRouteComponent(() => import("@/app/NumbersRoute"), "NumbersRoute"),
+});
+
 const supervisor = createRoute({
   getParentRoute: () => signedIn,
   path: "/supervisor",
@@ -159,7 +167,7 @@ export function createAppRouter(queries: QueryClient) {
       console,
       wall,
       design,
-      signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, supervisor, figures]),
+      signedIn.addChildren([home, desk, tickets, ticket, customers, customer, calls, numbers, supervisor, figures]),
     ]),
     context: { queries },
     defaultPreload: "intent",

@@ -87,3 +87,10 @@ export function monthOf(iso: string, language: string): string {
 export function timeIn(zone: string, at: number, language: string): string {
   return new Intl.DateTimeFormat(language, { timeStyle: "short", timeZone: zone }).format(at);
 }
+
+/** The first moment of a day, `after` days later, where this person is. */
+export function startOf(day: string, after = 0): string | undefined {
+  const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
+  const moment = new Date(year, month - 1, date + after);
+  return Number.isNaN(moment.getTime()) ? undefined : moment.toISOString();
+}

@@ -131,7 +131,9 @@ function useActs(me: Me, onCheck: (() => void) | undefined, onLogOut: () => void
     ({ key, to }): Entry => ({ id: `go-${key}`, kind: "act", text: t("palette.go", { place: t(`nav.${key}`) }), run: () => void navigate({ to }) }),
   );
   const other = language === "en" ? ("zh-CN" as const) : ("en" as const);
+  const isLead = me.role === "supervisor" || me.role === "admin";
   const rest: Entry[] = [
+    ...(isLead ? [{ id: "go-numbers", kind: "act" as const, text: t("palette.go", { place: t("numbers.title") }), run: () => void navigate({ to: "/numbers" }) }] : []),
     { id: "language", kind: "act", text: other === "en" ? "English" : "中文", aside: t("settings.language"), run: () => void switchLanguage(other) },
     ...(onCheck && hasDesk(me.role) ? [{ id: "check", kind: "act" as const, text: t("ring.check"), run: onCheck }] : []),
     { id: "log-out", kind: "act", text: t("settings.logOut"), run: onLogOut },

@@ -34,7 +34,7 @@ export function CallControls({ call, hasKeys }: Props) {
       {isTalking ? (
         <>
           <HoldButton call={call} hasKeys={hasKeys} />
-          {call.pop.call.direction === "outbound" || (call.consult && call.consult.state !== "over") ? null : (
+          {call.consult && call.consult.state !== "over" ? null : (
             <TransferButton call={call} hasKeys={hasKeys} />
           )}
         </>

@@ -158,3 +158,17 @@ function Shown() {
   const call = data?.calls[0];
   return call ? <ActiveCall agentId={1} call={call} dispositions={[]} hasKeys /> : null;
 }
+
+test("a call that we have made goes on only after somebody was spoken with", async () => {
+  service.on("POST /calls/42/consult", { body: { call: { id: 42, state: "in_call" }, consult: { id: 3, state: "asking", outcome: null } } });
+  const call = aCall();
+  await show({ ...call, pop: { ...call.pop, call: { ...call.pop.call, direction: "outbound" } } });
+  await userEvent.keyboard("{Alt>}t{/Alt}");
+  await screen.findByRole("option", { name: /Ben Fischer/ });
+  await userEvent.keyboard("chen{Enter}");
+  expect(await screen.findByTestId("consult-send")).toBeTruthy();
+  expect(screen.queryByTestId("transfer-send")).toBeNull();
+  await userEvent.keyboard("{Control>}{Enter}{/Control}");
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/consult")).toHaveLength(1));
+  expect(service.bodiesOf(SEND)).toEqual([]);
+});

@@ -34,6 +34,8 @@ function Choice({ call, onClose }: Props) {
   const { t } = useTranslation();
   const problemText = useProblemText();
   const callId = call.pop.call.id;
+  // Whom we have called has waited in no line: there is none to come back to, so somebody must have been spoken with.
+  const mayGiveAway = call.pop.call.direction !== "outbound";
   const [words, setWords] = useState("");
   const [chosen, setChosen] = useState<Option | null>(null);
   const [note, setNote] = useState("");
@@ -68,7 +70,7 @@ function Choice({ call, onClose }: Props) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       event.stopPropagation();
-      if (event.shiftKey) speakFirst();
+      if (event.shiftKey || !mayGiveAway) speakFirst();
       else send();
     }
   };
@@ -108,6 +110,7 @@ function Choice({ call, onClose }: Props) {
             <Callout tone="red">{problemText(asProblem(refusal))}</Callout>
           </div>
         ) : null}
+        {mayGiveAway ? (
         <div className={classes.foot}>
           <Button
             leftSection={<PhoneForwarded size={16} aria-hidden="true" />}
@@ -121,9 +124,10 @@ function Choice({ call, onClose }: Props) {
           </Button>
           <p className={classes.soft}>{t("transfer.what")}</p>
         </div>
+        ) : null}
         <div className={classes.foot}>
           <Button
-            variant="default"
+            variant={mayGiveAway ? "default" : "filled"}
             leftSection={<MessagesSquare size={16} aria-hidden="true" />}
             loading={consult.isPending}
             className={classes.way}

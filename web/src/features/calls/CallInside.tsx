@@ -1,6 +1,8 @@
+import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 
 import type { CallLogEntry } from "@/api/types";
+import { formatPhone } from "@/format/phone";
 import { clock, dateTime, secondsSince } from "@/format/time";
 import { useLanguage } from "@/i18n";
 
@@ -12,8 +14,8 @@ interface Line {
   text: string;
 }
 
-/** What happened in one call, in order: who was rung, who talked, which connections there were. */
-export function CallInside({ call }: { call: CallLogEntry }) {
+/** What happened in one call, in order: who was rung, who talked, which connections there were. `blockable`: the number that this person may block. */
+export function CallInside({ call, blockable }: { call: CallLogEntry; blockable: string | null }) {
   const { t, i18n } = useTranslation();
   const language = useLanguage();
   const who = (name: string | null) => name ?? t("calls.somebody");
@@ -59,13 +61,21 @@ export function CallInside({ call }: { call: CallLogEntry }) {
             </li>
           ))}
         </ol>
-        {call.menu_choice || call.source !== "webhook" ? (
+        {call.menu_choice || call.menu_path || call.source !== "webhook" ? (
           <p className={classes.soft}>
+            {call.menu_path ? `${t("calls.menuPath", { path: call.menu_path.split("/").join(" › ") })} ` : null}
             {call.menu_choice ? t("calls.chose", { choice: call.menu_choice }) : null}
             {call.source === "reconciled" ? ` ${t("calls.reconciled")}` : null}
             {call.source === "timed_out" ? ` ${t("calls.timedOut")}` : null}
           </p>
         ) : null}
+        {blockable === null ? null : (
+          <p>
+            <Link to="/numbers" search={{ add: blockable }}>
+              {t("calls.block", { number: formatPhone(blockable) })}
+            </Link>
+          </p>
+        )}
       </section>
     </div>
   );

@@ -1,5 +1,6 @@
 import { Badge, Button, SegmentedControl, Select, Skeleton, TextInput } from "@mantine/core";
-import { PhoneCall } from "lucide-react";
+import { Link } from "@tanstack/react-router";
+import { Ban, PhoneCall } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -29,7 +30,16 @@ export function CallLogPage({ me, search, onSearch }: Props) {
   const open = useMissedCount();
   const view = search.view ?? "log";
   return (
-    <Page name={t("nav.calls")}>
+    <Page
+      name={t("nav.calls")}
+      aside={
+        isLead(me) ? (
+          <Button component={Link} to="/numbers" variant="default" leftSection={<Ban size={16} aria-hidden="true" />}>
+            {t("numbers.title")}
+          </Button>
+        ) : null
+      }
+    >
       <div className={table.toolbar}>
         <SegmentedControl
           size="sm"
@@ -63,13 +73,14 @@ export function CallLogPage({ me, search, onSearch }: Props) {
           />
         ) : null}
       </div>
-      {view === "log" ? <Log search={search} mayCall={hasPhone(me)} /> : <MissedList key={view} me={me} search={search} />}
+      {view === "log" ? <Log search={search} mayCall={hasPhone(me)} mayBlock={isLead(me)} /> : <MissedList key={view} me={me} search={search} />}
     </Page>
   );
 }
 
 /** Auditors read; there is no phone for them. */
 const hasPhone = ({ role }: Me) => role === "agent" || role === "supervisor" || role === "admin";
+const isLead = ({ role }: Me) => role === "supervisor" || role === "admin";
 
 function QueueFilter({ search, onSearch }: Omit<Props, "me">) {
   const { t } = useTranslation();
@@ -90,8 +101,7 @@ function QueueFilter({ search, onSearch }: Omit<Props, "me">) {
 
 function LogFilters({ me, search, onSearch }: Props) {
   const { t } = useTranslation();
-  const isLead = me.role === "supervisor" || me.role === "admin";
-  const people = useOwners(isLead);
+  const people = useOwners(isLead(me));
   const outcomeText = useOutcomeText();
   const [number, setNumber] = useState(search.number ?? "");
   const submit = (event: SubmitEvent) => {
@@ -141,7 +151,7 @@ function LogFilters({ me, search, onSearch }: Props) {
           })
         }
       />
-      {isLead ? (
+      {isLead(me) ? (
         <Select
           className={classes.filter}
           aria-label={t("calls.agent")}
@@ -179,7 +189,7 @@ function LogFilters({ me, search, onSearch }: Props) {
   );
 }
 
-function Log({ search, mayCall }: { search: CallsSearch; mayCall: boolean }) {
+function Log({ search, mayCall, mayBlock }: { search: CallsSearch; mayCall: boolean; mayBlock: boolean }) {
   const { t } = useTranslation();
   const found = useCalls(search);
   const items = found.data?.pages.flatMap((page) => page.items) ?? [];
@@ -195,7 +205,7 @@ function Log({ search, mayCall }: { search: CallsSearch; mayCall: boolean }) {
           </EmptyState>
         </div>
       ) : null}
-      {items.length > 0 ? <CallTable items={items} mayCall={mayCall} /> : null}
+      {items.length > 0 ? <CallTable items={items} mayCall={mayCall} mayBlock={mayBlock} /> : null}
       {found.hasNextPage ? (
         <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
           {t("action.loadMore")}

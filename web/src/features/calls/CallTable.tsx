@@ -39,7 +39,7 @@ export function callableNumber(call: CallLogEntry): string | null {
   return call.direction !== "internal" && number !== null && /^\+\d{5,}$/.test(number) ? number : null;
 }
 
-export function CallTable({ items, mayCall }: { items: CallLogEntry[]; mayCall: boolean }) {
+export function CallTable({ items, mayCall, mayBlock }: { items: CallLogEntry[]; mayCall: boolean; mayBlock: boolean }) {
   const { t } = useTranslation();
   const [opened, setOpened] = useState<ReadonlySet<number>>(new Set());
   const toggle = (id: number) =>
@@ -71,7 +71,14 @@ export function CallTable({ items, mayCall }: { items: CallLogEntry[]; mayCall: 
         </thead>
         <tbody>
           {items.map((call) => (
-            <CallRow key={call.id} call={call} mayCall={mayCall} isOpen={opened.has(call.id)} onToggle={() => toggle(call.id)} />
+            <CallRow
+              key={call.id}
+              call={call}
+              mayCall={mayCall}
+              mayBlock={mayBlock}
+              isOpen={opened.has(call.id)}
+              onToggle={() => toggle(call.id)}
+            />
           ))}
         </tbody>
       </table>
@@ -79,7 +86,15 @@ export function CallTable({ items, mayCall }: { items: CallLogEntry[]; mayCall: 
   );
 }
 
-function CallRow({ call, mayCall, isOpen, onToggle }: { call: CallLogEntry; mayCall: boolean; isOpen: boolean; onToggle: () => void }) {
+interface RowProps {
+  call: CallLogEntry;
+  mayCall: boolean;
+  mayBlock: boolean;
+  isOpen: boolean;
+  onToggle: () => void;
+}
+
+function CallRow({ call, mayCall, mayBlock, isOpen, onToggle }: RowProps) {
   const { t } = useTranslation();
   const language = useLanguage();
   const queues = useQueueNames();
@@ -139,7 +154,7 @@ function CallRow({ call, mayCall, isOpen, onToggle }: { call: CallLogEntry; mayC
       {isOpen ? (
         <tr className={classes.insideRow}>
           <td id={inside} colSpan={mayCall ? 10 : 9}>
-            <CallInside call={call} />
+            <CallInside call={call} blockable={mayBlock ? callable : null} />
           </td>
         </tr>
       ) : null}

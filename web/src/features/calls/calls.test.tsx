@@ -4,11 +4,12 @@ import { useState } from "react";
 import { expect, test } from "vitest";
 
 import type { CallLogEntry, Me, MissedContact } from "@/api/types";
+import { startOf } from "@/format/time";
 import { draw, expectAccessible } from "@/test/render";
 import { Service } from "@/test/service";
 
 import { CallLogPage } from "./CallLogPage";
-import { type CallsSearch, parseCallsSearch, startOf } from "./search";
+import { type CallsSearch, parseCallsSearch } from "./search";
 
 const ME: Me = { id: 7, email: "ava@example.com", name: "Ava", role: "agent", language: "en" };
 const AT = "2026-11-27T10:00:00Z";
@@ -17,7 +18,7 @@ function aCall(more: Partial<CallLogEntry> = {}): CallLogEntry {
   return {
     id: 1, sid: "CA1", state: "closed", outcome: "answered", queue: "support", from: "+14155550123", from_kind: "e164", to: "+14155550199", direction: "inbound",
     created_at: AT, queued_at: AT, answered_at: "2026-11-27T10:00:20Z", ended_at: "2026-11-27T10:02:00Z", ended_by: "customer", source: "webhook", disposition: null,
-    menu_choice: null, agent: { id: 7, name: "Ava" }, customer: null, ticket: null, missed: null, work_item_id: 1, conference: "call_1",
+    menu_choice: null, menu_path: null, agent: { id: 7, name: "Ava" }, customer: null, ticket: null, missed: null, work_item_id: 1, conference: "call_1",
     legs: [{ sid: "CA1", kind: "customer", state: "completed", agent_id: null, agent: null, started_at: AT, ended_at: null }],
     segments: [{ kind: "talk", agent_id: 7, agent: "Ava", started_at: "2026-11-27T10:00:20Z", ended_at: "2026-11-27T10:02:00Z" }],
     offers: [{ id: 1, agent_id: 7, agent: "Ava", state: "completed", at: AT }], voicemails: [], recordings: [], ...more,
@@ -104,4 +105,14 @@ test("one takes a missed contact; what others have is not theirs to take", async
   await userEvent.click(within(list).getByRole("button", { name: /^Take/ }));
   expect(service.bodiesOf("PUT /missed-contacts/4/owner")).toEqual([{ agent_id: 7 }]);
   await expectAccessible(screen.getByRole("main"));
+});
+
+test("who gave up in a menu is said to have done so there, and may be blocked by who leads", async () => {
+  aService().on("GET /calls", { body: { items: [aCall({ outcome: "abandoned_ivr", menu_path: "main/shop" })], next_cursor: null } });
+  const search: CallsSearch = {};
+  await draw(<CallLogPage me={{ ...ME, role: "supervisor" }} search={search} onSearch={() => undefined} />);
+  await userEvent.click(await screen.findByRole("button", { name: /^Inbound/ }));
+  expect(await screen.findByText("Menu: main › shop.")).toBeTruthy();
+  const link = screen.getByRole("link", { name: /^Block .*555-0123/ });
+  expect(link.getAttribute("href")).toContain(encodeURIComponent("+14155550123"));
 });

@@ -45,10 +45,3 @@ export function parseCallsSearch(search: Record<string, unknown>): CallsSearch {
     owner: search.owner === "me" || search.owner === "none" ? search.owner : undefined,
   };
 }
-
-/** The first moment of a day, `after` days later, where this person is. */
-export function startOf(day: string, after = 0): string | undefined {
-  const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
-  const moment = new Date(year, month - 1, date + after);
-  return Number.isNaN(moment.getTime()) ? undefined : moment.toISOString();
-}

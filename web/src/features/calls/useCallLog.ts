@@ -5,9 +5,10 @@ import * as api from "@/api/endpoints";
 import { asProblem } from "@/api/problem";
 import type { CallState, MissedContact, MissedResult } from "@/api/types";
 import { useProblemText } from "@/design/useProblemText";
+import { startOf } from "@/format/time";
 import { showAct } from "@/parts/acts";
 
-import { type CallsSearch, startOf } from "./search";
+import type { CallsSearch } from "./search";
 
 const GOING_ON: CallState[] = ["received", "ivr", "queued", "offering", "connecting", "in_call", "on_hold", "voicemail", "outside", "wrap_up"];
 
