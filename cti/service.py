@@ -31,7 +31,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.phone import Number, attestation_of
 from core.principal import Principal
-from cti import consult, missed, recording
+from cti import consult, missed, recording, telephone
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
@@ -314,7 +314,9 @@ async def agent_leg(tx: Tx, hook: Webhook, lines: "dict[str, Line]", fallback: L
 
 
 async def _seat_of(tx: Tx, call: Call, agent_id: AgentId) -> OfferId | None:
-    """By which offer this agent may sit in the conference: the call is theirs, or they are being consulted about it."""
+    """By which offer this agent may sit in the conference: the call is theirs, or they are being consulted about it. Not beside their own telephone."""
+    if await telephone.is_there(tx, call_id=call.id, agent_id=agent_id):
+        return None
     if call.agent_id == agent_id:
         return call.offer_id
     asked = await consult.open_of(tx, call.id)
@@ -359,7 +361,7 @@ async def leg_status(tx: Tx, hook: Webhook) -> None:
     elif leg["kind"] == "outside":
         await _outside_moved(tx, call, hook.call_sid, has_joined=False, at=at)
     else:
-        await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
+        await agent_left(tx, call, AgentId(leg["agent_id"]), at)
 
 
 def gone(call: Call, status: str, at: datetime) -> CallerGone:
@@ -403,7 +405,8 @@ async def conference_event(tx: Tx, hook: Webhook) -> None:
     elif not is_customer and has_joined:
         await _agent_joined(tx, call, leg["id"], sid, AgentId(leg["agent_id"]), at)
     elif not is_customer:
-        await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
+        has_hung_up = hook.get("ReasonParticipantLeft") == telephone.HUNG_UP
+        await agent_left(tx, call, AgentId(leg["agent_id"]), at, has_hung_up=has_hung_up)
 
 
 async def _agent_joined(tx: Tx, call: Call, leg_id: int, sid: str, agent_id: AgentId, at: datetime) -> None:
@@ -417,9 +420,11 @@ async def _agent_joined(tx: Tx, call: Call, leg_id: int, sid: str, agent_id: Age
         await apply(tx, call, AgentJoined(agent_id, at))
 
 
-async def _agent_left(tx: Tx, call: Call, agent_id: AgentId, at: datetime) -> None:
+async def agent_left(tx: Tx, call: Call, agent_id: AgentId, at: datetime, *, has_hung_up: bool = False) -> None:
     """One leg of an agent is out. A page that was loaded again has its new leg in before the old one is given up."""
     if await tx.conn.fetchval(sql.IS_AGENT_IN_CONFERENCE, call.id, agent_id):
+        return
+    if has_hung_up and await telephone.hung_up(tx, call, agent_id=agent_id):
         return
     asked = None if call.is_over or call.agent_id == agent_id else await consult.open_of(tx, call.id)
     if asked is not None and asked.with_agent_id == agent_id:
@@ -489,11 +494,17 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
     asked = await consult.open_of(tx, call.id)
     if asked is not None and asked.work_item_id == event.work_item_id:
         await consult.accepted(tx, call, asked, agent_id=event.agent_id, offer_id=event.offer_id)
+        due = await telephone.ring(tx, call, agent_id=event.agent_id, offer_id=event.offer_id, queue=event.queue)
+        if due is not None:
+            await set_timer(tx, consult.TIMER, call.id, version=asked.id, due_at=due)
         return
-    await apply(tx, call, Connecting(event.agent_id, event.offer_id))
-    if not (
-        call.is_external or call.is_ours
-    ):  # a telephone system has connected the two; whom we call is not there yet
+    call = await apply(tx, call, Connecting(event.agent_id, event.offer_id))
+    if call.is_external:  # a telephone system has connected the two
+        return
+    due = await telephone.ring(tx, call, agent_id=event.agent_id, offer_id=event.offer_id, queue=event.queue)
+    if due is not None:  # who waits goes on waiting until the agent is there
+        await set_timer(tx, CONNECT_TIMER, call.id, version=event.offer_id, due_at=due)
+    elif not call.is_ours:  # whom we call is not there yet
         await intend(tx, call, f"offer_{event.offer_id}", "connect")
 
 
@@ -578,9 +589,11 @@ async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozens
         return
     if call.is_talking and not call.agent_joined and await consult.orphaned(tx, call):
         return
+    if not call.agent_joined and await telephone.hung_up(tx, call, agent_id=agent_id):
+        return
     failed: ConnectFailed | AgentLost = AgentLost(offer_id) if call.is_talking else ConnectFailed(offer_id)
     if await apply(tx, call, failed) is not call:
-        await intend(tx, call, f"offer_{offer_id}", "requeue")
+        await telephone.back_in_line(tx, call, await telephone.ring_of(tx, offer_id))
 
 
 async def intend(tx: Tx, call: Call, object_: str, kind: str, payload: dict[str, object] | None = None) -> None:
