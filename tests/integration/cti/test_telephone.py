@@ -60,9 +60,16 @@ async def shown_call(agent: Agent) -> dict[str, Any]:
 async def talks(stack: Stack, agent: Agent, to: str = MOBILE) -> tuple[int, Leg, Leg]:
     """A caller, and this agent on their telephone: the call's id and both legs."""
     caller = await stack.dial()
-    call_id = await agent.accept(await agent.offer())
+    call_id = await accepts(stack, agent)
     assert await stack.until(lambda: caller.is_talking, 30)
     return call_id, caller, rung(stack, to)[-1]
+
+
+async def accepts(stack: Stack, agent: Agent) -> int:
+    """What rings at this agent, whose telephone has its second then."""
+    call_id = await agent.accept(await agent.offer())
+    await stack.fire("cti.ring")
+    return call_id
 
 
 def seat_of(leg: Leg) -> Seat:
@@ -86,7 +93,7 @@ async def test_the_telephone_rings_a_key_takes_the_call_and_they_talk(stack: Sta
         "connecting", "+49…78", "ringing",
     )  # fmt: skip
     await stack.pass_time(4)
-    assert (phone.status, caller.queue_name) == ("in-progress", "ringdesk"), "the caller waits on in the line"
+    assert (phone.status, caller.conference) == ("in-progress", None), "the caller waits on in the line"
     assert [heard.text for heard in phone.heard] == ["Call for Support. Press 1 to take it."]
     assert (await shown_call(ava))["telephone"]["state"] == "answered"
     assert await stack.until(lambda: caller.is_talking, 10)
@@ -113,7 +120,7 @@ async def test_a_sip_telephone_is_rung_likewise(stack: Stack, ava: Agent) -> Non
     ben = await on_telephone(stack, "ben")
     await ava.ask("PUT", "/presence", {"state": "break"})
     caller = await stack.dial(to=GERMAN)
-    await ben.accept(await ben.offer())
+    await accepts(stack, ben)
     assert await stack.until(lambda: caller.is_talking, 30)
     (phone,) = rung(stack, DESK_PHONE)
     assert (phone.from_, phone.heard[0].text) == (GERMAN, "Anruf für De. Zum Annehmen drücken Sie die 1.")
@@ -150,7 +157,9 @@ async def test_a_telephone_that_does_not_take_the_call_costs_the_caller_nothing(
     assert await stack.until(lambda: phone.is_over, 60)
     assert (await ring_row(stack))["outcome"] == why
     call = await stack.call(caller.sid)
-    assert (call["state"], call["agent_id"], caller.queue_name) == ("queued", None, "ringdesk")
+    assert (call["state"], call["agent_id"], caller.conference) == ("queued", None, None)
+    await stack.pass_time(10)
+    assert (caller.queue_name, caller.is_over) == ("ringdesk", False)
     assert not any("something went wrong" in heard.text for heard in caller.heard), "nothing has happened to the caller"
     ended = (await stack.rows("SELECT state, reason FROM offers WHERE id = $1", offer_id))[0]
     assert tuple(ended) == ("canceled", "connect_failed")
@@ -166,7 +175,7 @@ async def test_another_key_is_asked_again_until_it_was_said_three_times(stack: S
     wrong = (Step(until_asked_s=10), Step(wait_s=1), Step(press="7"), Step(wait_s=1))
     stack.exchange.callees.describe(MOBILE, Callee(then=Person(script=wrong * 4)))
     await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     (phone,) = rung(stack)
     assert await stack.until(lambda: phone.is_over, 60)
     assert sum(heard.verb == "Say" for heard in phone.heard) == 3
@@ -182,7 +191,7 @@ async def test_a_wrong_key_and_then_the_right_one(stack: Stack, ava: Agent) -> N
 async def test_a_caller_who_leaves_while_it_rings_stops_it(stack: Stack, ava: Agent) -> None:
     stack.exchange.callees.describe(MOBILE, Callee(after_s=20))
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     await stack.pass_time(3)
     (phone,) = rung(stack)
     caller.leave()
@@ -197,7 +206,7 @@ async def test_a_caller_who_leaves_while_it_rings_stops_it(stack: Stack, ava: Ag
 async def test_a_caller_who_leaves_while_the_key_is_asked_for_is_not_taken(stack: Stack, ava: Agent) -> None:
     stack.exchange.callees.describe(MOBILE, BOX)
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     await stack.pass_time(6)
     (phone,) = rung(stack)
     offer_id = (await ring_row(stack))["offer_id"]
@@ -212,13 +221,13 @@ async def test_a_caller_who_leaves_while_the_key_is_asked_for_is_not_taken(stack
 async def test_a_telephone_that_nobody_tells_of_is_given_up_by_the_timer(stack: Stack, ava: Agent) -> None:
     stack.exchange.callees.describe(MOBILE, Callee(after_s=600))
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     due_s = await stack.value("SELECT extract(epoch FROM due_at - now()) FROM timers WHERE kind = $1", CONNECT_TIMER)
     assert 55 < due_s <= 60
     await stack.fire(CONNECT_TIMER)
     assert (await stack.call(caller.sid))["state"] == "queued"
     await stack.pass_time(2)
-    assert (rung(stack)[0].is_over, caller.queue_name) == (True, "ringdesk")
+    assert (rung(stack)[0].is_over, caller.is_over, caller.conference) == (True, False, None)
 
 
 async def test_an_agent_who_switches_back_is_reached_in_the_browser(stack: Stack, ava: Agent) -> None:
@@ -278,7 +287,7 @@ async def test_supervisors_see_who_is_on_a_telephone_but_no_number(stack: Stack,
 async def test_the_number_stands_in_no_event_command_or_answer(stack: Stack, ava: Agent) -> None:
     await talks(stack, ava)
     told = await stack.value(
-        "SELECT string_agg(x, ' ') FROM (SELECT payload::text FROM events UNION ALL SELECT object || payload::text FROM provider_commands "
+        "SELECT string_agg(x, ' ') FROM (SELECT body::text FROM events UNION ALL SELECT object || payload::text FROM provider_commands "
         "UNION ALL SELECT data::text FROM desk_log UNION ALL SELECT after::text FROM audit_log) t (x)"
     )
     assert MOBILE[3:] not in told
@@ -349,7 +358,7 @@ async def test_mute_is_done_by_the_provider(stack: Stack, ava: Agent) -> None:
 async def test_mute_that_was_not_answered_is_done_once_it_can_be(
     stack: Stack, ava: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.6)
     call_id, _, phone = await talks(stack, ava)
     stack.wire.aimed.append(("/Participants/", Fault("hangs")))
     await ava.ask("POST", f"/calls/{call_id}/mute")
@@ -379,7 +388,7 @@ async def test_a_transfer_lets_go_of_the_telephone_and_rings_the_next_one(stack:
     assert status == 200, body
     await stack.pass_time(2)
     assert (phone.is_over, caller.is_over) == (True, False)
-    await ben.accept(await ben.offer())
+    await accepts(stack, ben)
     assert await stack.until(lambda: caller.is_talking, 30)
     assert ((await stack.call(caller.sid))["agent_id"], len(rung(stack, DESK_PHONE))) == (ben.id, 1)
     assert await stack.broken() == {}
@@ -391,7 +400,7 @@ async def test_a_colleague_is_consulted_on_the_telephone_and_takes_the_call_over
     status, body = await ava.ask("POST", f"/calls/{call_id}/consult", {"agent_id": ben.id})
     assert status == 200, body
     await stack.quiet()
-    await ben.accept(await ben.offer())
+    await accepts(stack, ben)
     (second,) = rung(stack, DESK_PHONE)
     assert await stack.until(lambda: second.is_talking, 30)
     status, body = await ava.ask("POST", f"/calls/{call_id}/consult/complete")
@@ -410,7 +419,7 @@ async def test_a_colleague_who_does_not_come_brings_the_customer_off_hold(stack:
     ben = await on_telephone(stack, "ben", BOX)
     await ava.ask("POST", f"/calls/{call_id}/consult", {"agent_id": ben.id})
     await stack.quiet()
-    await ben.accept(await ben.offer())
+    await accepts(stack, ben)
     (second,) = rung(stack, DESK_PHONE)
     assert await stack.until(lambda: second.is_over, 60)
     await stack.quiet()
@@ -461,10 +470,10 @@ async def _again(stack: Stack) -> None:
 async def test_an_answer_that_is_lost_rings_nobody_twice(
     stack: Stack, ava: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.6)
     stack.wire.aimed.append(("/Calls.json", Fault("answer_lost")))
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     await _again(stack)
     assert await stack.until(lambda: caller.is_talking, 30)
     assert (len(rung(stack)), len(stack.wire.requests("POST", "/Calls.json"))) == (1, 1)
@@ -475,11 +484,11 @@ async def test_an_answer_that_is_lost_rings_nobody_twice(
 async def test_a_telephone_found_by_looking_is_the_agents(
     stack: Stack, ava: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.6)
     stack.exchange.callees.describe(MOBILE, Callee(after_s=600))
     stack.wire.aimed.append(("/Calls.json", Fault("answer_lost")))
     await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     await stack.rows("UPDATE agent_rings SET sid = NULL RETURNING 1")
     await stack.rows("DELETE FROM legs WHERE kind = 'agent' RETURNING 1")
     await _again(stack)
@@ -490,10 +499,10 @@ async def test_a_telephone_found_by_looking_is_the_agents(
 async def test_a_question_that_never_arrived_is_given_up_and_not_asked_again(
     stack: Stack, ava: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.6)
     stack.wire.aimed.append(("/Calls.json", Fault("hangs")))
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     await _again(stack)
     assert (await stack.call(caller.sid))["state"] == "connecting", "perhaps it rings there"
     await stack.rows("UPDATE agent_rings SET dialed_at = dialed_at - interval '40 seconds' RETURNING 1")
@@ -505,11 +514,11 @@ async def test_a_question_that_never_arrived_is_given_up_and_not_asked_again(
 async def test_a_telephone_that_is_heard_of_too_late_is_ended(
     stack: Stack, ava: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("cti.twilio_api.TIMEOUT_S", 0.6)
     stack.exchange.callees.describe(MOBILE, Callee(after_s=600))
     stack.wire.aimed.append(("/Calls.json", Fault("answer_lost")))
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     await stack.rows("UPDATE agent_rings SET sid = NULL RETURNING 1")
     await stack.rows("DELETE FROM legs WHERE kind = 'agent' RETURNING 1")
     caller.leave()
@@ -524,7 +533,7 @@ async def test_a_telephone_that_is_heard_of_too_late_is_ended(
 async def test_a_plain_refusal_for_now_is_tried_again(stack: Stack, ava: Agent) -> None:
     stack.wire.aimed.append(("/Calls.json", Fault("refused", 429, 20429)))
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     assert rung(stack) == []
     await _again(stack)
     assert await stack.until(lambda: caller.is_talking, 30)
@@ -534,7 +543,7 @@ async def test_a_plain_refusal_for_now_is_tried_again(stack: Stack, ava: Agent) 
 async def test_a_telephone_that_the_provider_refuses_fails_at_once(stack: Stack, ava: Agent) -> None:
     stack.wire.aimed.append(("/Calls.json", Fault("refused", 400, 21211)))
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     assert ((await stack.call(caller.sid))["state"], (await ring_row(stack))["outcome"]) == ("queued", "failed")
 
 
@@ -567,7 +576,7 @@ async def test_who_leaves_before_the_telephones_second_is_not_rung_for(stack: St
 async def test_the_reconciler_notices_a_telephone_that_went_down_unseen(stack: Stack, ava: Agent) -> None:
     stack.exchange.callees.describe(MOBILE, Callee(outcome="busy", after_s=5))
     caller = await stack.dial()
-    await ava.accept(await ava.offer())
+    await accepts(stack, ava)
     (phone,) = rung(stack)
     phone.callback = None
     assert await stack.until(lambda: phone.is_over, 20)
@@ -585,7 +594,7 @@ async def test_the_reconciler_notices_a_telephone_that_went_down_unseen(stack: S
 async def test_the_key_counts_once_and_only_when_it_is_signed(stack: Stack, ava: Agent) -> None:
     stack.exchange.callees.describe(MOBILE, BOX)
     await stack.dial()
-    call_id = await ava.accept(await ava.offer())
+    call_id = await accepts(stack, ava)
     await stack.pass_time(6)
     (phone,) = rung(stack)
     path = f"/twilio/telephone?o={(await ring_row(stack))['offer_id']}&n=1"
