@@ -332,8 +332,8 @@ def press_to_take(line: Line, base: str, queue: str, *, offer_id: int, tries: in
     """What an agent's telephone hears: whose call it is, and what takes it. Said three times in all; whoever presses nothing, as no box for messages does,
     is hung up on. Another key brings the telephone back with `tries`, how often it was said by then. Short enough to be sent over REST."""
     response = VoiceResponse()
-    for _ in range(tries, KEY_ROUNDS):
-        action = f"{base}/twilio/telephone?o={offer_id}&n={tries + 1}"
+    for said in range(tries, KEY_ROUNDS):
+        action = f"{base}/twilio/telephone?o={offer_id}&n={said + 1}"
         gather = Gather(action=action, method="POST", input="dtmf", num_digits=1, timeout=KEY_WAIT_S)
         _say(gather, line, "take_key", queue=queue, key=TAKE_KEY)
         response.append(gather)

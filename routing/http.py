@@ -463,7 +463,7 @@ class PickIn(ApiModel):
 @ROUTES.command("POST", "/api/v1/work-items/{id}/pick", roles=STAFF, body=PickIn, returns=Accepted)
 async def pick_work_item(tx: Tx, call: Call[PickIn]) -> Accepted:
     """Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve."""
-    return _accepted(await by_hand.pick(tx, item_id=call.id(), version=call.data.version, who=call.who))
+    return await _accepted(tx, await by_hand.pick(tx, item_id=call.id(), version=call.data.version, who=call.who))
 
 
 class CandidateOut(BaseModel):

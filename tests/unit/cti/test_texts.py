@@ -19,6 +19,7 @@ def test_every_text_is_there_in_every_language() -> None:
             "wait": {"position"},
             "voicemail_key": {"key"},
             "consent_key": {"key"},
+            "take_key": {"queue", "key"},
             "wait_up_to": {"most"},
             "wait_range": {"least", "most"},
         }.get(kind, set()), kind

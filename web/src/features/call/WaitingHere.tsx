@@ -70,7 +70,7 @@ function useTake() {
   return useMutation({
     mutationFn: ({ id, version }: Waiting) => pickItem(id, version),
     onSuccess: ({ call }) => {
-      if (call.id !== null) phone.connect(call.id);
+      if (call.id !== null && !call.is_on_telephone) phone.connect(call.id);
       return readAgain();
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ["queues", "line"] }),
