@@ -57,6 +57,7 @@ async def test_calls_are_taken_on_a_telephone(visitors: Visitors, ringdesk: Ring
 
     floor = await visitors.arrive("/supervisor", email=SUPERVISOR)
     await expect(floor.get_by_test_id("on-telephone")).to_have_count(1)
+    await floor.get_by_test_id("on-telephone").scroll_into_view_if_needed()
     faults += await look(floor, "telephone-floor")
 
     chinese = await visitors.arrive("/desk", email=AGENTS[0], language="zh-CN")

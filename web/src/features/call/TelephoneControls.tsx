@@ -30,7 +30,7 @@ export function TelephoneControls({ call, telephone, hasKeys }: Props) {
         <PhoneCall size={16} aria-hidden="true" />
         <span>
           {t(`telephone.${state}`, { number: shown })}
-          {isThere ? <span className={classes.soft}> {t("telephone.keys")}</span> : null}
+          {isThere ? <small className={classes.soft}>{t("telephone.keys")}</small> : null}
         </span>
       </p>
     </>
