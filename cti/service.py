@@ -529,7 +529,8 @@ async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
 
 
 async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
-    """The agent (or a supervisor) ends the conversation. The provider's callback makes it final."""
+    """The agent (or a supervisor) ends the conversation. The provider's callback makes it final. An agent whose telephone still rings has none: the
+    caller, who waits on, goes to somebody else."""
     call = await sql.lock_call(tx.conn, call_id=call_id)
     if call is None or (call.agent_id != who.user_id and not who.is_lead):
         raise NotFound("There is no such call of yours.")
@@ -539,6 +540,8 @@ async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
         await consult.refuse_while_open(tx, call)
     if call.state not in (CallState.CONNECTING, CallState.IN_CALL, CallState.ON_HOLD, CallState.OUTSIDE):
         raise Forbidden("Only a connected call can be hung up.")
+    if call.agent_id == who.user_id and await telephone.given_back(tx, call):
+        return await sql.lock_call(tx.conn, call_id=call_id) or call
     if call.is_external:  # nothing can be asked of its system: this says that the end was not told
         return await apply(tx, call, CallerGone(tx.now, by="agent"))
     if not call.has_leg:  # nobody is being rung yet, as far as we know

@@ -330,6 +330,18 @@ async def _does_not_come(tx: Tx, call: Call, ring: Ring, why: str) -> None:
         await back_in_line(tx, call, ring)
 
 
+async def given_back(tx: Tx, call: Call) -> bool:
+    """Its agent does not want the call after all, and has not taken it on the telephone, which stops ringing; that is told like any end of it. False when
+    there is no such telephone. The call is locked."""
+    if call.state is not CallState.CONNECTING or call.is_ours or call.offer_id is None:
+        return False
+    ring = await ring_of(tx, call.offer_id)
+    if ring is None or ring.is_over or ring.taken_at is not None:
+        return False
+    await service.apply(tx, call, ConnectFailed(ring.offer_id))
+    return True
+
+
 async def back_in_line(tx: Tx, call: Call, ring: Ring | None) -> None:
     """The caller goes back to the line, unless the agent's telephone never fetched them from there."""
     offer_id = call.offer_id

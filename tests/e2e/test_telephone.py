@@ -69,3 +69,23 @@ async def test_calls_are_taken_on_a_telephone(visitors: Visitors, ringdesk: Ring
     await page.keyboard.press("Control+Enter")
     await expect(ava.call).to_have_count(0)
     assert faults == []
+
+
+@pytest.mark.usefixtures("taken_on_telephone")
+async def test_a_box_for_messages_gets_no_customer_and_the_desk_says_so(visitors: Visitors, ringdesk: Ringdesk) -> None:
+    await ringdesk.demo("PUT", f"/callees/{TELEPHONE}", {"after_s": 1})
+    page = await visitors.arrive("/desk", email=AGENTS[0])
+    ava = await at_work(ringdesk, page)
+    await (await ringdesk.person(AGENTS[0])).ask("PUT", "/api/v1/presence/reach", {"by": "telephone"})
+    await expect(page.get_by_test_id("reached-at")).to_be_visible()
+    sid = await ringdesk.call(MARIA)
+    await ava.rings("Maria Lopez")
+    await page.keyboard.press("Control+Shift+A")
+    await expect(page.get_by_test_id("telephone")).to_have_attribute("data-state", "answered", timeout=15_000)
+    toast = ava.toast("Not taken on your telephone; the caller is back in line")
+    await expect(toast).to_be_visible(timeout=60_000)
+    faults = await look(page, "telephone-not-taken")
+    await expect(ava.call).to_have_count(0)
+    assert (await ringdesk.record(sid))["state"] in ("queued", "offering")
+    await ringdesk.hang_up(sid)
+    assert faults == []

@@ -218,6 +218,22 @@ async def test_a_caller_who_leaves_while_the_key_is_asked_for_is_not_taken(stack
     assert phone.is_over
 
 
+async def test_an_agent_who_changes_their_mind_while_it_rings_gives_the_caller_back(stack: Stack, ava: Agent) -> None:
+    stack.exchange.callees.describe(MOBILE, Callee(after_s=20))
+    caller = await stack.dial()
+    call_id = await accepts(stack, ava)
+    await stack.pass_time(2)
+    status, body = await ava.ask("POST", f"/calls/{call_id}/hangup")
+    assert (status, body["call"]["state"]) == (200, "queued")
+    await stack.pass_time(2)
+    (phone,) = rung(stack)
+    assert (phone.status, caller.is_over, (await ring_row(stack))["outcome"]) == ("canceled", False, "withdrawn")
+    ben = await stack.agent("ben")
+    await ben.take()
+    assert caller.is_talking
+    assert await stack.broken() == {}
+
+
 async def test_a_telephone_that_nobody_tells_of_is_given_up_by_the_timer(stack: Stack, ava: Agent) -> None:
     stack.exchange.callees.describe(MOBILE, Callee(after_s=600))
     caller = await stack.dial()

@@ -234,6 +234,11 @@ test("who is rung on a telephone is told so, and sees no microphone", async () =
   await expectAccessible(container);
 });
 
+test("while the telephone rings the caller is given back, not hung up on", async () => {
+  await show({ ...atTelephone({ state: "ringing" }), state: "connecting" });
+  expect((await screen.findByTestId("hangup")).textContent).toContain("Give the call back");
+});
+
 test("mute of a telephone is asked of the service, and shown once it is so", async () => {
   service.on("POST /calls/42/mute", { body: { call: { id: 42, state: "in_call" }, is_mute_wanted: true } });
   await show(atTelephone());
