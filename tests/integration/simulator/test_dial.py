@@ -133,7 +133,7 @@ async def test_what_is_not_played_is_said_by_name(world: World) -> None:
 
 @pytest.mark.parametrize("address", ["+14155550177", "sip:ben@pbx.example.com"])
 async def test_who_is_asked_for_a_key_presses_it(world: World, address: str) -> None:
-    ask = '<Gather action="/key" numDigits="1" timeout="4"><Say>Press 1.</Say></Gather><Hangup/>'
+    ask = f'<Gather action="{world.service.url}/key" numDigits="1" timeout="4"><Say>Press 1.</Say></Gather><Hangup/>'
     leg = world.exchange.call_out("+14155550199", address, Inline(f"<Response>{ask}</Response>"))
     await world.over(leg)
     (asked,) = world.service.at("/key")
@@ -142,7 +142,7 @@ async def test_who_is_asked_for_a_key_presses_it(world: World, address: str) -> 
 
 async def test_a_box_for_messages_presses_nothing(world: World) -> None:
     world.exchange.callees.describe("+14155550177", BOX)
-    ask = '<Gather action="/key" numDigits="1" timeout="4"><Say>Press 1.</Say></Gather><Hangup/>'
+    ask = f'<Gather action="{world.service.url}/key" numDigits="1" timeout="4"><Say>Press 1.</Say></Gather><Hangup/>'
     leg = world.exchange.call_out("+14155550199", "+14155550177", Inline(f"<Response>{ask}</Response>"))
     await world.over(leg)
     assert (world.service.at("/key"), leg.status, leg.is_asked) == ([], "completed", False)
