@@ -81,7 +81,7 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
             {canHangUp ? (
               <Button
                 className={isGivenBack ? undefined : classes.hangUp}
-                variant={isGivenBack ? "default" : "filled"}
+                variant={isGivenBack ? "default" : undefined}
                 leftSection={<PhoneOff size={16} aria-hidden="true" />}
                 rightSection={hasKeys ? <Keycaps of="hangUp" /> : null}
                 loading={hangUp.isPending}
