@@ -20,7 +20,7 @@ from core.principal import Actor
 from cti.pbx_settings import settings_of
 from infra.outbox import Tx, publish
 from routing import queries as routing_sql
-from routing import rule_sets
+from routing import reach, rule_sets
 from routing import service as routing
 from ticketing import service as ticketing
 
@@ -95,6 +95,20 @@ WITH gone AS (DELETE FROM agent_extensions WHERE NOT name = ANY($1))
 INSERT INTO agent_extensions (name, agent_id)
 SELECT e.name, u.id FROM unnest($1::text[], $2::text[]) AS e (name, email) JOIN users u ON lower(u.email) = e.email
 ON CONFLICT (name) DO UPDATE SET agent_id = excluded.agent_id
+"""
+TELEPHONES: Final = """
+SELECT u.email, p.address FROM agent_telephones p JOIN agents a ON a.id = p.agent_id JOIN users u ON u.id = a.id WHERE a.is_active
+"""
+# Who keeps a telephone keeps the choice of whether it is used, also when it is another one.
+DROP_TELEPHONES: Final = """
+DELETE FROM agent_telephones p USING users u WHERE u.id = p.agent_id
+  AND NOT EXISTS (SELECT FROM unnest($1::text[], $2::text[]) AS t (email, address) WHERE t.email = lower(u.email) AND t.address = p.address)
+RETURNING p.agent_id, p.is_used
+"""
+ADD_TELEPHONES: Final = """
+INSERT INTO agent_telephones (agent_id, address, is_used)
+SELECT u.id, t.address, u.id = ANY($3) FROM unnest($1::text[], $2::text[]) AS t (email, address) JOIN users u ON lower(u.email) = t.email
+ON CONFLICT (agent_id) DO NOTHING RETURNING agent_id
 """
 CTI_CONNECTIONS: Final = "SELECT key, dialect, settings FROM cti_connections"
 UPSERT_CONNECTION: Final = """
@@ -260,6 +274,8 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         old_outbound = OutboundIn().model_dump()
     extensions = _extensions(org)
     old_extensions = {r["name"]: {"agent": r["email"].lower()} for r in await conn.fetch(EXTENSIONS)}
+    telephones = {a.email.lower(): {"telephone": a.telephone} for a in org.agents if a.telephone is not None}
+    old_telephones = {r["email"].lower(): {"telephone": r["address"]} for r in await conn.fetch(TELEPHONES)}
     published = await conn.fetchrow(routing_sql.PUBLISHED_RULES)
     time_zone = await conn.fetchval(TIME_ZONE)
     changes = [
@@ -273,6 +289,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
         *_diff("disposition", old_dispositions, dispositions),
         *_diff("telephone system", old_connections, connections),
         *_diff("extension", old_extensions, extensions),
+        *_diff("telephone of agent", old_telephones, telephones),
         *_diff("numbers outside", old_outside, outside),
         *_diff("outbound", {"": old_outbound}, {"": outbound}),
     ]
@@ -308,6 +325,7 @@ async def apply(tx: Tx, org: OrgFile, *, by: str, replace_rules: bool = False, d
     await conn.execute("DELETE FROM dispositions WHERE NOT key = ANY($1)", list(dispositions))
     await conn.executemany(UPSERT_DISPOSITION, [(key, *v.values()) for key, v in dispositions.items()])
     await conn.execute(SET_EXTENSIONS, list(extensions), [value["agent"] for value in extensions.values()])
+    await _write_telephones(tx, {email: value["telephone"] for email, value in telephones.items()})
     await conn.execute("DELETE FROM cti_connections WHERE NOT key = ANY($1)", list(connections))
     await conn.executemany(UPSERT_CONNECTION, [(key, *value.values()) for key, value in connections.items()])
     await conn.execute(SET_OUTSIDE, list(outside))
@@ -340,6 +358,15 @@ def _extensions(org: OrgFile) -> dict[str, dict[str, Any]]:
 
 def _rest(row: Any, key: str) -> dict[str, Any]:
     return {name: value for name, value in dict(row).items() if name != key}
+
+
+async def _write_telephones(tx: Tx, telephones: dict[str, str]) -> None:
+    """Their desks are told: `LOCK_ALL_AGENTS` is held."""
+    wanted = [list(telephones), list(telephones.values())]
+    gone = await tx.conn.fetch(DROP_TELEPHONES, *wanted)
+    added = await tx.conn.fetch(ADD_TELEPHONES, *wanted, [row["agent_id"] for row in gone if row["is_used"]])
+    for agent_id in sorted({row["agent_id"] for row in (*gone, *added)}):
+        await reach.tell(tx, agent_id=agent_id, by="cli")
 
 
 async def _check_rules_origin(tx: Tx, published: Any, replace_rules: bool) -> None:

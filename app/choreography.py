@@ -7,6 +7,7 @@ effect  after commit, repeatable, talks to the outside; repeated by the broker  
 from core.events import (
     AgentFreed,
     AgentPresenceChanged,
+    AgentTelephoneChanged,
     CallAgentLeft,
     CallAgentReady,
     CallAnswered,
@@ -89,6 +90,8 @@ def reactions(*, commands: Commands, push: Push) -> tuple[Reaction, ...]:
         inline("cti.dial", CallAgentReady, outbound.on_agent_ready),
         inline("realtime.log", CallAgentReady, desk_log.on_call_fact),
         effect("realtime.push_ready", CallAgentReady, push.to_agent),
+        inline("realtime.log", AgentTelephoneChanged, desk_log.on_telephone_changed),
+        effect("realtime.push_telephone", AgentTelephoneChanged, push.to_agent),
         inline("realtime.log", CallHoldChanged, desk_log.on_call_fact),
         effect("realtime.push_hold", CallHoldChanged, push.to_agent),
         inline("routing.requeued", CallRequeued, routing.on_call_requeued),

@@ -24,7 +24,7 @@ from core.principal import Role
 from core.texts import Text
 from cti.menu import MOST_LEVELS
 from cti.pbx_settings import AnyConnection, Generic, bad_paths
-from infra.phone import parse_number
+from infra.phone import parse_number, telephone_address
 from infra.shapes import Region, Slug, Zone
 from routing.lint import Finding, RosterAgent, lint
 from routing.model import Pick, WrapMode
@@ -240,6 +240,10 @@ class AgentIn(Part):
     @property
     def levels(self) -> dict[str, int]:
         return {key: skill if isinstance(skill, int) else skill.level for key, skill in self.skills.items()}
+
+    telephone: Annotated[str, Field(max_length=400), AfterValidator(telephone_address)] | None = None
+    """Where this agent may take calls instead of in the browser: a number, as +4915112345678, or a SIP address, as sip:li@pbx.example.com. Each such call is
+    paid for by the organisation."""
 
 
 SpokenText = Literal[
@@ -668,6 +672,12 @@ def _cross_check(org: OrgFile, document: Any) -> list[FileFault]:
         for skill in agent.skills:
             if skill not in skills:
                 fault(f"there is no skill {skill!r}", "agents", index, "skills", skill)
+    rung: dict[str, str] = {}
+    for index, agent in enumerate(org.agents):
+        if agent.telephone in ours:
+            fault("is one of our own numbers: whoever calls there would be called by us", "agents", index, "telephone")
+        elif agent.telephone is not None and rung.setdefault(agent.telephone, agent.email) != agent.email:
+            fault(f"is the telephone of {rung[agent.telephone]!r}", "agents", index, "telephone")
     known_as: dict[str, str] = {agent.email.casefold(): agent.email for agent in org.agents}
     for index, agent in enumerate(org.agents):
         for n, name in enumerate(agent.extensions):

@@ -11,7 +11,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from app.choreography import reactions
 from app.settings import Settings
 from core.ids import CallId
-from cti import consult, outbound, voicemail
+from cti import consult, outbound, telephone, voicemail
 from cti import pbx_service as pbx
 from cti import service as cti
 from cti.commands import Commands
@@ -45,6 +45,7 @@ TIMERS: dict[str, TimerHandler] = {
     cti.CONNECT_TIMER: cti.connect_timed_out,
     outbound.DIAL_TIMER: outbound.dial_due,
     outbound.LIMIT_TIMER: outbound.limit_reached,
+    telephone.RING_TIMER: telephone.ring_due,
     cti.AGENT_GONE_TIMER: cti.agent_is_gone,
     cti.RECORDER_TIMER: voicemail.look_due,
     consult.TIMER: consult.late,

@@ -60,6 +60,7 @@ PURGES: Final[tuple[tuple[str, str, str], ...]] = (
     ("pop_layers", "keep_decisions_days", _indexed("pop_layers", "offer_id, layer", "at")),
     ("ticket_bulk_acts", "keep_events_h", _indexed("ticket_bulk_acts", "id", "at")),
     ("consults", "keep_webhooks_days", _oldest("consults", "id", "ended_at")),
+    ("agent_rings", "keep_webhooks_days", _oldest("agent_rings", "offer_id", "at")),
     ("painted", "keep_decisions_days", _oldest("painted", "offer_id", "at")),
     ("decisions", "keep_decisions_days", _indexed("decisions", "id", "at")),
     ("agent_intervals", "keep_facts_days", _oldest("agent_intervals", "id", "ended_at")),

@@ -143,6 +143,17 @@ class CallAgentReady(Event):
     at: datetime
 
 
+class AgentTelephoneChanged(Event):
+    """The telephone on which an agent is rung for a call is answered, has taken it, is given up, or is muted."""
+
+    name = "agent.telephone_changed"
+    call_id: CallId
+    version: int
+    agent_id: AgentId
+    offer_id: OfferId
+    at: datetime
+
+
 class CallHoldChanged(Event):
     """The customer is on hold, or back; or it could not be done, and `is_held` says how it is."""
 
@@ -487,6 +498,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     CallConnectFailed,
     CallAgentLeft,
     CallAgentReady,
+    AgentTelephoneChanged,
     CallHoldChanged,
     CallTransferred,
     RecordingChanged,

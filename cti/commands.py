@@ -13,7 +13,7 @@ import structlog
 from core.errors import RingdeskError, Unavailable
 from core.events import ProviderCommandIntended
 from core.ids import OfferId, conference_name
-from cti import consult, hold, outbound, outside, recording, service, voicemail
+from cti import consult, hold, outbound, outside, recording, service, telephone, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.lines import Lines
@@ -78,12 +78,23 @@ class Commands:
             await self._twilio.end(call.account_sid, payload["sid"])
         elif kind == "dial":  # also when the call is over: what was asked for may ring there
             await outbound.carry_out(self._outbox, self._twilio, call, base=self._base)
+        elif kind == "ring_agent":  # likewise
+            await telephone.carry_out(
+                self._outbox,
+                self._twilio,
+                call,
+                offer_id=int(object_.removeprefix("offer_")),
+                line=self._lines.of(call.our_number),
+                base=self._base,
+            )
         elif call.is_over and (kind not in TO_THE_LINE or call.outcome is not Outcome.DEFLECTED):
             return
         elif kind == "hold":
             await hold.carry_out(
                 self._outbox, self._twilio, call, music_url=f"{self._base}/twilio/hold", is_repeat=attempts > 1
             )
+        elif kind == "mute":
+            await telephone.carry_out_mute(self._outbox, self._twilio, call, offer_id=payload["offer_id"])
         elif kind == "put_through":
             await outside.carry_out(
                 self._outbox,

@@ -16,7 +16,7 @@ from aiohttp import encode_basic_auth, web
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import CallId
-from cti import ivr, outbound, outside, provider_errors, recording, service, voicemail
+from cti import ivr, outbound, outside, provider_errors, recording, service, telephone, voicemail
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.connections import Connections
@@ -134,6 +134,8 @@ async def _voice_once(t: Telephony, tx: Tx, hook: Webhook, handler: VoiceHandler
 def _emergency(t: Telephony, hook: Webhook) -> str:
     """Customers come back to `/twilio/voice`. An agent's phone never may: it would become a customer's call."""
     line = t.lines.of(hook.get("To"))
+    if hook.endpoint == telephone.ENDPOINT:
+        return twiml.emergency_of_telephone(t.base, hook.retry, hook.offer_id, number_of(hook.query.get("n", "")) or 0)
     if hook.agent_id is None:
         return twiml.emergency(line, t.base, hook.retry)
     if hook.endpoint.endswith("/dial/done"):
@@ -189,6 +191,10 @@ async def _voicemail_done(t: Telephony, tx: Tx, hook: Webhook) -> str:
 
 async def _agent(t: Telephony, tx: Tx, hook: Webhook) -> str:
     return await service.agent_leg(tx, hook, t.lines.all(), t.lines.default, t.base)
+
+
+async def _telephone(t: Telephony, tx: Tx, hook: Webhook) -> str:
+    return await telephone.pressed(tx, hook, t.lines.all(), t.lines.default, t.base)
 
 
 async def _wait(request: web.Request) -> web.StreamResponse:
@@ -294,6 +300,8 @@ def webhooks() -> web.Application:
         ("/dial/done", _voice(_dial_done)),
         ("/transfer/done", _voice(_transfer_done)),
         ("/agent", _voice(_agent)),
+        ("/telephone", _voice(_telephone)),
+        ("/telephone/status", _callback(telephone.leg_status)),
         ("/voicemail/done", _voice(_voicemail_done)),
         (provider_errors.ENDPOINT.removeprefix("/twilio"), _provider_events),
         ("/recording", _callback(voicemail.recorded)),

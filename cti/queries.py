@@ -196,7 +196,7 @@ UPDATE provider_commands SET state = $2, last_error = $3,
 """
 DROP_COMMANDS: Final = """
 UPDATE provider_commands SET state = 'failed', last_error = 'call_over', ended_at = now()
-WHERE call_id = $1 AND state = 'intended' AND kind NOT IN ('end', 'end_leg', 'delete_recording', 'requeue', 'fetch')
+WHERE call_id = $1 AND state = 'intended' AND kind NOT IN ('end', 'end_leg', 'delete_recording', 'requeue', 'fetch', 'ring_agent')
 """
 IS_ASKED_FOR_RECORDINGS: Final = """
 SELECT EXISTS (SELECT 1 FROM provider_commands WHERE call_id = $1 AND kind = 'recordings' AND state IN ('intended', 'sent', 'unknown'))

@@ -2,7 +2,8 @@
 
 Runs at start and twice a minute. A non-terminal call older than a few seconds (at start and after an outage of ours: any) is
 looked up at the provider; what is over there is over here (source "reconciled"). Calls in the provider's list that we do not know came while we were down: who still holds the
-line comes back by the emergency redirect, who hung up gets a row in the call log. Several processes may do it side by side: whoever
+line comes back by the emergency redirect, who hung up gets a row in the call log. Telephones of agents are rung by us, so they are never among those; one that went
+down unseen is treated as if its callback had come. Several processes may do it side by side: whoever
 comes second finds nothing to do.
 """
 
@@ -14,7 +15,7 @@ import structlog
 
 from core.errors import RingdeskError, Unavailable
 from core.ids import agent_of_identity
-from cti import missed, service, voicemail
+from cti import missed, service, telephone, telephone_queries, voicemail
 from cti import queries as sql
 from cti.lines import Lines
 from cti.model import Outcome
@@ -40,6 +41,7 @@ class Reconciler:
         self._accounts = accounts
         self._lines = lines
         self._looked_until = 0
+        self._rings_until = 0
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -59,7 +61,8 @@ class Reconciler:
 
     async def once(self, *, min_age_s: int = MIN_AGE_S) -> int:
         """Returns how many calls were corrected or found."""
-        return await self._close_ended(min_age_s) + await self._find_unseen() + await self._find_calls_of_messages()
+        closed = await self._close_ended(min_age_s) + await self._close_telephones(min_age_s)
+        return closed + await self._find_unseen() + await self._find_calls_of_messages()
 
     async def _close_ended(self, min_age_s: int) -> int:
         """A pass looks at so many, the next one goes on from there: a thousand long calls hide no short one."""
@@ -94,6 +97,30 @@ class Reconciler:
         if is_news:
             log.warning("call closed by reconciling", call=row["id"])
         return is_news
+
+    async def _close_telephones(self, min_age_s: int) -> int:
+        """Those of agents, rung by us, which are down at the provider and not here."""
+        async with self._outbox.database.acquire() as conn:
+            rows = await conn.fetch(telephone_queries.OPEN_RINGS, min_age_s, self._rings_until, BATCH)
+        closed = 0
+        for row in rows:
+            status = "completed"
+            try:
+                status = (await self._twilio.fetch(row["account_sid"], row["sid"])).status
+            except NotInProgress:
+                pass  # the provider has forgotten it
+            except RingdeskError as error:
+                if isinstance(error, Unavailable):
+                    raise
+                log.warning("telephone of an agent cannot be looked up", offer=row["offer_id"], code=error.code)
+                status = ""
+            if status in service.TERMINAL:
+                async with self._outbox.transaction() as tx:
+                    closed += await telephone.reconciled(tx, offer_id=row["offer_id"], status=status, at=tx.now)
+            self._rings_until = row["offer_id"]
+        if len(rows) < BATCH:
+            self._rings_until = 0
+        return closed
 
     async def _find_unseen(self) -> int:
         found_count = 0

@@ -31,7 +31,7 @@ from core.events import (
 from core.ids import AgentId, CallId, OfferId, call_of_conference, conference_name
 from core.phone import Number, attestation_of
 from core.principal import Principal
-from cti import blocked, consult, missed, number_list, recording
+from cti import blocked, consult, missed, number_list, recording, telephone
 from cti import queries as sql
 from cti import twilio_voice as twiml
 from cti.model import (
@@ -335,7 +335,9 @@ async def agent_leg(tx: Tx, hook: Webhook, lines: "dict[str, Line]", fallback: L
 
 
 async def _seat_of(tx: Tx, call: Call, agent_id: AgentId) -> OfferId | None:
-    """By which offer this agent may sit in the conference: the call is theirs, or they are being consulted about it."""
+    """By which offer this agent may sit in the conference: the call is theirs, or they are being consulted about it. Not beside their own telephone."""
+    if await telephone.is_there(tx, call_id=call.id, agent_id=agent_id):
+        return None
     if call.agent_id == agent_id:
         return call.offer_id
     asked = await consult.open_of(tx, call.id)
@@ -380,7 +382,7 @@ async def leg_status(tx: Tx, hook: Webhook) -> None:
     elif leg["kind"] == "outside":
         await _outside_moved(tx, call, hook.call_sid, has_joined=False, at=at)
     else:
-        await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
+        await agent_left(tx, call, AgentId(leg["agent_id"]), at)
 
 
 def gone(call: Call, status: str, at: datetime) -> CallerGone:
@@ -425,7 +427,8 @@ async def conference_event(tx: Tx, hook: Webhook) -> None:
     elif not is_customer and has_joined:
         await _agent_joined(tx, call, leg["id"], sid, AgentId(leg["agent_id"]), at)
     elif not is_customer:
-        await _agent_left(tx, call, AgentId(leg["agent_id"]), at)
+        has_hung_up = hook.get("ReasonParticipantLeft") == telephone.HUNG_UP
+        await agent_left(tx, call, AgentId(leg["agent_id"]), at, has_hung_up=has_hung_up)
 
 
 def _is_astray(call: Call) -> bool:
@@ -445,9 +448,11 @@ async def _agent_joined(tx: Tx, call: Call, leg_id: int, sid: str, agent_id: Age
         await apply(tx, call, AgentJoined(agent_id, at))
 
 
-async def _agent_left(tx: Tx, call: Call, agent_id: AgentId, at: datetime) -> None:
+async def agent_left(tx: Tx, call: Call, agent_id: AgentId, at: datetime, *, has_hung_up: bool = False) -> None:
     """One leg of an agent is out. A page that was loaded again has its new leg in before the old one is given up."""
     if await tx.conn.fetchval(sql.IS_AGENT_IN_CONFERENCE, call.id, agent_id):
+        return
+    if has_hung_up and await telephone.hung_up(tx, call, agent_id=agent_id):
         return
     asked = None if call.is_over or call.agent_id == agent_id else await consult.open_of(tx, call.id)
     if asked is not None and asked.with_agent_id == agent_id:
@@ -517,11 +522,17 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
     asked = await consult.open_of(tx, call.id)
     if asked is not None and asked.work_item_id == event.work_item_id:
         await consult.accepted(tx, call, asked, agent_id=event.agent_id, offer_id=event.offer_id)
+        due = await telephone.ring(tx, call, agent_id=event.agent_id, offer_id=event.offer_id, queue=event.queue)
+        if due is not None:
+            await set_timer(tx, consult.TIMER, call.id, version=asked.id, due_at=due)
         return
-    await apply(tx, call, Connecting(event.agent_id, event.offer_id))
-    if not (
-        call.is_external or call.is_ours
-    ):  # a telephone system has connected the two; whom we call is not there yet
+    call = await apply(tx, call, Connecting(event.agent_id, event.offer_id))
+    if call.is_external:  # a telephone system has connected the two
+        return
+    due = await telephone.ring(tx, call, agent_id=event.agent_id, offer_id=event.offer_id, queue=event.queue)
+    if due is not None:  # who waits goes on waiting until the agent is there
+        await set_timer(tx, CONNECT_TIMER, call.id, version=event.offer_id, due_at=due)
+    elif not call.is_ours:  # whom we call is not there yet
         await intend(tx, call, f"offer_{event.offer_id}", "connect")
 
 
@@ -546,7 +557,8 @@ async def on_wrap_up_ended(tx: Tx, event: WrapUpEnded) -> None:
 
 
 async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
-    """The agent (or a supervisor) ends the conversation. The provider's callback makes it final."""
+    """The agent (or a supervisor) ends the conversation. The provider's callback makes it final. An agent whose telephone still rings has none: the
+    caller, who waits on, goes to somebody else."""
     call = await sql.lock_call(tx.conn, call_id=call_id)
     if call is None or (call.agent_id != who.user_id and not who.is_lead):
         raise NotFound("There is no such call of yours.")
@@ -556,6 +568,8 @@ async def hang_up(tx: Tx, *, call_id: CallId, who: Principal) -> Call:
         await consult.refuse_while_open(tx, call)
     if call.state not in (CallState.CONNECTING, CallState.IN_CALL, CallState.ON_HOLD, CallState.OUTSIDE):
         raise Forbidden("Only a connected call can be hung up.")
+    if call.agent_id == who.user_id and await telephone.given_back(tx, call):
+        return await sql.lock_call(tx.conn, call_id=call_id) or call
     if call.is_external:  # nothing can be asked of its system: this says that the end was not told
         return await apply(tx, call, CallerGone(tx.now, by="agent"))
     if not call.has_leg:  # nobody is being rung yet, as far as we know
@@ -575,7 +589,7 @@ async def give_back(tx: Tx, call: Call, offer_id: OfferId) -> bool:
     await consult.refuse_while_open(tx, call)
     if await apply(tx, call, GivenBack(offer_id)) is call:
         return False
-    await intend(tx, call, f"offer_{offer_id}", "requeue")
+    await telephone.back_in_line(tx, call, await telephone.ring_of(tx, offer_id))
     return True
 
 
@@ -618,9 +632,11 @@ async def looked(tx: Tx, *, call_id: CallId, offer_id: OfferId, present: frozens
         if not call.agent_joined:
             await apply(tx, call, CallerGone(tx.now, by="system", unanswered=Outcome.CANCELED))
         return
+    if not call.agent_joined and await telephone.hung_up(tx, call, agent_id=agent_id):
+        return
     failed: ConnectFailed | AgentLost = AgentLost(offer_id) if call.is_talking else ConnectFailed(offer_id)
     if await apply(tx, call, failed) is not call:
-        await intend(tx, call, f"offer_{offer_id}", "requeue")
+        await telephone.back_in_line(tx, call, await telephone.ring_of(tx, offer_id))
 
 
 async def intend(tx: Tx, call: Call, object_: str, kind: str, payload: dict[str, object] | None = None) -> None:

@@ -131,6 +131,11 @@ DEFAULTS: Final[dict[str, dict[str, str]]] = {
         "de": "Wir konnten Sie nicht verbinden. Bitte rufen Sie später wieder an.",
         "zh-CN": "暂时无法为您接通，请稍后再拨。",
     },
+    "take_key": {
+        "en": "Call for {queue}. Press {key} to take it.",
+        "de": "Anruf für {queue}. Zum Annehmen drücken Sie die {key}.",
+        "zh-CN": "{queue}来电，接听请按{key}。",
+    },
     "taken": {
         "en": "This call is no longer yours.",
         "de": "Dieser Anruf gehört Ihnen nicht mehr.",

@@ -181,6 +181,12 @@ class TwilioApi:
             found = await (await self._seat(account_sid, name, sid)).update_async(hold=is_held, **more)
         return bool(found.hold)
 
+    async def set_muted(self, account_sid: str, name: str, sid: str, *, is_muted: bool) -> bool:
+        """What this leg says is heard by nobody, or by all again. Returns what the provider says it is now. Asking for what is changes nothing."""
+        async with self._asking():
+            found = await (await self._seat(account_sid, name, sid)).update_async(muted=is_muted)
+        return bool(found.muted)
+
     async def _seat(self, account_sid: str, name: str, sid: str) -> Any:
         return self._client(account_sid).conferences(await self._room(account_sid, name)).participants(sid)
 

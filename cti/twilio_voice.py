@@ -27,6 +27,9 @@ OUTSIDE_RING_S: Final = 30
 OUTSIDE_LIMIT_S: Final = 4 * 3600
 MAX_RETRIES: Final = 60
 AGENT_PAUSE_S: Final = 2
+TAKE_KEY: Final = "1"
+KEY_WAIT_S: Final = 4
+KEY_ROUNDS: Final = 3
 MAX_AGENT_RETRIES: Final = 15
 
 
@@ -281,15 +284,23 @@ def farewell(line: Line, text: str) -> str:
 
 
 def conference(
-    base: str, name: str, *, offer_id: int, label: str, ends_with_caller: bool, tells: Line | None = None
+    base: str,
+    name: str,
+    *,
+    offer_id: int,
+    label: str,
+    ends_with_caller: bool,
+    tells: Line | None = None,
+    is_telephone: bool = False,
 ) -> str:
     """Join the call's conference. It ends when the customer leaves; the agent leaving does not drop the customer.
 
-    The result names the offer, so that the end of an earlier connection is not taken for the end of this one."""
+    The result names the offer, so that the end of an earlier connection is not taken for the end of this one. The telephone of an agent asks for nothing
+    afterwards: it is done."""
     response = VoiceResponse()
     if tells is not None:
         _say_consent(response, tells, base)
-    dial = Dial(action=f"{base}/twilio/dial/done?o={offer_id}", method="POST")
+    dial = Dial() if is_telephone else Dial(action=f"{base}/twilio/dial/done?o={offer_id}", method="POST")
     dial.conference(
         name,
         start_conference_on_enter=True,
@@ -356,6 +367,19 @@ def not_yours(line: Line) -> str:
     return str(response)
 
 
+def press_to_take(line: Line, base: str, queue: str, *, offer_id: int, tries: int = 0) -> str:
+    """What an agent's telephone hears: whose call it is, and what takes it. Said three times in all; whoever presses nothing, as no box for messages does,
+    is hung up on. Another key brings the telephone back with `tries`, how often it was said by then. Short enough to be sent over REST."""
+    response = VoiceResponse()
+    for said in range(tries, KEY_ROUNDS):
+        action = f"{base}/twilio/telephone?o={offer_id}&n={said + 1}"
+        gather = Gather(action=action, method="POST", input="dtmf", num_digits=1, timeout=KEY_WAIT_S)
+        _say(gather, line, "take_key", queue=queue, key=TAKE_KEY)
+        response.append(gather)
+    response.hangup()
+    return str(response)
+
+
 def goodbye(line: Line) -> str:
     response = VoiceResponse()
     _say(response, line, "goodbye")
@@ -408,6 +432,18 @@ def emergency_of_agent(line: Line, base: str, retry: int, call_id: str) -> str:
         response.pause(length=AGENT_PAUSE_S)
         query = urlencode({"r": retry + 1, "CallId": call_id} if call_id else {"r": retry + 1})
         response.redirect(f"{base}/twilio/agent?{query}", method="POST")
+    else:
+        response.hangup()
+    return str(response)
+
+
+def emergency_of_telephone(base: str, retry: int, offer_id: int | None, tries: int) -> str:
+    """For the telephone of an agent, which is nobody's customer either: after a pause it asks again, and hears once more what to press."""
+    response = VoiceResponse()
+    if offer_id is not None and retry < MAX_AGENT_RETRIES:
+        response.pause(length=AGENT_PAUSE_S)
+        query = urlencode({"o": offer_id, "n": tries, "r": retry + 1})
+        response.redirect(f"{base}/twilio/telephone?{query}", method="POST")
     else:
         response.hangup()
     return str(response)

@@ -103,6 +103,37 @@ def is_premium(e164: str) -> bool:
     return parsed is not None and phonenumbers.number_type(parsed) in kinds
 
 
+_SIP_ADDRESS: Final = re.compile(
+    r"sip:[A-Za-z0-9][A-Za-z0-9._~+-]{0,63}@(?=[A-Za-z0-9.-]{1,253}(?::|$))"
+    r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+(?::[0-9]{2,5})?"
+)
+
+
+def telephone_address(text: str) -> str:
+    """A telephone that we may ring: the E.164 form of a number that is written with its +, or `sip:user@host`. Raises ValueError."""
+    if text.startswith("sip:"):
+        if _SIP_ADDRESS.fullmatch(text) is None:
+            raise ValueError("this is no SIP address of the form sip:user@host")
+        return text
+    number = parse_number(text, "US")
+    if is_emergency_number(text, "US") or (number.kind is NumberKind.SHORT and number.value is None):
+        raise ValueError("emergency services are rung by nobody")
+    e164 = number.e164
+    if (
+        not text.startswith("+")
+        or number.kind is not NumberKind.E164
+        or e164 is None
+        or number.is_suspect
+        or number.extension
+    ):
+        raise ValueError("this is no telephone number of the form +4930901820")
+    if is_emergency_number(e164, region_of(e164) or "US"):
+        raise ValueError("emergency services are rung by nobody")
+    if is_premium(e164):
+        raise ValueError("this is a premium-rate number")
+    return e164
+
+
 def same_line(e164: str) -> tuple[str, ...]:
     """The forms under which the same line may have been stored, this one first.
 

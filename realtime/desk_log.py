@@ -8,6 +8,7 @@ from typing import Any
 
 from core.events import (
     AgentPresenceChanged,
+    AgentTelephoneChanged,
     CallAgentLeft,
     CallAgentReady,
     CallAnswered,
@@ -55,6 +56,10 @@ async def on_call_fact(
     row = await tx.conn.fetchrow(sql.AGENT_OF_CALL, event.call_id)
     if row is not None and row["agent_id"] is not None:
         await _append(tx, row["agent_id"], "call_changed", offer_id=row["offer_id"], call_id=event.call_id)
+
+
+async def on_telephone_changed(tx: Tx, event: AgentTelephoneChanged) -> None:
+    await _append(tx, event.agent_id, "call_changed", offer_id=event.offer_id, call_id=event.call_id)
 
 
 async def on_consult_changed(tx: Tx, event: ConsultChanged) -> None:

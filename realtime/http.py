@@ -11,7 +11,7 @@ from core.errors import Invalid, NotFound, VersionConflict
 from core.ids import CallId, CustomerId, TicketId
 from core.phone import Number, NumberKind
 from core.principal import STAFF, actor_of
-from cti import hold
+from cti import hold, telephone
 from cti import queries as calls
 from cti import service as telephony
 from cti.http import TELEPHONY
@@ -112,6 +112,30 @@ async def _set_hold(tx: Tx, call: Call[Nothing], *, is_held: bool) -> HoldSet:
     action = "call.hold" if is_held else "call.resume"
     await audit(tx, actor_of(call.who), action, "call", held.id, after={"state": held.state.value})
     return HoldSet(call=CallState(id=held.id, state=held.state.value), hold_wanted=held.hold_wanted)
+
+
+class MuteSet(CallChanged):
+    is_mute_wanted: bool
+    """What was asked for; `telephone.is_muted` of the call follows when the provider has done it."""
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/mute", roles=STAFF, returns=MuteSet)
+async def mute_own_telephone(tx: Tx, call: Call[Nothing]) -> MuteSet:
+    """Be heard by nobody in the call that one takes on a telephone. 409 not_at_telephone for who speaks in the browser and mutes there."""
+    return await _set_muted(tx, call, is_muted=True)
+
+
+@ROUTES.command("POST", "/api/v1/calls/{id}/unmute", roles=STAFF, returns=MuteSet)
+async def unmute_own_telephone(tx: Tx, call: Call[Nothing]) -> MuteSet:
+    """Be heard again. Refusals as of `mute`."""
+    return await _set_muted(tx, call, is_muted=False)
+
+
+async def _set_muted(tx: Tx, call: Call[Nothing], *, is_muted: bool) -> MuteSet:
+    muted = await telephone.set_muted(tx, call_id=CallId(call.id()), who=call.who, is_muted=is_muted)
+    action = "call.mute" if is_muted else "call.unmute"
+    await audit(tx, actor_of(call.who), action, "call", muted.id, after={"state": muted.state.value})
+    return MuteSet(call=CallState(id=muted.id, state=muted.state.value), is_mute_wanted=is_muted)
 
 
 class NoteIn(ApiModel):

@@ -19,6 +19,7 @@ from infra.shapes import Region
 from realtime import call_queries as call_sql
 from realtime.http import CallState
 from routing import outbound as work
+from routing import reach
 from ticketing import queries as tickets
 from ticketing import service as ticketing
 
@@ -49,6 +50,8 @@ class Calling(BaseModel):
     to: str
     shown: str
     """The number of ours that the callee sees."""
+    is_on_telephone: bool = False
+    """The agent's own telephone is rung first: their browser does not join."""
 
 
 @ROUTES.command("POST", "/api/v1/calls", roles=STAFF, body=NewCall, returns=Calling, status=201)
@@ -80,7 +83,10 @@ async def make_call(tx: Tx, call: Call[NewCall]) -> Calling:
     offer_id = await work.take(tx, call_id=made.id, ticket_id=ticket_id, queue=queue, who=who)
     after = {"queue": queue, "ticket_id": ticket_id, "offer_id": offer_id, "overruled": overruled}
     await audit(tx, actor_of(who), "call.make", "call", made.id, after=after, purpose=data.override_reason)
-    return Calling(call=CallState(id=made.id, state="connecting"), offer_id=offer_id, to=to, shown=shown)
+    is_rung = await reach.is_rung(tx, offer_id)
+    return Calling(
+        call=CallState(id=made.id, state="connecting"), offer_id=offer_id, to=to, shown=shown, is_on_telephone=is_rung
+    )
 
 
 TICKET_QUEUE: Final = "SELECT queue FROM tickets WHERE id = $1"

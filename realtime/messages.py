@@ -106,6 +106,17 @@ class CallRecording(Message):
     problem: Literal["start", "pause", "resume"] | None
 
 
+class CallTelephone(Message):
+    """Where this agent is rung for the call, when that is not the browser. `waiting`: for the provider's next free second; `answered`: the key is being asked
+    for; `taken`: it was pressed; `over`: the telephone is down."""
+
+    shown: str
+    state: Literal["waiting", "ringing", "answered", "taken", "over"]
+    is_mute_wanted: bool
+    is_muted: bool
+    """What the provider has said."""
+
+
 class ScreenPop(Message):
     """Who, why, evidence, suggested ticket: what an agent sees when offered a call. Built for that agent's rights."""
 
@@ -156,6 +167,7 @@ class ActiveCall(Message):
     consult: CallConsult | None = None
     recording: CallRecording | None = None
     """None where nothing is recorded."""
+    telephone: CallTelephone | None = None
     ended_at: datetime | None
     wrap_up: WrapUp
     wrap_up_ends_at: datetime | None

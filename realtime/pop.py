@@ -10,6 +10,7 @@ from accounts.model import Me
 from core.ids import CallId, CustomerId, conference_name
 from core.phone import Number, NumberKind, attestation_of
 from core.principal import Principal, Role
+from cti import telephone
 from customers import service as customers
 from customers.model import Candidate, Identification, Match
 from infra.postgres import Connection
@@ -18,6 +19,7 @@ from realtime.messages import (
     ActiveCall,
     CallConsult,
     CallRecording,
+    CallTelephone,
     ClosedCall,
     Desk,
     Disposition,
@@ -87,6 +89,7 @@ async def active_call(
         else CallRecording(
             state=row["recording_state"], is_pause_wanted=row["recording_paused"], problem=row["recording_problem"]
         ),
+        telephone=None if state == "wrapping" else _telephone(row),
         ended_at=row["ended_at"] if state == "wrapping" else None,
         wrap_up=WrapUp(
             mode=row["wrap_mode"],
@@ -97,6 +100,26 @@ async def active_call(
         note=NoteDraft(body=row["note_body"] or "", version=row["note_version"] or 0, saved_at=row["note_saved_at"]),
         disposition=row["disposition"],
         version=row["call_version"] + row["version"],
+    )
+
+
+def _telephone(row: Any) -> CallTelephone | None:
+    if row["telephone"] is None:
+        return None
+    state: Literal["waiting", "ringing", "answered", "taken", "over"] = "waiting"
+    if row["telephone_over"]:
+        state = "over"
+    elif row["telephone_taken"]:
+        state = "taken"
+    elif row["telephone_answered"]:
+        state = "answered"
+    elif row["telephone_rings"]:
+        state = "ringing"
+    return CallTelephone(
+        shown=telephone.shown(row["telephone"]),
+        state=state,
+        is_mute_wanted=row["mute_wanted"],
+        is_muted=row["is_muted"],
     )
 
 

@@ -47,7 +47,9 @@ SELECT o.id AS offer_id, o.work_item_id, o.agent_id, o.state, o.created_at, o.de
        w.candidates AS queued_candidates,
        i.consulted_call_id IS NOT NULL AS is_consulted, cs.id AS consult_id, cs.state AS consult_state, cs.outcome AS consult_outcome, cs.to_kind AS consult_to,
        cs.note AS consult_note, coalesce(cs.ended_at, cs.talked_at, cs.at) AS consult_since, cs.at AS consult_at, cs.asked_by,
-       cs.asked_whom, cs.asked_queue, y.state AS recording_state, y.is_paused AS recording_paused, y.problem AS recording_problem
+       cs.asked_whom, cs.asked_queue, y.state AS recording_state, y.is_paused AS recording_paused, y.problem AS recording_problem,
+       g.address AS telephone, g.sid IS NOT NULL AS telephone_rings, g.answered_at IS NOT NULL AS telephone_answered,
+       g.taken_at IS NOT NULL AS telephone_taken, g.ended_at IS NOT NULL AS telephone_over, g.mute_wanted, g.is_muted
 FROM offers o
 JOIN calls c ON c.id = o.call_id
 JOIN work_items i ON i.id = o.work_item_id
@@ -70,6 +72,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN queues kq ON kq.key = k.to_queue
 ) cs ON true
 LEFT JOIN recordings y ON y.call_id = c.id AND y.deleted_at IS NULL
+LEFT JOIN agent_rings g ON g.offer_id = o.id
 LEFT JOIN call_notes n ON n.call_id = c.id AND n.agent_id = o.agent_id
 WHERE o.id = $1
 """

@@ -14,7 +14,7 @@ from core.texts import Text
 from infra.openapi import ApiModel, ApiQuery, Call, Nothing, Routes
 from infra.outbox import Tx
 from infra.postgres import Connection
-from routing import acts, by_hand, explain, service
+from routing import acts, by_hand, explain, reach, service
 from routing import queries as sql
 from routing.decide import current_step
 from routing.decide import explain as verdicts_of
@@ -42,6 +42,8 @@ class OfferBrief(BaseModel):
 class CallBrief(BaseModel):
     id: int | None
     conference: str | None
+    is_on_telephone: bool = False
+    """The agent is rung on a telephone: their browser does not join."""
 
 
 class Accepted(BaseModel):
@@ -61,9 +63,10 @@ def _brief(offer: OfferRow) -> OfferBrief:
     return OfferBrief(id=offer.id, state=offer.state.value)
 
 
-def _accepted(offer: OfferRow) -> Accepted:
+async def _accepted(tx: Tx, offer: OfferRow) -> Accepted:
     name = None if offer.call_id is None else conference_name(offer.call_id)
-    return Accepted(offer=_brief(offer), call=CallBrief(id=offer.call_id, conference=name))
+    is_rung = await reach.is_rung(tx, offer.id)
+    return Accepted(offer=_brief(offer), call=CallBrief(id=offer.call_id, conference=name, is_on_telephone=is_rung))
 
 
 @ROUTES.command("POST", "/api/v1/offers/{id}/accept", roles=STAFF, returns=Accepted)
@@ -71,7 +74,7 @@ async def accept_offer(tx: Tx, call: Call[Nothing]) -> Accepted:
     """Take the offered call. 409 with offer_taken, offer_expired, offer_rescinded or caller_left when it is too late."""
     offer = await service.accept(tx, offer_id=call.id(), who=call.who)
     await audit(tx, actor_of(call.who), "offer.accept", "offer", offer.id, after={"state": offer.state.value})
-    return _accepted(offer)
+    return await _accepted(tx, offer)
 
 
 @ROUTES.command("POST", "/api/v1/offers/{id}/reject", roles=STAFF, body=RejectIn, returns=Rejected)
@@ -103,6 +106,23 @@ async def set_own_presence(tx: Tx, call: Call[PresenceIn]) -> Presence:
         tx, actor_of(call.who), "presence.set", "agent", call.who.user_id, before=audited(before), after=audited(after)
     )
     return after
+
+
+class ReachIn(ApiModel):
+    by: Literal["browser", "telephone"]
+
+
+@ROUTES.command("PUT", "/api/v1/presence/reach", roles=STAFF, body=ReachIn, returns=Presence)
+async def set_own_reach(tx: Tx, call: Call[ReachIn]) -> Presence:
+    """Take calls in the browser, or on one's telephone, from the next call on. 409 no_telephone where the organisation allows none."""
+    who, is_telephone = call.who, call.data.by == "telephone"
+    before = await presence_of(tx.conn, who.user_id)
+    await reach.choose(tx, agent_id=who.user_id, is_telephone=is_telephone, by=who.name)
+    was = "telephone" if before.telephone is not None and before.telephone.is_used else "browser"
+    await audit(
+        tx, actor_of(who), "presence.reach", "agent", who.user_id, before={"by": was}, after={"by": call.data.by}
+    )
+    return await presence_of(tx.conn, who.user_id)
 
 
 class ServiceLevelGoal(BaseModel):
@@ -464,7 +484,7 @@ async def pick_work_item(tx: Tx, call: Call[PickIn]) -> Picked:
     """Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve. Undone, the caller is back in the line,
     in the old place, and the agent is not asked for this call again for two minutes."""
     offer, act = await by_hand.pick(tx, item_id=call.id(), version=call.data.version, who=call.who)
-    taken = _accepted(offer)
+    taken = await _accepted(tx, offer)
     return Picked(offer=taken.offer, call=taken.call, undo=None if act is None else _undo(act))
 
 

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from core.errors import NotFound
 from core.principal import Principal
+from cti import telephone
 from infra.postgres import Connection
 from infra.telemetry import mask
 from routing import queries as sql
-from routing.messages import AgentCall, AgentLive, Presence, QueueStats, ServiceLevel
+from routing.messages import AgentCall, AgentLive, Presence, QueueStats, ServiceLevel, Telephone
 
 FIRST_IN_LINE: Final = 100
 
@@ -25,6 +26,9 @@ async def presence_of(conn: Connection, agent_id: int) -> Presence:
         work=row["work"],
         next=row["next_presence"],
         next_reason=row["next_reason"],
+        telephone=None
+        if row["telephone"] is None
+        else Telephone(shown=telephone.shown(row["telephone"]), is_used=row["uses_telephone"]),
         version=row["version"],
     )
 
@@ -105,6 +109,7 @@ async def agents(conn: Connection) -> list[AgentLive]:
             next=row["next_presence"],
             since=row["since"],
             connected=row["connected"],
+            is_on_telephone=row["is_on_telephone"],
             queues=row["queues"],
             skills=row["skills"],
             used_units=row["used_units"],

@@ -9,6 +9,14 @@ from core.texts import Text
 from routing.model import Channel, PresenceState
 
 
+class Telephone(BaseModel):
+    """The one that the organisation file allows this agent. `shown`: of its number only as much as its owner needs."""
+
+    shown: str
+    is_used: bool
+    """Calls are taken there, not in the browser."""
+
+
 class Presence(BaseModel):
     state: PresenceState
     reason: str | None
@@ -17,6 +25,7 @@ class Presence(BaseModel):
     next: PresenceState | None = None
     """Chosen during a call or wrap-up; it applies at its end."""
     next_reason: str | None = None
+    telephone: Telephone | None = None
     version: int
 
 
@@ -70,6 +79,8 @@ class AgentLive(BaseModel):
     """Chosen for the end of the work in hand."""
     since: datetime | None
     connected: bool
+    is_on_telephone: bool = False
+    """Takes calls on a telephone, not in the browser."""
     queues: list[str]
     skills: dict[str, int]
     used_units: int

@@ -803,8 +803,8 @@ WHERE closed.agent_id IS NOT NULL
 
 AGENT: Final = f"""
 SELECT a.id, a.name, a.presence, a.presence_reason, a.presence_since, a.next_presence, a.next_reason, a.pool_id, a.version, a.presence_version, a.misses,
-       a.used_units, a.total_units, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work
-FROM agents a WHERE a.id = $1
+       a.used_units, a.total_units, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, p.address AS telephone, p.is_used AS uses_telephone
+FROM agents a LEFT JOIN agent_telephones p ON p.agent_id = a.id WHERE a.id = $1
 """
 PRESENCE_VERSION: Final = "SELECT presence_version FROM agents WHERE id = $1"
 SET_PRESENCE: Final = """
@@ -814,6 +814,7 @@ UPDATE agents SET presence = $2, presence_reason = $3, version = version + 1, pr
        misses = CASE WHEN $2 = 'available' AND $5 THEN 0 ELSE misses END
 WHERE id = $1 RETURNING version, presence_since
 """
+TOUCH_AGENT: Final = "UPDATE agents SET version = version + 1 WHERE id = $1"
 SET_NEXT_PRESENCE: Final = """
 UPDATE agents SET next_presence = $2, next_reason = $3, version = version + 1, presence_version = presence_version + 1 WHERE id = $1
 """
@@ -983,11 +984,12 @@ FROM (SELECT DISTINCT pool_id FROM queues WHERE is_active) p
 """
 AGENTS_LIVE: Final = f"""
 SELECT a.id, a.name, u.email, u.role, a.presence, a.presence_reason, a.next_presence, a.skills, a.used_units, a.total_units, a.tickets, a.ticket_cap, a.misses, a.version, a.presence_version,
-       {HAS_DESK} AS connected, {WORK_OF_AGENT} AS work,
+       {HAS_DESK} AS connected, {WORK_OF_AGENT} AS work, coalesce(p.is_used, false) AS is_on_telephone,
        ARRAY(SELECT queue_key FROM agent_queues m WHERE m.agent_id = a.id ORDER BY queue_key) AS queues,
        i.state AS interval_state, i.started_at AS since, c.call_id, c.queue AS call_queue, c.call_since
 FROM agents a JOIN users u ON u.id = a.id
 LEFT JOIN agent_intervals i ON i.agent_id = a.id AND i.ended_at IS NULL
+LEFT JOIN agent_telephones p ON p.agent_id = a.id
 LEFT JOIN LATERAL (
     SELECT o.call_id, o.queue, coalesce(o.connected_at, o.created_at) AS call_since FROM offers o
     WHERE o.agent_id = a.id AND o.state IN ('pending', 'accepted', 'wrapping') ORDER BY o.id DESC LIMIT 1

@@ -294,6 +294,11 @@ SAFETY: Final[dict[str, str]] = {
         SELECT k.id FROM consults k WHERE k.state IN ('connecting', 'talking') AND k.to_kind <> 'number' AND NOT EXISTS (
             SELECT 1 FROM offers o WHERE o.id = k.with_offer_id AND o.work_item_id = k.work_item_id AND o.agent_id = k.with_agent_id AND o.state = 'accepted')
         UNION ALL SELECT k.id FROM consults k JOIN work_items i ON i.id = k.work_item_id WHERE k.state = 'over' AND i.state <> 'done'""",
+    "a telephone rings for an offer that its agent has accepted, and is nobody's call": """
+        SELECT r.offer_id FROM agent_rings r LEFT JOIN offers o ON o.id = r.offer_id
+        WHERE r.ended_at IS NULL AND (o.agent_id IS DISTINCT FROM r.agent_id OR o.call_id IS DISTINCT FROM r.call_id OR o.accepted_at IS NULL)
+        UNION ALL SELECT r.offer_id FROM agent_rings r JOIN calls c ON c.sid = r.sid
+        UNION ALL SELECT r.offer_id FROM agent_rings r JOIN legs l ON l.sid = r.sid AND (l.kind <> 'agent' OR l.call_id <> r.call_id)""",
     "work of being consulted is no call's own, and no stay of a customer": """
         SELECT i.id FROM work_items i WHERE i.consulted_call_id IS NOT NULL AND (i.call_id IS NOT NULL OR i.channel <> 'voice')
         UNION ALL SELECT i.id FROM work_items i JOIN stints s ON s.work_item_id = i.id
@@ -365,6 +370,9 @@ SETTLED: Final[dict[str, str]] = {
         WHERE i.state NOT IN ('queued', 'offering') AND coalesce(i.ended_at, now()) < now() - interval '5 seconds'""",
     "R29 every timed wrap-up ends": """
         SELECT id FROM offers WHERE state = 'wrapping' AND wrap_ends_at < now() - interval '4 seconds'""",
+    "no telephone rings for a call that is over": """
+        SELECT r.offer_id FROM agent_rings r JOIN calls c ON c.id = r.call_id
+        WHERE r.ended_at IS NULL AND c.ended_at < now() - interval '90 seconds'""",
     "no provider command is left hanging": """
         SELECT id FROM provider_commands WHERE state IN ('intended', 'sent', 'unknown') AND created_at < now() - interval '60 seconds'""",
 }

@@ -21,12 +21,14 @@ class Step(BaseModel):
     say: Spoken | None = None
     until_talking_s: Seconds | None = None
     """Wait until somebody else is on the line, at most so long."""
+    until_asked_s: Seconds | None = None
+    """Wait until a key or a word is listened for, at most so long."""
     hang_up: bool | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Step":
         if len(self.model_fields_set) != 1:
-            raise ValueError("a step is exactly one of wait_s, press, say, until_talking_s, hang_up")
+            raise ValueError("a step is exactly one of wait_s, press, say, until_talking_s, until_asked_s, hang_up")
         return self
 
 
@@ -65,5 +67,7 @@ async def _do(step: Step, leg: Leg) -> None:
         leg.say(step.say)
     elif step.until_talking_s is not None:
         await leg.watch(lambda: leg.is_talking or leg.is_over, step.until_talking_s)
+    elif step.until_asked_s is not None:
+        await leg.watch(lambda: leg.is_asked or leg.is_over, step.until_asked_s)
     elif step.hang_up:
         leg.leave()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simulator.people.person import Person, Seconds, live
+from simulator.people.person import Person, Seconds, Step, live
 from simulator.provider.leg import Leg
 
 
@@ -18,12 +18,16 @@ class Callee(BaseModel):
     """What the person does after answering."""
 
 
-ANYBODY = Callee()
+ASKED = Person(script=(Step(until_asked_s=10), Step(wait_s=1), Step(press="1")))
+"""Somebody who takes a call where a key is asked for, as agents are on their telephones; who is not asked presses it unheard."""
+ANYBODY = Callee(then=ASKED)
+BOX = Callee(after_s=4)
+"""A box for messages: it answers and presses nothing."""
 UNREGISTERED = Callee(outcome="no-answer", after_s=0)
 
 
 class Callees:
-    """By address. A phone number nobody described answers after two seconds; a client without a device does not."""
+    """By address. A telephone nobody described answers after two seconds and takes the call where that is asked; a client without a device does not answer."""
 
     def __init__(self) -> None:
         self._known: dict[str, Callee] = {}
@@ -32,7 +36,7 @@ class Callees:
         self._known[address] = callee
 
     def known(self, address: str) -> Callee:
-        return self._known.get(address) or (ANYBODY if address.startswith("+") else UNREGISTERED)
+        return self._known.get(address) or (ANYBODY if address.startswith(("+", "sip:")) else UNREGISTERED)
 
     async def ring(self, leg: Leg) -> None:
         callee = self.known(leg.to)

@@ -1,5 +1,6 @@
 """<Gather>: digits and speech. Nothing entered in time: the document goes on."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simulator.provider.flow import DocumentRequest, Goto
@@ -19,9 +20,8 @@ async def gather(engine: "Engine", verb: Verb, document: Document) -> None:
     def has_input() -> bool:
         return bool(("dtmf" in wanted and leg.keys) or ("speech" in wanted and leg.speech))
 
-    await engine.prompt_until(has_input, verb.children)
     facts: dict[str, str] | None = None
-    if await leg.wait_for(has_input, verb.whole("timeout", 5)):
+    if await _is_given(engine, verb, has_input):
         if "dtmf" in wanted and leg.keys:
             facts = {"Digits": await _digits(engine, verb)}
         else:
@@ -33,6 +33,17 @@ async def gather(engine: "Engine", verb: Verb, document: Document) -> None:
     # Without an action the answer goes to the document's own address.
     target = engine.target(verb.get("action"), verb.get("method", "POST"), document)
     raise Goto(DocumentRequest(target, facts))
+
+
+async def _is_given(engine: "Engine", verb: Verb, has_input: Callable[[], bool]) -> bool:
+    leg = engine.leg
+    leg.is_asked = True
+    leg.notify()
+    try:
+        await engine.prompt_until(has_input, verb.children)
+        return await leg.wait_for(has_input, verb.whole("timeout", 5))
+    finally:
+        leg.is_asked = False
 
 
 async def _digits(engine: "Engine", verb: Verb) -> str:

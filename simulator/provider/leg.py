@@ -78,6 +78,8 @@ class Leg:
     bridged_at: datetime | None = None
     on_answer: Callable[["Leg"], None] | None = None
 
+    is_asked: bool = False
+    """A key or a word is being listened for."""
     keys: deque[str] = field(default_factory=deque)
     speech: deque[str] = field(default_factory=deque)
     _redirect: Program | None = None

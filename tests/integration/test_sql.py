@@ -59,7 +59,7 @@ async def test_statement_fits_the_schema(conn: Connection, module: str, name: st
 
 GROWING: Final = frozenset(
     {
-        "agent_intervals", "audit_log", "call_callers", "call_notes", "calls", "consults", "cti_nonces", "customer_identities", "customers", "decisions",
+        "agent_intervals", "agent_rings", "audit_log", "call_callers", "call_notes", "calls", "consults", "cti_nonces", "customer_identities", "customers", "decisions",
         "deliveries", "desk_log", "events", "exclusions", "idempotency_keys", "identity_choices", "legs", "missed_calls", "missed_contacts", "offers", "painted", "pop_layers",
         "provider_commands", "provider_events", "recordings", "segments",
         "stints", "ticket_bulk_acts", "ticket_note_search", "ticket_calls", "ticket_history", "ticket_notes", "ticket_search", "tickets", "timers", "transfers", "work_items",

@@ -110,6 +110,26 @@ async def _delete_recording(w: World) -> Given:
     return f"/recordings/{await w.stack.value('SELECT id FROM recordings')}", None
 
 
+async def _with_telephone(w: World) -> None:
+    await w.stack.rows(
+        "INSERT INTO agent_telephones (agent_id, address) VALUES ($1, '+4915112345678') RETURNING 1", w.ava.id
+    )
+
+
+async def _reach(w: World) -> Given:
+    await _with_telephone(w)
+    return "/presence/reach", {"by": "telephone"}
+
+
+async def _at_telephone(w: World, act: str) -> Given:
+    path, body = await _reach(w)
+    assert (await w.ava.ask("PUT", path, body))[0] == 200
+    leg = await w.stack.dial()
+    call_id = await w.ava.accept(await w.ava.offer())
+    assert await w.stack.until(lambda: leg.is_talking, 30)
+    return f"/calls/{call_id}/{act}", None
+
+
 async def _consulting(w: World, act: str) -> Given:
     path, _ = await _talking(w, "consult")
     ben = await w.stack.agent("ben")
@@ -304,6 +324,9 @@ EXAMPLES: dict[str, Callable[[World], Awaitable[Given]]] = {
     "consult_about_call": lambda w: _talking(w, "consult", {"queue": "sales", "note": "x"}),
     "complete_consult": _complete_consult,
     "end_consult": _end_consult,
+    "mute_own_telephone": lambda w: _at_telephone(w, "mute"),
+    "unmute_own_telephone": lambda w: _at_telephone(w, "unmute"),
+    "set_own_reach": _reach,
     "resume_call": lambda w: _talking(w, "resume"),
     "save_note": lambda w: _with_call(w, "/note", {"body": "x", "version": 0}),
     "wrap_up": _wrap_up,

@@ -42,6 +42,7 @@ DO_NOT_GROW: Final = {
     "pool_turns": "one per pool",
     "desk_heads": "one per agent",
     "key_settings": "one per user",
+    "agent_telephones": "configuration, one per agent",
     "customers": "the organisation's own data",
     "queues": "configuration",
     "skills": "configuration",
@@ -131,6 +132,10 @@ async def a_past(stack: Stack) -> None:
     await stack.rows(
         "INSERT INTO consults (call_id, offer_id, from_agent_id, to_kind, to_queue, at, state, outcome, ended_at) "
         "SELECT call_id, id, agent_id, 'queue', 'sales', now(), 'over', 'returned', now() FROM offers WHERE state = 'completed' RETURNING 1"
+    )
+    await stack.rows(
+        "INSERT INTO agent_rings (offer_id, call_id, agent_id, address, language, queue_name, dial_at, at) "
+        "SELECT id, call_id, agent_id, '+4915112345678', 'en', '{}', now(), now() FROM offers RETURNING 1"
     )
     await stack.rows("INSERT INTO painted (offer_id, agent_id, ms) SELECT id, agent_id, 1 FROM offers RETURNING 1")
     await stack.rows(

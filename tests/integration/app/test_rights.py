@@ -78,6 +78,8 @@ SIGNED: Final = {
         "/queue/done",
         "/dial/done",
         "/agent",
+        "/telephone",
+        "/telephone/status",
         "/transfer/done",
         "/status",
         "/conference",

@@ -22,6 +22,8 @@ ENDPOINTS: Final = (
     "/twilio/queue/done",
     "/twilio/dial/done",
     "/twilio/agent",
+    "/twilio/telephone",
+    "/twilio/telephone/status",
     "/twilio/status",
     "/twilio/conference",
 )

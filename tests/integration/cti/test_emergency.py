@@ -221,6 +221,26 @@ async def test_agents_phone_asks_again_at_its_own_door(world: World, how: Mode) 
     assert not leg.is_over
 
 
+@pytest.mark.parametrize("how", [Mode.SWALLOW, Mode.RESET])
+async def test_agents_telephone_is_asked_once_more_when_the_database_is_back(world: World, how: Mode) -> None:
+    """Never `/twilio/voice`: there the telephone would become a customer's call."""
+    stack = world.stack
+    await world.link.set(how)
+    world.lag_s = 0
+    fields = standard(new_sid(), from_=SUPPORT, to="+4915112345678", Digits="1")
+    first = await stack.hook("/twilio/telephone?o=7&n=2", fields)
+    last = await stack.hook("/twilio/telephone?o=7&n=2&r=15", fields)
+    nobody = await stack.hook("/twilio/telephone", fields)
+    for answer in (first, last, nobody):
+        world.check(answer)
+        assert "/twilio/voice" not in answer.text
+    assert f"{stack.url}/twilio/telephone?o=7&amp;n=2&amp;r=1</Redirect>" in first.text
+    assert "<Hangup" in last.text
+    assert "<Hangup" in nobody.text
+    await world.is_back()
+    assert await stack.count("calls") == 0
+
+
 async def test_agents_phone_joins_by_itself_when_the_database_is_back(world: World) -> None:
     stack = world.stack
     ava = await stack.agent("ava")

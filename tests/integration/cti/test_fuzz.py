@@ -38,8 +38,9 @@ VOICE: Final = (
     "/twilio/queue/wait",
     "/twilio/ivr",
     "/twilio/voicemail/done",
+    "/twilio/telephone",
 )
-CALLBACKS: Final = ("/twilio/status", "/twilio/conference", "/twilio/recording")
+CALLBACKS: Final = ("/twilio/status", "/twilio/telephone/status", "/twilio/conference", "/twilio/recording")
 REFUSALS: Final = {400, 403, 405, 408, 413}
 NASTY: Final = (
     "", " ", "\x00", "a\x00b", "\u202e", "🙂" * 30, "9" * 500, "-1", "1e999", "٣", "0", str(2**63), "null", "' OR 1=1--", "<Say>x</Say>",

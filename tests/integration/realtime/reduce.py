@@ -69,7 +69,7 @@ def _keep_newer_ticket(known: Data, fresh: Data) -> Data:
 def _presence(desk: Data, changed: Data) -> Data:
     if desk["presence"] is not None and changed["version"] < desk["presence"]["version"]:
         return desk
-    kept = ("state", "reason", "since", "work", "next", "next_reason", "version")
+    kept = ("state", "reason", "since", "work", "next", "next_reason", "telephone", "version")
     return {**desk, "presence": {name: changed.get(name) for name in kept}}
 
 
@@ -138,7 +138,7 @@ def comparable(desk: Data) -> Data:
         return {**value, "customer": customer, "ticket": {**value["ticket"], "last_note": None}}
 
     presence = desk["presence"] and {
-        name: desk["presence"][name] for name in ("state", "reason", "since", "next", "next_reason")
+        name: desk["presence"][name] for name in ("state", "reason", "since", "next", "next_reason", "telephone")
     }
     queues = [{**queue, "longest_wait_s": None} for queue in desk["queues"]]
     return {

@@ -764,7 +764,7 @@ async def test_an_agent_sees_own_queues_without_who_calls_and_picks(api: Api, fl
     assert (await got(await ava.post(path, json={"version": 7}), 409))["code"] == "version_conflict"
     taken = await got(await ava.post(path, json={"version": 1}))
     assert taken["offer"] == {"id": await floor.offer_of("ava"), "state": "accepted"}
-    assert taken["call"] == {"id": call.call_id, "conference": f"call_{call.call_id}"}
+    assert taken["call"] == {"id": call.call_id, "conference": f"call_{call.call_id}", "is_on_telephone": False}
     assert (await got(await ava.post(path, json={"version": 1}), 409))["code"] == "not_waiting"
     undone = await got(await ava.post(f"/api/v1/acts/{taken['undo']['id']}/undo", json={}))
     assert undone == {"object_kind": "work_item", "object_id": str(call.item_id)}

@@ -48,7 +48,7 @@ async def test_an_offer_is_accepted(api: Api, floor: Floor) -> None:
     answer = await got(await ava.post(f"/api/v1/offers/{offer_id}/accept", json={}))
     assert answer == {
         "offer": {"id": offer_id, "state": "accepted"},
-        "call": {"id": call.call_id, "conference": f"call_{call.call_id}"},
+        "call": {"id": call.call_id, "conference": f"call_{call.call_id}", "is_on_telephone": False},
     }
     row = await audited(floor, "offer.accept")
     assert (row["actor_id"], row["object_kind"], row["object_id"]) == (
@@ -148,6 +148,7 @@ async def test_a_supervisor_sets_an_agents_presence_and_the_agent_learns_by_whom
         ("GET", "/api/v1/agents", {Role.SUPERVISOR, Role.ADMIN}),
         ("PUT", "/api/v1/agents/1/presence", {Role.SUPERVISOR, Role.ADMIN}),
         ("PUT", "/api/v1/presence", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
+        ("PUT", "/api/v1/presence/reach", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),
         ("PATCH", "/api/v1/work-items/1", {Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/work-items/1/push", {Role.SUPERVISOR, Role.ADMIN}),
         ("POST", "/api/v1/work-items/1/pick", {Role.AGENT, Role.SUPERVISOR, Role.ADMIN}),

@@ -119,6 +119,14 @@ PLANTED: Final[dict[str, str]] = {
         INSERT INTO consults (call_id, offer_id, from_agent_id, to_kind, to_queue, work_item_id, state, outcome, at, ended_at)
         SELECT call_id, id, agent_id, 'queue', 'sales', (SELECT id FROM work_items WHERE state = 'queued' LIMIT 1), 'over', 'returned', now(), now()
         FROM offers WHERE state = 'accepted' LIMIT 1""",
+    "a telephone rings for an offer that its agent has accepted, and is nobody's call": """
+        INSERT INTO agent_rings (offer_id, call_id, agent_id, address, language, queue_name, dial_at, at)
+        SELECT id, call_id, agent_id, '+1', 'en', '{}', now(), now() FROM offers WHERE state = 'pending'""",
+    "no telephone rings for a call that is over": """
+        INSERT INTO agent_rings (offer_id, call_id, agent_id, address, language, queue_name, dial_at, at)
+        SELECT o.id, o.call_id, o.agent_id, '+1', 'en', '{}', now(), now() FROM offers o JOIN calls c ON c.id = o.call_id
+        WHERE o.accepted_at IS NOT NULL AND c.ended_at IS NOT NULL LIMIT 1;
+        UPDATE calls SET ended_at = now() - interval '1 hour' WHERE ended_at IS NOT NULL""",
     "work of being consulted is no call's own, and no stay of a customer": "UPDATE work_items SET consulted_call_id = call_id",
     "an ended call leaves no item in line": "UPDATE calls SET outcome = 'failed', state = 'closed' WHERE state = 'queued'",
     "I10/R26 no offer pends past its deadline": "UPDATE offers SET deadline = now() - interval '5 s' WHERE state = 'pending'",

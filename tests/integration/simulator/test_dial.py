@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from simulator.people.person import Person, Step
-from simulator.provider.callees import Callee
+from simulator.provider.callees import BOX, Callee
+from simulator.provider.flow import Inline
 from simulator.provider.leg import Leg
 from tests.integration.simulator.service import World
 
@@ -128,3 +129,20 @@ async def test_what_is_not_played_is_said_by_name(world: World) -> None:
     await world.over(leg)
     (error,) = [e for e in world.exchange.journal.since(kind="error", sid=leg.sid) if e["code"] == 12200]
     assert "<Queue>" in error["why"]
+
+
+@pytest.mark.parametrize("address", ["+14155550177", "sip:ben@pbx.example.com"])
+async def test_who_is_asked_for_a_key_presses_it(world: World, address: str) -> None:
+    ask = f'<Gather action="{world.service.url}/key" numDigits="1" timeout="4"><Say>Press 1.</Say></Gather><Hangup/>'
+    leg = world.exchange.call_out("+14155550199", address, Inline(f"<Response>{ask}</Response>"))
+    await world.over(leg)
+    (asked,) = world.service.at("/key")
+    assert (asked["Digits"], asked["To"], asked["Direction"]) == ("1", address, "outbound-api")
+
+
+async def test_a_box_for_messages_presses_nothing(world: World) -> None:
+    world.exchange.callees.describe("+14155550177", BOX)
+    ask = f'<Gather action="{world.service.url}/key" numDigits="1" timeout="4"><Say>Press 1.</Say></Gather><Hangup/>'
+    leg = world.exchange.call_out("+14155550199", "+14155550177", Inline(f"<Response>{ask}</Response>"))
+    await world.over(leg)
+    assert (world.service.at("/key"), leg.status, leg.is_asked) == ([], "completed", False)

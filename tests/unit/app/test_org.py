@@ -86,6 +86,20 @@ def test_the_demos_file_is_good() -> None:
     assert {queue.key for queue in org.queues} == {"support", "de", "sales", "office"}
 
 
+def test_a_telephone_is_one_that_may_be_rung_and_one_agents_own() -> None:
+    sam = "{email: sam@example.com, name: Sam, role: supervisor}"
+
+    def with_telephone(telephone: str, more: str = "") -> str:
+        return GOOD.replace(sam, f'{{email: sam@example.com, name: Sam, telephone: "{telephone}"}}{more}')
+
+    assert parse_org(with_telephone("+49 151 12345678")).agents[1].telephone == "+4915112345678"
+    assert parse_org(with_telephone("sip:sam@pbx.example.com")).agents[1].telephone == "sip:sam@pbx.example.com"
+    for bad in ("+14155550199", "+49112", "+19005550123", "0151 12345678", "sip:sam"):
+        assert faults_of(with_telephone(bad)) == [(17, "agents[1].telephone")], bad
+    twice = '\n  - {email: tom@example.com, name: Tom, telephone: "+4915112345678"}'
+    assert faults_of(with_telephone("+4915112345678", twice)) == [(18, "agents[2].telephone")]
+
+
 def test_the_smallest_file_is_one_queue() -> None:
     org = parse_org("queues: [{key: all, name: {en: All}}]")
     assert (org.agents, org.rules, org.organisation.time_zone) == ([], [{"name": "default"}], "UTC")

@@ -21,6 +21,7 @@ def test_every_text_is_there_in_every_language() -> None:
             "consent_key": {"key"},
             "menu_back": {"key"},
             "menu_main": {"key"},
+            "take_key": {"queue", "key"},
             "wait_up_to": {"most"},
             "wait_range": {"least", "most"},
         }.get(kind, set()), kind

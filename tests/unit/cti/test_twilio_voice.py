@@ -47,6 +47,12 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "conference_agent": lambda _: twiml.conference(
         BASE, "call_7", offer_id=11, label="agent_3", ends_with_caller=False
     ),
+    "conference_telephone": lambda _: twiml.conference(
+        BASE, "call_7", offer_id=11, label="agent_3", ends_with_caller=False, is_telephone=True
+    ),
+    "press_to_take": lambda line: twiml.press_to_take(line, BASE, "Support", offer_id=11),
+    "press_to_take_again": lambda line: twiml.press_to_take(line, BASE, "Support", offer_id=11, tries=2),
+    "press_to_take_last": lambda line: twiml.press_to_take(line, BASE, "Support", offer_id=11, tries=3),
     "back_to_queue": lambda line: twiml.back_to_queue(line, BASE),
     "back_to_queue_again": lambda line: twiml.back_to_queue(line, BASE, tries=2),
     "hold": twiml.hold,
@@ -62,6 +68,8 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "emergency_of_agent": lambda line: twiml.emergency_of_agent(line, BASE, 0, "7"),
     "emergency_of_agent_quiet": lambda line: twiml.emergency_of_agent(line, BASE, 4, "7"),
     "emergency_of_agent_last": lambda line: twiml.emergency_of_agent(line, BASE, twiml.MAX_AGENT_RETRIES, "7"),
+    "emergency_of_telephone": lambda _: twiml.emergency_of_telephone(BASE, 0, 11, 1),
+    "emergency_of_telephone_last": lambda _: twiml.emergency_of_telephone(BASE, twiml.MAX_AGENT_RETRIES, 11, 1),
     "wait_with_key": lambda line: twiml.wait(replace(line, recorder=RECORDER), 3, base=BASE),
     "wait_short": lambda line: twiml.wait(line, 2, minutes=(0, 1)),
     "wait_up_to": lambda line: twiml.wait(line, 2, minutes=(0, 4)),
@@ -77,7 +85,7 @@ DOCUMENTS: Final[dict[str, Callable[[Line], str]]] = {
     "menu_below_again": lambda line: twiml.menu(line, BASE, Way((MENU, BELOW)), tries=2, step=3),
     "empty": lambda _: twiml.EMPTY,
 }
-SENT_OVER_REST: Final = ("conference_customer", "back_to_queue", "transfer", "put_through")
+SENT_OVER_REST: Final = ("conference_customer", "back_to_queue", "transfer", "put_through", "press_to_take")
 CASES: Final = [(name, language) for name in DOCUMENTS for language in LINES]
 
 
@@ -153,6 +161,24 @@ def test_emergency_of_an_agent_never_leads_to_the_customers_door() -> None:
     assert verbs(twiml.emergency_of_agent(LINES["en"], BASE, twiml.MAX_AGENT_RETRIES, "7")) == ["Hangup"]
 
 
+def test_the_telephone_of_an_agent_never_leads_to_the_customers_door() -> None:
+    for retry in range(twiml.MAX_AGENT_RETRIES + 2):
+        for offer_id in (None, 0, 11):
+            document = twiml.emergency_of_telephone(BASE, retry, offer_id, 2)
+            play(document)
+            assert "/twilio/voice" not in document
+    assert "/twilio/" not in twiml.conference(
+        BASE, "call_7", offer_id=11, label="agent_3", ends_with_caller=False, is_telephone=True
+    ).replace("/twilio/conference", "")
+
+
+def test_a_telephone_is_asked_three_times_in_all() -> None:
+    for tries in range(6):
+        document = twiml.press_to_take(LINES["en"], BASE, "Support", offer_id=11, tries=tries)
+        assert verbs(document) == ["Gather"] * max(0, 3 - tries) + ["Hangup"]
+        assert (f"n={tries + 1}" in document) == (tries < 3)
+
+
 def test_own_texts_of_a_number_win() -> None:
     line = Line(
         "+1", "US", "support", "en", {"greeting": "Ahoy <you> & yours", "wait": "{position} {position} {other}"}
@@ -206,6 +232,7 @@ def test_whatever_a_number_says_can_be_played_within_the_limits(
     over_rest = [
         twiml.back_to_queue(line, BASE),
         twiml.conference(BASE, f"call_{label}", offer_id=label, label=f"agent_{label}", ends_with_caller=True),
+        twiml.press_to_take(line, BASE, "<&>界" * 25, offer_id=label),
     ]
     for document in (*documents, *over_rest):
         play(document)

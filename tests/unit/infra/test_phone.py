@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.phone import NumberKind
-from infra.phone import WITHHELD_NUMBERS, is_emergency, normalise, parse_number, parse_typed, same_line
+from infra.phone import (
+    WITHHELD_NUMBERS,
+    is_emergency,
+    normalise,
+    parse_number,
+    parse_typed,
+    same_line,
+    telephone_address,
+)
 
 E164, SHORT, SIP, CLIENT = NumberKind.E164, NumberKind.SHORT, NumberKind.SIP, NumberKind.CLIENT
 WITHHELD, INVALID = NumberKind.WITHHELD, NumberKind.INVALID
@@ -293,3 +301,44 @@ def test_client_and_sip_values_are_never_a_phone_number(name: str, region: str) 
         if number.kind is kind:
             assert (number.value or "").startswith(prefix)
             assert number.e164 is None
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("+4915112345678", "+4915112345678"),
+        ("+49 (0)151 12345678", "+4915112345678"),
+        ("+1 415 555 0100", "+14155550100"),
+        ("sip:ava@pbx.example.com", "sip:ava@pbx.example.com"),
+        ("sip:ava.chen-7@pbx.example.com:5061", "sip:ava.chen-7@pbx.example.com:5061"),
+    ],
+)
+def test_a_telephone_of_an_agent_is_a_number_or_a_sip_address(text: str, address: str) -> None:
+    assert telephone_address(text) == address
+    assert telephone_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "112", "+49112", "+49 112", "911", "+1911", "4915112345678", "0151 12345678", "80808", "+19005550123", "+499001234567",
+        "+4930123456 ext. 7", "+", "ava", "anonymous", "+266696687", "client:agent_1", "tel:+4915112345678", "whatsapp:+4915112345678",
+        "sip:", "sip:ava", "sip:@x.example", "sip:ava@", "sip:ava@host", "sip:ava@x..example", "sip:ava@-x.example", "sip:ava@x.example;transport=tcp",
+        "sip:ava@x.example?X-Header=1", "sip:a b@x.example", "sip:ava@x.example\n", "sips:ava@x.example", "sip:" + "a" * 65 + "@x.example",
+        "SIP:ava@x.example", "sip:ava@x.example:1", "sip:ava@" + "x." * 130 + "example", "sip:ava:secret@x.example",
+    ],
+)  # fmt: skip
+def test_what_no_agent_is_rung_on(text: str) -> None:
+    with pytest.raises(ValueError, match=r"this is|emergency"):
+        telephone_address(text)
+
+
+@given(st.text(max_size=60))
+def test_whatever_a_telephone_is_said_to_be_it_is_read_or_refused(text: str) -> None:
+    for each in (text, f"+{text}", f"sip:{text}"):
+        try:
+            address = telephone_address(each)
+        except ValueError:
+            continue
+        assert address.isascii()
+        assert telephone_address(address) == address

@@ -52,6 +52,9 @@ export const desk = () => answer(client.GET(`${ROOT}/desk`)) as Promise<Desk>;
 export const setPresence = (state: ChosenPresence, reason?: string) =>
   answer(client.PUT(`${ROOT}/presence`, { body: { state, reason } })) as Promise<Presence>;
 
+export const setReach = (by: "browser" | "telephone") =>
+  answer(client.PUT(`${ROOT}/presence/reach`, { body: { by } })) as Promise<Presence>;
+
 const at = (id: number | string) => ({ params: { path: { id: String(id) } } });
 
 export const acceptOffer = (offer: number) => answer(client.POST(`${ROOT}/offers/{id}/accept`, at(offer)));
@@ -98,6 +101,8 @@ export const setRecordingPaused = (call: number, isPaused: boolean) =>
 export const hangUp = (call: number) => answer(client.POST(`${ROOT}/calls/{id}/hangup`, at(call)));
 export const setHold = (call: number, isHeld: boolean) =>
   answer(client.POST(isHeld ? `${ROOT}/calls/{id}/hold` : `${ROOT}/calls/{id}/resume`, at(call)));
+export const setMuted = (call: number, isMuted: boolean) =>
+  answer(client.POST(isMuted ? `${ROOT}/calls/{id}/mute` : `${ROOT}/calls/{id}/unmute`, at(call)));
 export const transferTargets = (call: number, q: string) =>
   answer(client.GET(`${ROOT}/calls/{id}/transfer-targets`, { params: { ...at(call).params, query: { q } } }));
 export const transfer = (call: number, body: TransferTo & { note?: string }) =>

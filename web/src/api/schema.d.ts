@@ -210,6 +210,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/calls/{id}/mute": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Be heard by nobody in the call that one takes on a telephone. 409 not_at_telephone for who speaks in the browser and mutes there. */
+        post: operations["mute_own_telephone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls/{id}/note": {
         parameters: {
             query?: never;
@@ -340,6 +357,23 @@ export interface paths {
         get: operations["list_transfer_targets"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/unmute": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Be heard again. Refusals as of `mute`. */
+        post: operations["unmute_own_telephone"];
         delete?: never;
         options?: never;
         head?: never;
@@ -785,6 +819,23 @@ export interface paths {
         get?: never;
         /** Choose available, break (with a reason) or offline. During a call or wrap-up it applies at its end. */
         put: operations["set_own_presence"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/presence/reach": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Take calls in the browser, or on one's telephone, from the next call on. 409 no_telephone where the organisation allows none. */
+        put: operations["set_own_reach"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1458,6 +1509,8 @@ export interface components {
              * @enum {string}
              */
             state: "connecting" | "in_call" | "on_hold" | "consulted" | "wrapping";
+            /** @default null */
+            telephone?: components["schemas"]["CallTelephone"] | null;
             /** Version */
             version: number;
             wrap_up: components["schemas"]["realtime__messages__WrapUp"];
@@ -1485,6 +1538,11 @@ export interface components {
             email: string;
             /** Id */
             id: number;
+            /**
+             * Is On Telephone
+             * @default false
+             */
+            is_on_telephone?: boolean;
             /** Misses */
             misses: number;
             /** Name */
@@ -1569,6 +1627,11 @@ export interface components {
             conference: string | null;
             /** Id */
             id: number | null;
+            /**
+             * Is On Telephone
+             * @default false
+             */
+            is_on_telephone?: boolean;
         };
         /** CallChanged */
         CallChanged: {
@@ -1769,9 +1832,32 @@ export interface components {
             /** State */
             state: string;
         };
+        /**
+         * CallTelephone
+         * @description Where this agent is rung for the call, when that is not the browser. `waiting`: for the provider's next free second; `answered`: the key is being asked
+         *     for; `taken`: it was pressed; `over`: the telephone is down.
+         */
+        CallTelephone: {
+            /** Is Mute Wanted */
+            is_mute_wanted: boolean;
+            /** Is Muted */
+            is_muted: boolean;
+            /** Shown */
+            shown: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "ringing" | "answered" | "taken" | "over";
+        };
         /** Calling */
         Calling: {
             call: components["schemas"]["CallState"];
+            /**
+             * Is On Telephone
+             * @default false
+             */
+            is_on_telephone?: boolean;
             /** Offer Id */
             offer_id: number;
             /** Shown */
@@ -2514,6 +2600,8 @@ export interface components {
              */
             since: string;
             state: components["schemas"]["PresenceState"];
+            /** @default null */
+            telephone?: components["schemas"]["Telephone"] | null;
             undo: components["schemas"]["Undo"];
             /** Version */
             version: number;
@@ -3193,6 +3281,12 @@ export interface components {
             /** Changed */
             changed: string[];
         };
+        /** MuteSet */
+        MuteSet: {
+            call: components["schemas"]["CallState"];
+            /** Is Mute Wanted */
+            is_mute_wanted: boolean;
+        };
         /** Named */
         Named: {
             /** Id */
@@ -3629,6 +3723,8 @@ export interface components {
              */
             since: string;
             state: components["schemas"]["PresenceState"];
+            /** @default null */
+            telephone?: components["schemas"]["Telephone"] | null;
             /** Version */
             version: number;
             /**
@@ -3662,6 +3758,8 @@ export interface components {
              */
             since: string;
             state: components["schemas"]["PresenceState"];
+            /** @default null */
+            telephone?: components["schemas"]["Telephone"] | null;
             /** Version */
             version: number;
             /**
@@ -3921,6 +4019,14 @@ export interface components {
             same: number;
             /** Version */
             version: number;
+        };
+        /** ReachIn */
+        ReachIn: {
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "browser" | "telephone";
         };
         /** RealtimeTicket */
         RealtimeTicket: {
@@ -4298,6 +4404,16 @@ export interface components {
             outside: string[];
             /** Queues */
             queues: components["schemas"]["TargetQueue"][];
+        };
+        /**
+         * Telephone
+         * @description The one that the organisation file allows this agent. `shown`: of its number only as much as its owner needs.
+         */
+        Telephone: {
+            /** Is Used */
+            is_used: boolean;
+            /** Shown */
+            shown: string;
         };
         /** Ticket */
         Ticket: {
@@ -6498,6 +6614,112 @@ export interface operations {
             };
         };
     };
+    mute_own_telephone: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MuteSet"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     save_note: {
         parameters: {
             query?: never;
@@ -7299,6 +7521,112 @@ export interface operations {
             };
             /** @description Not found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unmute_own_telephone: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MuteSet"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9987,6 +10315,114 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["PresenceIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presence"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_own_reach: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat a request with its key, and it gets the first one's answer without happening twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReachIn"];
             };
         };
         responses: {

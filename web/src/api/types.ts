@@ -111,6 +111,7 @@ export type PushCandidate = Schemas["CandidateOut"];
 export type UndoHandle = Schemas["Undo"];
 
 export type TransferTargets = Schemas["Targets"];
+export type CallTelephone = Schemas["CallTelephone"];
 export type CallConsult = NonNullable<Schemas["ActiveCall"]["consult"]>;
 /** One of the three. */
 export interface TransferTo {

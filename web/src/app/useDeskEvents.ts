@@ -33,14 +33,16 @@ function onOfferEnded(
   before: Desk | undefined,
   at: string,
 ): void {
-  const offer = before?.offers.find(({ offer_id }) => offer_id === ended.offer_id);
+  // Accepted, and then the phone or the telephone of this agent did not come.
+  const failed = ended.reason === "connect_failed" ? before?.calls.find(({ pop }) => pop.offer_id === ended.offer_id) : undefined;
+  const offer = before?.offers.find(({ offer_id }) => offer_id === ended.offer_id) ?? failed?.pop;
   const isMine = ended.outcome === "accepted" && (ended.by === null || ended.by === me.name);
   if (!offer || isMine || ended.outcome === "rejected") return;
   addLostOffer(queries, ended, at, offer);
   showToast({
     id: `offer-${ended.offer_id}`,
     tone: "grey",
-    title: lostText(t, ended),
+    title: failed?.telephone ? t("lost.notTaken") : lostText(t, ended),
     text: `${callerName(t, offer)} · ${offer.ticket.number}`,
   });
 }

@@ -48,9 +48,9 @@ export function newer(current: Desk | undefined, fetched: Desk): Desk {
 }
 
 function applyPresence(desk: Desk, change: PresenceChanged): Desk {
-  const { state, reason, since, work, next = null, next_reason = null, version } = change;
+  const { state, reason, since, work, next = null, next_reason = null, telephone, version } = change;
   if (version < (desk.presence?.version ?? 0)) return desk;
-  return { ...desk, presence: { state, reason, since, work, next, next_reason, version } };
+  return { ...desk, presence: { state, reason, since, work, next, next_reason, telephone, version } };
 }
 
 function applyPop(desk: Desk, pop: ScreenPop): Desk {

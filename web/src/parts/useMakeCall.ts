@@ -16,7 +16,7 @@ export function useMakeCall() {
   return useMutation({
     mutationFn: async ({ call }: Dialling) => {
       const made = await makeCall(call);
-      phone.connect(made.call.id);
+      if (!made.is_on_telephone) phone.connect(made.call.id);
       return made;
     },
     onSuccess: () => {

@@ -4,6 +4,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { voiceToken } from "@/api/endpoints";
+import { useDeskIfRead } from "@/live/desk";
 import { useLiveStatus } from "@/live/LiveProvider";
 import { canNotify, type Heard, setRing, startRinging, stopRinging } from "@/ring/ring";
 import { useMicrophone } from "@/ring/useMicrophone";
@@ -17,6 +18,8 @@ const SOUNDS_FOR_MS = 3000;
 /** Before the shift: is a call heard, does the microphone work, does the desktop say so, is the line to the service there. */
 export function ShiftCheck({ agentId, onClose }: { agentId: number; onClose: () => void }) {
   const { t } = useTranslation();
+  // Where a telephone rings, neither a microphone nor the phone of this page is needed.
+  const isOnTelephone = useDeskIfRead().data?.presence?.telephone?.is_used ?? false;
   const finish = () => {
     setRing(agentId, { checkedAt: new Date().toISOString() });
     onClose();
@@ -26,9 +29,9 @@ export function ShiftCheck({ agentId, onClose }: { agentId: number; onClose: () 
       <p className={classes.about}>{t("ring.about")}</p>
       <ul className={classes.checks}>
         <Tone agentId={agentId} />
-        <Microphone />
+        {isOnTelephone ? null : <Microphone />}
         <Desktop agentId={agentId} />
-        <Line />
+        <Line isOnTelephone={isOnTelephone} />
       </ul>
       <div className={classes.foot}>
         <Button onClick={finish} data-testid="check-done">
@@ -176,11 +179,12 @@ function Desktop({ agentId }: { agentId: number }) {
 }
 
 /** The socket that brings calls, and the telephone's own permission. */
-function Line() {
+function Line({ isOnTelephone }: { isOnTelephone: boolean }) {
   const { t } = useTranslation();
   const { state } = useLiveStatus();
   const [phone, setPhone] = useState<Verdict>("open");
   useEffect(() => {
+    if (isOnTelephone) return;
     let isHere = true;
     voiceToken().then(
       () => isHere && setPhone("good"),
@@ -189,9 +193,9 @@ function Line() {
     return () => {
       isHere = false;
     };
-  }, []);
-  const isGood = state === "live" && phone === "good";
-  const says = state !== "live" ? "away" : phone === "bad" ? "noPhone" : phone === "good" ? "good" : "open";
+  }, [isOnTelephone]);
+  const isGood = state === "live" && (isOnTelephone || phone === "good");
+  const says = isOnTelephone && isGood ? "telephone" : state !== "live" ? "away" : phone === "bad" ? "noPhone" : phone === "good" ? "good" : "open";
   return (
     <Check name={t("ring.lineName")} verdict={isGood ? "good" : says === "open" ? "open" : "bad"} says={t(`ring.line.${says}`)} />
   );

@@ -2,10 +2,14 @@ import { Button, SegmentedControl, Switch, useMantineColorScheme } from "@mantin
 import { Headphones, Keyboard, LogOut } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
+import { asProblem } from "@/api/problem";
 import type { Me } from "@/api/types";
 import { setContrast, useContrast } from "@/design/contrast";
+import { useProblemText } from "@/design/useProblemText";
 import { switchLanguage, useLanguage } from "@/i18n";
 import { useActiveCommands } from "@/keys/shortcuts";
+import { useDeskIfRead } from "@/live/desk";
+import { type Reach, useSetReach } from "@/parts/useSetReach";
 
 import classes from "./Shell.module.css";
 
@@ -64,6 +68,7 @@ export function SettingsFields({ me, onKeySheet, onKeysOff, onCheck, onLogOut, c
           { value: "system", label: t("settings.system") },
         ]}
       />
+      {me ? <ReachField /> : null}
       {me ? (
         <>
           <div className={classes.setting}>
@@ -111,6 +116,30 @@ export function SettingsFields({ me, onKeySheet, onKeysOff, onCheck, onLogOut, c
           </div>
         </>
       ) : null}
+    </>
+  );
+}
+
+/** For who may take calls on a telephone as well. */
+function ReachField() {
+  const { t } = useTranslation();
+  const problemText = useProblemText();
+  const telephone = useDeskIfRead().data?.presence?.telephone;
+  const choose = useSetReach();
+  if (!telephone) return null;
+  return (
+    <>
+      <OneOf<Reach>
+        id="setting-reach"
+        label={t("telephone.reach", { number: telephone.shown })}
+        value={telephone.is_used ? "telephone" : "browser"}
+        onChange={(by) => choose.mutate(by)}
+        data={[
+          { value: "browser", label: t("telephone.inBrowser") },
+          { value: "telephone", label: t("telephone.onTelephone") },
+        ]}
+      />
+      {choose.error ? <p role="alert">{problemText(asProblem(choose.error))}</p> : null}
     </>
   );
 }

@@ -1,6 +1,6 @@
 import { Select, TextInput, UnstyledButton } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { ArrowDown, Search } from "lucide-react";
+import { ArrowDown, PhoneCall, Search } from "lucide-react";
 import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -169,7 +169,15 @@ function Row({ agent, now, index, top, queueNames }: {
       data-state={agent.state}
     >
       <span role="rowheader" className={classes.name}>
-        <span className="truncate">{agent.name}</span>
+        <span className={classes.who}>
+          <span className="truncate">{agent.name}</span>
+          {agent.is_on_telephone ? (
+            <span title={t("telephone.uses")} data-testid="on-telephone">
+              <PhoneCall size={14} aria-hidden="true" />
+              <span className="visually-hidden">{t("telephone.uses")}</span>
+            </span>
+          ) : null}
+        </span>
       </span>
       <span role="cell">
         <Chip tone={TONE[agent.state]}>{t(`agentState.${agent.state}`)}</Chip>

@@ -243,3 +243,37 @@ test("mute and touch tones go to the phone of this call", async () => {
   );
   expect(screen.getByTestId("keypad-sent").textContent).toBe("4#2");
 });
+
+const atTelephone = (change = {}) =>
+  aCall({ telephone: { shown: "+49…78", state: "taken", is_mute_wanted: false, is_muted: false, ...change } });
+
+test("who is rung on a telephone is told so, and sees no microphone", async () => {
+  const { container } = await show(atTelephone({ state: "ringing" }));
+  expect((await screen.findByTestId("telephone")).textContent).toBe(
+    "Rings at your telephone +49…78. Press 1 there to take the call.",
+  );
+  expect(screen.queryByTestId("mute")).toBeNull();
+  expect(screen.queryByTestId("keypad")).toBeNull();
+  expect(screen.queryByText("Join audio")).toBeNull();
+  await expectAccessible(container);
+});
+
+test("while the telephone rings the caller is given back, not hung up on", async () => {
+  await show({ ...atTelephone({ state: "ringing" }), state: "connecting" });
+  expect((await screen.findByTestId("hangup")).textContent).toContain("Give the call back");
+});
+
+test("mute of a telephone is asked of the service, and shown once it is so", async () => {
+  service.on("POST /calls/42/mute", { body: { call: { id: 42, state: "in_call" }, is_mute_wanted: true } });
+  await show(atTelephone());
+  const mute = await screen.findByTestId("mute");
+  expect(mute.getAttribute("aria-pressed")).toBe("false");
+  await userEvent.click(mute);
+  await waitFor(() => expect(service.bodiesOf("POST /calls/42/mute")).toHaveLength(1));
+  expect(screen.getByTestId("telephone").textContent).toContain("Touch tones: press them there.");
+});
+
+test("a telephone that is down leaves the way in by the browser", async () => {
+  await show(atTelephone({ state: "over" }));
+  expect(await screen.findByText("Join audio")).toBeTruthy();
+});

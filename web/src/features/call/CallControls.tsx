@@ -14,6 +14,7 @@ import classes from "./CallControls.module.css";
 import { useSetHold } from "./commands";
 import { RecordingControl } from "./RecordingControl";
 
+const TelephoneControls = lazy(async () => ({ default: (await import("./TelephoneControls")).TelephoneControls }));
 const TransferDialog = lazy(async () => ({ default: (await import("./TransferDialog")).TransferDialog }));
 
 interface Props {
@@ -29,6 +30,7 @@ export function CallControls({ call, hasKeys }: Props) {
   const callId = call.pop.call.id;
   const isOurs = status.callId === callId && (status.leg === "open" || status.leg === "connecting");
   const isTalking = call.state === "in_call" || call.state === "on_hold";
+  const telephone = call.telephone && call.telephone.state !== "over" ? call.telephone : null;
   return (
     <div className={classes.controls} role="group" aria-label={t("call.controls")}>
       {isTalking ? (
@@ -39,7 +41,14 @@ export function CallControls({ call, hasKeys }: Props) {
           )}
         </>
       ) : null}
-      {isOurs ? (
+      {telephone ? (
+        <>
+          <RecordingControl call={call} hasKeys={hasKeys} />
+          <Suspense>
+            <TelephoneControls call={call} telephone={telephone} hasKeys={hasKeys} />
+          </Suspense>
+        </>
+      ) : isOurs ? (
         <>
           <MuteButton hasKeys={hasKeys} />
           <Keypad hasKeys={hasKeys} />

@@ -49,6 +49,8 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
   // While somebody is consulted the ways out stand in the strip: who wants to be rid of the one must not lose the other.
   const isConsulting = call.consult ? call.consult.state !== "over" : false;
   const canHangUp = isOpen && !isConsulting;
+  // While one's telephone rings the caller waits on in the line, and would go to somebody else.
+  const isGivenBack = call.telephone != null && call.state === "connecting" && call.pop.call.direction !== "outbound";
   useShortcut("hangUp", () => hangUp.mutate(), hasKeys && canHangUp);
   return (
     <>
@@ -77,7 +79,8 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
         {/* In the first row at any width, apart from what does not end the call. */}
         {canHangUp ? (
           <Button
-            className={classes.hangUp}
+            className={isGivenBack ? classes.apart : classes.hangUp}
+            variant={isGivenBack ? "default" : undefined}
             leftSection={<PhoneOff size={16} aria-hidden="true" />}
             rightSection={hasKeys ? <Keycaps of="hangUp" /> : null}
             loading={hangUp.isPending}
@@ -85,7 +88,7 @@ export function CallHead({ call, hasKeys }: { call: ActiveCall; hasKeys: boolean
             aria-keyshortcuts={ariaKeys("hangUp")}
             data-testid="hangup"
           >
-            {t(call.pop.call.is_external ? "call.isOver" : "action.hangUp")}
+            {t(call.pop.call.is_external ? "call.isOver" : isGivenBack ? "telephone.giveBack" : "action.hangUp")}
           </Button>
         ) : null}
         {isOpen && !call.pop.call.is_external ? (

@@ -50,7 +50,7 @@ export function IdleDesk({ desk }: { desk: Desk }) {
   const text = useText();
   const choose = useSetPresence();
   if (desk.presence === null) return <EmptyState icon={<Headset />} title={t("idle.noAgent")} />;
-  const { state } = desk.presence;
+  const { state, telephone } = desk.presence;
   const Icon = ICON[state];
   return (
     <section className={classes.idle} data-state={state} aria-label={t("desk.idle")}>
@@ -59,6 +59,11 @@ export function IdleDesk({ desk }: { desk: Desk }) {
       </span>
       <h2 className={classes.title}>{t(`idle.${state}.title`)}</h2>
       <p className={classes.text}>{t(`idle.${state}.text`)}</p>
+      {telephone?.is_used ? (
+        <p className={classes.text} data-testid="reached-at">
+          {t("telephone.reachedAt", { number: telephone.shown })}
+        </p>
+      ) : null}
       {state === "available" || state === "reconnecting" ? null : (
         <Button
           size="md"
@@ -70,7 +75,7 @@ export function IdleDesk({ desk }: { desk: Desk }) {
           {t("idle.goAvailable")}
         </Button>
       )}
-      <CheckReminder agentId={desk.me.id} />
+      {telephone?.is_used ? null : <CheckReminder agentId={desk.me.id} />}
       {desk.queues.length === 0 ? null : (
         <ul className={classes.queues} aria-label={t("nav.queues")}>
           {desk.queues.map((queue) => (

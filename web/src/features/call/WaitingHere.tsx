@@ -76,7 +76,7 @@ function useTake() {
   return useMutation({
     mutationFn: ({ id, version }: Waiting) => pickItem(id, version),
     onSuccess: ({ call, undo }, waiting) => {
-      if (call.id !== null) phone.connect(call.id);
+      if (call.id !== null && !call.is_on_telephone) phone.connect(call.id);
       if (undo) showAct({ text: t("take.taken", { caller: callerOf(t, waiting) }), undo });
       return readAgain();
     },

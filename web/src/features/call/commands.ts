@@ -40,7 +40,7 @@ export function useAccept() {
     mutationFn: async ({ pop, customerId }: Acceptance) => {
       const { call } = await api.acceptOffer(pop.offer_id);
       const callId = call.id ?? pop.call.id;
-      phone.connect(callId);
+      if (!call.is_on_telephone) phone.connect(callId);
       if (customerId !== null) {
         const chosen = await api.chooseCustomer(callId, customerId);
         patch((desk) => withPop(desk, chosen));
@@ -85,6 +85,12 @@ export function useSetHold(callId: number) {
       return settled();
     },
   });
+}
+
+/** On a telephone; that it is so comes over the socket, when the provider has said so. */
+export function useSetMuted(callId: number) {
+  const settled = useSettled();
+  return useMutation({ mutationFn: (isMuted: boolean) => api.setMuted(callId, isMuted), onSuccess: settled });
 }
 
 /** The socket may take the dialog away before the answer is here, so what is said is said from here. */
