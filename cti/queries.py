@@ -155,11 +155,17 @@ SELECT id FROM calls WHERE agent_id = $1 AND outcome IS NULL AND created_at > $2
 ORDER BY created_at DESC LIMIT 1
 """
 OPEN_SEGMENT: Final = """
-INSERT INTO segments (call_id, offer_id, agent_id, kind, started_at) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO segments (call_id, offer_id, agent_id, kind, started_at) VALUES ($1, $2, $3, $4, greatest($5, CASE WHEN $4 = 'hold' THEN (
+    SELECT t.started_at FROM segments t WHERE t.call_id = $1 AND t.agent_id = $3 AND t.kind = 'talk' AND t.ended_at IS NULL) END))
 ON CONFLICT (call_id, agent_id, kind) WHERE ended_at IS NULL DO NOTHING
 """
+# The provider tells in whole seconds: a hold begins no sooner than its talk, and a talk is over no sooner than a hold in it, whichever of them we have
+# timed ourselves.
 CLOSE_SEGMENTS: Final = """
-UPDATE segments SET ended_at = greatest($3, started_at) WHERE call_id = $1 AND kind = ANY($2) AND ended_at IS NULL
+UPDATE segments s SET ended_at = greatest($3, s.started_at, CASE WHEN s.kind = 'talk' THEN (
+    SELECT max(coalesce(h.ended_at, h.started_at)) FROM segments h
+    WHERE h.call_id = s.call_id AND h.agent_id = s.agent_id AND h.kind = 'hold' AND h.started_at >= s.started_at) END)
+WHERE s.call_id = $1 AND s.kind = ANY($2) AND s.ended_at IS NULL
 """
 SUM_TALK: Final = """
 UPDATE calls SET talk_s = (SELECT coalesce(sum(extract(epoch FROM ended_at - started_at)), 0) FROM segments

@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from accounts.audit import audit
-from core.events import CallTransferred, ConsultEnded, ConsultOrphaned
-from core.ids import AgentId, CallId, OfferId, WorkItemId
+from core.events import ConsultEnded, ConsultOrphaned
+from core.ids import CallId, OfferId, WorkItemId
 from core.principal import SYSTEM, Actor, Principal, actor_of
 from cti import consult, hold, outside
 from cti import queries as calls
@@ -20,12 +20,12 @@ from cti import service as telephony
 from cti.consult import Consult, ConsultNotReady, ConsultOver
 from cti.lines import Lines
 from cti.model import Call, HandedOn, TakenOver
-from infra.outbox import Tx, publish
+from infra.outbox import Tx
 from routing import by_hand, service
 from routing import queries as sql
 from routing.line import tell_queued
 from routing.model import ByHand, Channel, ItemState, OfferState
-from routing.transfer import Target, grouped, unknown, willing
+from routing.transfer import Target, grouped, tell, unknown, willing
 from ticketing import service as tickets
 
 BEGIN: Final = "call.consult"
@@ -147,17 +147,7 @@ async def _hand_over(tx: Tx, call: Call, asked: Consult, by: Actor) -> Call:
         await service.complete_if_no_wrap_up(tx, offer)
         if asked.to_queue is not None and ticket is not None and ticket.queue == item["queue"] != asked.to_queue:
             await tickets.set_queue(tx, ticket.id, asked.to_queue, actor=by)
-    await publish(
-        tx,
-        CallTransferred(
-            call_id=call.id,
-            version=call.version,
-            agent_id=AgentId(asked.from_agent_id),
-            transfer_id=transfer_id,
-            to=asked.to_kind,
-            at=tx.now,
-        ),
-    )
+    await tell(tx, call, transfer_id, by=asked.from_agent_id, to=asked.to_kind)
     await audit(
         tx, by, COMPLETE, "call", call.id,
         after={"consult_id": asked.id, "transfer_id": transfer_id, "agent_id": asked.with_agent_id, "state": call.state.value},

@@ -109,22 +109,22 @@ async def blind(tx: Tx, *, call_id: CallId, to: Target, note: str | None, who: P
                 await tickets.set_queue(tx, ticket.id, to.queue, actor=actor_of(who))
         elif agent is not None:
             await _to_agent(tx, given, agent, who)
-    await publish(
-        tx,
-        CallTransferred(
-            call_id=moved.id,
-            version=moved.version,
-            agent_id=AgentId(who.user_id),
-            transfer_id=transfer_id,
-            to=to.kind,
-            at=tx.now,
-        ),
-    )
+    await tell(tx, moved, transfer_id, by=who.user_id, to=to.kind)
     await audit(
         tx, actor_of(who), ACTION, "call", call.id,
         after={"transfer_id": transfer_id, "to": to.kind, "queue": to.queue, "agent_id": to.agent_id, "state": moved.state.value},
     )  # fmt: skip
     return moved
+
+
+async def tell(tx: Tx, call: Call, transfer_id: int, *, by: int, to: str) -> None:
+    """The call has been given away by this agent."""
+    await publish(
+        tx,
+        CallTransferred(
+            call_id=call.id, version=call.version, agent_id=AgentId(by), transfer_id=transfer_id, to=to, at=tx.now
+        ),
+    )
 
 
 def unknown(field: str, message: str) -> Invalid:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from core.ids import conference_name
-from cti import twilio_api
+from core.ids import CallId, conference_name
+from cti import queries, service, twilio_api
+from cti.model import CallerGone, HoldChanged, HoldWanted
 from cti.service import AGENT_GONE_TIMER
 from reporting import queries as figures
 from simulator.provider.conference import Seat
@@ -241,6 +242,27 @@ async def test_hold_and_resume_at_the_same_moment_end_as_the_last_one_said(stack
         call = await stack.call(leg.sid)
         assert seat_of(leg).is_held is call["hold_wanted"]
         assert (call["state"] == "on_hold") is call["hold_wanted"]
+
+
+async def test_hold_lies_inside_the_talk_though_the_provider_tells_whole_seconds(stack: Stack) -> None:
+    """The law is checked after each test. Here the hold seems to begin before the talk, and the talk to end before the hold."""
+    _, call_id, _, _ = await in_call(stack)
+    async with stack.parts.resources.outbox.transaction() as tx:
+        call = await queries.lock_call(tx.conn, call_id=CallId(call_id))
+        assert call is not None
+        assert call.answered_at is not None
+        early = timedelta(seconds=0.9)
+        for event in (
+            HoldWanted(True),
+            HoldChanged(True, call.answered_at - early),
+            HoldWanted(False),
+            HoldChanged(False, tx.now),
+            CallerGone(tx.now - early),
+        ):
+            call = await service.apply(tx, call, event)
+    (held,) = await stack.rows("SELECT ended_at - started_at AS took FROM segments WHERE kind = 'hold'")
+    assert held["took"] >= timedelta(0)
+    assert call.is_over
 
 
 async def test_time_on_hold_is_a_figure_of_queue_and_agent(stack: Stack) -> None:
