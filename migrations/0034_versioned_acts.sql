@@ -11,8 +11,14 @@ ALTER TABLE queues ADD COLUMN talk_s real;
 ALTER TABLE agents ADD COLUMN busy_until timestamptz;
 -- squawk-ignore require-concurrent-index-creation -- one walk through the table, bounded by lock_timeout; a start waits for it
 CREATE INDEX offers_talked ON offers (queue, wrap_started_at DESC) WHERE wrap_started_at IS NOT NULL AND connected_at IS NOT NULL;
+-- Items that are kept for an agent are all looked at again some times a second; what has just come, at once.
+ALTER TABLE work_items ADD COLUMN sticky_is_new boolean NOT NULL DEFAULT true;
+-- squawk-ignore require-concurrent-index-creation -- one walk through the table, bounded by lock_timeout; a start waits for it
+CREATE INDEX work_items_newly_sticky ON work_items (pool_id)
+    WHERE state = 'queued' AND sticky_agent_id IS NOT NULL AND NOT sticky_is_over AND sticky_is_new;
 
 -- migrate:down
 DROP INDEX offers_talked;
+ALTER TABLE work_items DROP COLUMN sticky_is_new;
 ALTER TABLE queues DROP COLUMN hold_version, DROP COLUMN talk_s;
 ALTER TABLE agents DROP COLUMN presence_version, DROP COLUMN busy_until;

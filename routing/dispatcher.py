@@ -12,7 +12,7 @@ What a pass reads, and why that is enough, is in `routing.reading`.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from time import monotonic
 from typing import Final
@@ -41,6 +41,8 @@ AGENTS: Final = 100
 SWEEP_S: Final = 2.0
 SWEEP_TIMEOUT_S: Final = 10
 TALKS_EVERY_S: Final = 60
+STICKINESS_EVERY_S: Final = 0.25
+"""So soon the line hears that an agent whom items are kept for has come, gone, or got something else to do."""
 STEADY_S: Final = RECONNECT_GRACE_S
 BUSY_S: Final = 0.05
 AWAY: Final = (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
@@ -48,10 +50,12 @@ AWAY: Final = (Unavailable, TimeoutError, *CONNECTION_ERRORS, *RETRYABLE_ERRORS)
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """`made` offers. `again_in_s`: there may be more to do then; None when only a wake or the sweep can bring more."""
+    """`made` offers. `again_in_s`: there may be more to do then; None when only a wake or the sweep can bring more. `is_sticky`: a rule keeps items for
+    somebody."""
 
     made: int
     again_in_s: float | None
+    is_sticky: bool = False
 
 
 NOTHING: Final = Pass(0, None)
@@ -69,6 +73,8 @@ class Dispatcher:
         self._steady_since = monotonic()
         """Since when the database has answered every sweep."""
         self._talks_due = monotonic()
+        self._stickiness_due: dict[str, float] = {}
+        self._looks_planned: dict[str, float] = {}
 
     async def run(self) -> None:
         """Run until cancelled: one loop per pool, the wake consumers, the sweep. New pools are picked up by the sweep."""
@@ -113,21 +119,29 @@ class Dispatcher:
     async def _serve_once(self, pool: str) -> None:
         """Passes until nothing more fits."""
         while True:
+            due = self._stickiness_due.get(pool, 0.0)
+            looks = monotonic() >= due
             async with asyncio.timeout(self._pass_timeout_s):
-                done = await self._pass(pool)
+                done = await self._pass(pool, looks=looks)
+            if not looks and done.is_sticky and self._looks_planned.get(pool) != due:
+                self._looks_planned[pool] = due
+                asyncio.get_running_loop().call_later(max(0.0, due - monotonic()), self._flags[pool].set)
             if done.again_in_s is None:
                 return
             await asyncio.sleep(done.again_in_s)
 
     async def dispatch(self, pool: str) -> bool:
         """One pass, with the steps open that are due. True when it made offers, so that another pass may find more."""
-        while (done := await self._pass(pool)) == STEPS_OPENED:
+        while (done := await self._pass(pool)).again_in_s == STEPS_OPENED.again_in_s:
             pass
         return done.made > 0
 
-    async def _pass(self, pool: str) -> Pass:
+    async def _pass(self, pool: str, *, looks: bool = True) -> Pass:
         start = monotonic()
-        done = await self._outbox.transact(lambda tx: one_pass(tx, pool))
+        done = await self._outbox.transact(lambda tx: one_pass(tx, pool, looks=looks))
+        if looks and done.is_sticky:  # a look takes as long as there are items; it must not be what passes are made of
+            took_s = monotonic() - start
+            self._stickiness_due[pool] = start + took_s + max(STICKINESS_EVERY_S, 10 * took_s)
         if done.made:
             crashpoint("dispatcher.after_commit")
         metrics.decisions_seconds.observe(monotonic() - start)
@@ -208,8 +222,8 @@ async def _agent_is_lost(tx: Tx, agent_id: int, _: int) -> None:
 # --- one pass -----------------------------------------------------------------------------------------------------------
 
 
-async def one_pass(tx: Tx, pool: str) -> Pass:
-    """The pass inside its transaction."""
+async def one_pass(tx: Tx, pool: str, *, looks: bool = True) -> Pass:
+    """The pass inside its transaction. `looks`: whether all items that a rule keeps for somebody are looked at again; new ones are in any case."""
     lock = await tx.conn.fetchrow(sql.TRY_POOL_LOCK, pool, tx.now)
     if lock is None or not lock["has_work"]:
         return NOTHING
@@ -218,12 +232,16 @@ async def one_pass(tx: Tx, pool: str) -> Pass:
     crashpoint("dispatcher.after_lock")
     if lock["has_due_steps"] and await tx.conn.fetch(sql.OPEN_STEPS, pool, tx.now):
         return STEPS_OPENED
-    if lock["has_due_stickiness"] and await tx.conn.fetch(sql.KEEP_OR_RELEASE, pool, tx.now):
-        return STEPS_OPENED
+    is_sticky = lock["is_sticky"]
+    if is_sticky and (looks or lock["is_newly_sticky"]):
+        statement = sql.KEEP_OR_RELEASE if looks else sql.NEWLY_KEPT
+        if await tx.conn.fetch(statement, pool, tx.now):
+            return replace(STEPS_OPENED, is_sticky=True)
     if not lock["has_room"]:
-        return NOTHING
+        return replace(NOTHING, is_sticky=is_sticky)
     reading = await read_and_decide(tx.conn, pool, tx.now)
-    return await apply_decision(tx, pool, reading) if reading.decision.proposals else NOTHING
+    done = await apply_decision(tx, pool, reading) if reading.decision.proposals else NOTHING
+    return replace(done, is_sticky=is_sticky)
 
 
 async def apply_decision(tx: Tx, pool: str, reading: Reading) -> Pass:

@@ -66,9 +66,10 @@ KEPT_FOR: Final = f"""(
 STEP_IN_FORCE: Final = """(
     SELECT greatest(max(s.n) - 1, 0) FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
     WHERE s.n = 1 OR i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2)"""
-IS_KEPT_OTHERWISE: Final = f"""
-pool_id = $1 AND state = 'queued' AND sticky_agent_id IS NOT NULL AND NOT sticky_is_over
-      AND (sticky_until <= $2 OR only_agent_id IS DISTINCT FROM {KEPT_FOR})"""
+IS_STICKY: Final = "pool_id = $1 AND state = 'queued' AND sticky_agent_id IS NOT NULL AND NOT sticky_is_over"
+IS_KEPT_OTHERWISE: Final = (
+    f"{IS_STICKY} AND (sticky_is_new OR sticky_until <= $2 OR only_agent_id IS DISTINCT FROM {KEPT_FOR})"
+)
 # As in the partial indexes of agents: the planner uses those only where it reads the same condition.
 HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_voice"
 HAS_TICKET_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_ticket"
@@ -84,7 +85,8 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
                 (SELECT true FROM agents a WHERE a.pool_id = $1 AND {HAS_TICKET_ROOM} AND a.tickets >= 0
                  ORDER BY a.profile, a.tickets, a.idle_since, a.id LIMIT 1), false) AS has_room,
        EXISTS (SELECT 1 FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next_step_at <= $2) AS has_due_steps,
-       EXISTS (SELECT 1 FROM work_items i WHERE {IS_KEPT_OTHERWISE}) AS has_due_stickiness
+       EXISTS (SELECT 1 FROM work_items WHERE {IS_STICKY} AND sticky_is_new) AS is_newly_sticky,
+       EXISTS (SELECT 1 FROM work_items WHERE {IS_STICKY}) AS is_sticky
 """
 # Who holds an item just now moves it on, or has it moved on by the next pass. In a transaction of its own: items come last in the order of locks.
 OPEN_STEPS: Final = f"""
@@ -93,8 +95,13 @@ FROM (SELECT id FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next
       ORDER BY next_step_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE i.id = due.id RETURNING i.id
 """
+NEWLY_KEPT: Final = f"""
+UPDATE work_items i SET only_agent_id = {KEPT_FOR}, sticky_is_over = sticky_until <= $2, sticky_is_new = false
+FROM (SELECT id FROM work_items i WHERE {IS_STICKY} AND sticky_is_new ORDER BY id LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
+WHERE i.id = due.id RETURNING i.id
+"""
 KEEP_OR_RELEASE: Final = f"""
-UPDATE work_items i SET only_agent_id = {KEPT_FOR}, sticky_is_over = sticky_until <= $2
+UPDATE work_items i SET only_agent_id = {KEPT_FOR}, sticky_is_over = sticky_until <= $2, sticky_is_new = false
 FROM (SELECT id FROM work_items i WHERE {IS_KEPT_OTHERWISE} ORDER BY id LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE i.id = due.id RETURNING i.id
 """
@@ -152,7 +159,7 @@ UPDATE work_items i SET queue = q.key, pool_id = q.pool_id, tier = $3, boost_s =
 FROM queues q WHERE i.id = $1 AND q.key = $2 RETURNING i.id, i.call_id, i.queue, i.pool_id, i.version
 """
 KEEP_ITEM_FOR: Final = """
-UPDATE work_items SET sticky_agent_id = $2::bigint, sticky_until = entered_at + make_interval(secs => $3::integer),
+UPDATE work_items SET sticky_is_new = true, sticky_agent_id = $2::bigint, sticky_until = entered_at + make_interval(secs => $3::integer),
        sticky_if_away = coalesce($4, false), sticky_is_over = false, only_agent_id = NULL
 WHERE id = $1
 """

@@ -82,6 +82,8 @@ HOT: Final[dict[str, tuple[Any, ...]]] = {
     "TRY_POOL_LOCK": ("pool3", None),
     "OPEN_STEPS": ("pool3", None),
     "RENEW_TALKS": (),
+    "NEWLY_KEPT": ("pool3", None),
+    "KEEP_OR_RELEASE": ("pool3", None),
     "NEEDS": ("pool3",),
     "FREE_PROFILES_BY_IDLE": ("pool3", None, [1, 2]),
     "FREE_PROFILES_BY_TURN": ("pool3", None, [1, 2]),
@@ -147,6 +149,8 @@ async def plan_of(conn: Connection, name: str, mode: str) -> list[dict[str, Any]
     timed = {
         "TRY_POOL_LOCK",
         "OPEN_STEPS",
+        "NEWLY_KEPT",
+        "KEEP_OR_RELEASE",
         "FREE_PROFILES_BY_IDLE",
         "FREE_PROFILES_BY_TURN",
         "CANDIDATES_BY_IDLE",

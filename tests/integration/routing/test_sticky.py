@@ -1,13 +1,17 @@
 """Items kept for one agent: how long, while that agent does what, and at whose cost (nobody's)."""
 
+import asyncio
+from time import monotonic
+
 import pytest
 
 from core.errors import Invalid
 from routing import queries as sql
 from routing import rule_sets, service
+from routing.dispatcher import STICKINESS_EVERY_S
 from tests.api import Api
 from tests.builders import a_customer
-from tests.integration.routing.floor import Floor, Waiting
+from tests.integration.routing.floor import POOL, Floor, Waiting
 from tests.integration.routing.test_http import desk, got
 
 CALLER = "+14155550177"
@@ -175,6 +179,29 @@ async def test_how_long_somebody_is_busy_follows_from_what_they_do(
     await floor.hang_up(call)
     left_s = await busy_for(floor, "ben")
     assert left_s == (None if wraps_up_for is None else pytest.approx(wraps_up_for, abs=10))
+
+
+async def test_not_every_pass_looks_at_all_that_is_kept_and_what_is_new_is_looked_at_at_once(bens: Floor) -> None:
+    """A look takes as long as there are such items; a crowd of them must not make every pass slow."""
+    dispatcher = bens.dispatcher
+    flag = dispatcher._flags.setdefault(POOL, asyncio.Event())
+    kept = await bens.ring(from_=CALLER)
+    await dispatcher._serve_once(POOL)
+    assert await kept_for(bens, kept) == bens.agent("ben").user_id
+    another = await bens.ring(from_=CALLER)
+    await dispatcher._serve_once(POOL)
+    assert await kept_for(bens, another) == bens.agent("ben").user_id, "nobody was asked before it was looked at"
+    await bens.disconnect("ben")
+    dispatcher._stickiness_due[POOL] = monotonic() + STICKINESS_EVERY_S
+    flag.clear()
+    await dispatcher._serve_once(POOL)
+    assert await bens.pending() == []
+    async with asyncio.timeout(10):
+        while not await bens.pending():
+            await flag.wait()  # a look is due: the pass before has seen to it
+            flag.clear()
+            await dispatcher._serve_once(POOL)
+    assert [item for _, item, _ in await bens.pending()] == [kept.item_id]
 
 
 @pytest.mark.parametrize(
