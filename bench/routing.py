@@ -3,7 +3,7 @@
     python3 dev.py bench routing [--quick]
 
 Synthetic pool: 200 sets of skills over 50 skills (Zipf) in 4 queues, 30 % of the agents free; 100 different requirements of one to three
-skills. The curve over agents has one item in line that many, some, few or none can serve, or nobody at all free; the curve over items has one agent
+skills. The curve over what is kept has a line that a rule keeps for a busy agent, and one item that the free agent gets. The curve over agents has one item in line that many, some, few or none can serve, or nobody at all free; the curve over items has one agent
 come free who can serve nearly all, only what waits far behind, or nothing. What was given away is taken back between two passes, unmeasured.
 """
 
@@ -34,6 +34,7 @@ SKILL_SETS: Final = 200
 READY_OF_TEN: Final = 3
 AGENTS: Final = (100, 1_000, 10_000, 100_000)
 ITEMS: Final = (1_000, 10_000, 100_000, 1_000_000)
+KEPT: Final = (100, 1_000, 10_000)
 PASSES: Final = 200
 WARM: Final = 20
 STATEMENT_TIMEOUT_S: Final = 600
@@ -67,6 +68,8 @@ ADD_ITEM: Final = """
 INSERT INTO work_items (ticket_id, queue, pool_id, state, entered_at, virtual_start, steps, rule, ruleset_version)
 VALUES (1, $2, $1, 'queued', now(), now(), $3::text::jsonb, 'bench', 1)
 """
+KEEP: Final = "UPDATE work_items SET sticky_agent_id = 1, sticky_until = now() + interval '1 hour'"
+IS_UNSEEN: Final = "SELECT EXISTS (SELECT 1 FROM work_items WHERE sticky_agent_id IS NOT NULL AND sticky_is_new)"
 TAKE_BACK: Final = """
 WITH gone AS (DELETE FROM offers RETURNING id, agent_id, work_item_id), timers_gone AS (DELETE FROM timers),
 agents_back AS (UPDATE agents a SET used_units = 0, idle_since = now() FROM gone WHERE a.id = gone.agent_id)
@@ -130,12 +133,12 @@ class Pool:
             "VACUUM ANALYZE agents, agent_queues, desk_connections, work_items, offers, timers, agent_intervals"
         )
 
-    async def passes(self, count: int) -> list[float]:
+    async def passes(self, count: int, *, looks: bool = True) -> list[float]:
         """Milliseconds of each pass, with its commit; how many offers they made is checked by who calls."""
         taken = []
         for n in range(WARM + count):
             began = time.perf_counter()
-            done = await self.outbox.transact(lambda tx: one_pass(tx, POOL))
+            done = await self.outbox.transact(lambda tx: one_pass(tx, POOL, looks=looks))
             if n >= WARM:
                 taken.append((time.perf_counter() - began) * 1000)
             if done.made:
@@ -215,6 +218,31 @@ async def over_items(report: Report, pool: Pool, sizes: Sequence[int], passes: i
         report.ratio(f"items: {case}, {sizes[-1]} to {sizes[0]}", found[-1] / found[0], 1.5)
 
 
+async def over_kept(report: Report, pool: Pool, sizes: Sequence[int], passes: int) -> None:
+    """Most passes do not look at all that is kept (`STICKINESS_EVERY_S`); what one of those costs that do stands beside it."""
+    p50: list[float] = []
+    for size in sizes:
+        await pool.erase()
+        await pool.add_agents(2, [{}], ready=10)
+        await pool.admin.execute(
+            "UPDATE agents SET used_units = 1, busy_until = now() + interval '10 minutes' WHERE id = 1"
+        )
+        await pool.admin.execute(ADD_ITEMS, POOL, QUEUES, size, [steps([])])
+        await pool.admin.execute(KEEP)
+        await pool.settle()
+        while await pool.admin.fetchval(IS_UNSEEN):
+            await pool.one()
+        await pool.admin.execute(ADD_ITEM, POOL, "q0", steps([]))
+        await pool.settle()
+        made = await pool.one()
+        rounds = [await pool.passes(passes, looks=False) for _ in range(report.options.repetitions)]
+        row = report.add(f"{size} kept for somebody busy, another item fits", offers=made, **latencies(rounds))
+        p50.append(row["p50"]["median"])
+        rounds = [await pool.passes(max(5, passes // 10)) for _ in range(report.options.repetitions)]
+        report.add(f"{size} kept for somebody busy, a pass that looks at all of them", offers=made, **latencies(rounds))
+    report.ratio(f"kept: {sizes[-1]} to {sizes[0]}", p50[-1] / p50[0], 1.5)
+
+
 async def rate(report: Report, pool: Pool, agents: int, items: int) -> None:
     """A crowd meets a crowd: passes one after the other until the free agents are used up, or for so many offers."""
     rng = random.Random(6)
@@ -253,6 +281,8 @@ async def main() -> int:
         if report.options.wants("items"):
             await over_items(report, pool, (50, 500) if quick else ITEMS, 10 if quick else PASSES)
             await plans(report, pool)
+        if report.options.wants("kept"):
+            await over_kept(report, pool, (20, 200) if quick else KEPT, 10 if quick else PASSES)
         if report.options.wants("crowd"):
             await rate(report, pool, 200 if quick else 20_000, 100 if quick else 20_000)
     report.add("memory of this process", mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1))
