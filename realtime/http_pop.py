@@ -194,10 +194,10 @@ class ResultSet(BaseModel):
 
 @ROUTES.command("PUT", "/api/v1/calls/{id}/result", roles=STAFF, body=ResultIn, returns=ResultSet)
 async def set_result(tx: Tx, call: Call[ResultIn]) -> ResultSet:
-    """The result of one's call. Until it is finished: the choice so far, which stands whatever ends the call. Afterwards: one that is
-    missing, or within 10 s of the end another one, or none again.
+    """The result of one's call.
 
-    409 result_is_final later."""
+    Until it is finished: the choice so far, which stands whatever ends the call. Afterwards: one that is missing, or within 10 s of the end another
+    one, or none again; 409 result_is_final later."""
     wanted = call.data.disposition
     if wanted is not None and await tx.conn.fetchval(sql.DISPOSITION, wanted) is None:
         raise Invalid("There is no such disposition.", errors=[{"field": "disposition", "message": "unknown"}])

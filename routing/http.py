@@ -481,8 +481,9 @@ class Picked(Accepted):
 
 @ROUTES.command("POST", "/api/v1/work-items/{id}/pick", roles=STAFF, body=PickIn, returns=Picked)
 async def pick_work_item(tx: Tx, call: Call[PickIn]) -> Picked:
-    """Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve. Undone, the caller is back in the line,
-    in the old place, and the agent is not asked for this call again for two minutes."""
+    """Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve.
+
+    Undone, the caller is back in the line, in the old place, and the agent is not asked for this call again for two minutes."""
     offer, act = await by_hand.pick(tx, item_id=call.id(), version=call.data.version, who=call.who)
     taken = await _accepted(tx, offer)
     return Picked(offer=taken.offer, call=taken.call, undo=None if act is None else _undo(act))

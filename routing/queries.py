@@ -1031,8 +1031,8 @@ FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = 
 DECISIONS_OF_ITEM: Final = """
 SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, d.chosen_by, a.name AS chosen_name, d.verdicts, d.counts,
        o.state AS offer_state, o.reason AS offer_reason, d.offer_id IS NULL AS is_assigned,
-       o.state IN ('wrapping', 'completed') AND EXISTS (
-           SELECT 1 FROM exclusions x WHERE x.work_item_id = d.work_item_id AND x.agent_id = o.agent_id AND x.reason = 'undone') AS is_given_back
+       coalesce((SELECT o.state IN ('wrapping', 'completed') FROM exclusions x
+                 WHERE x.work_item_id = d.work_item_id AND x.agent_id = o.agent_id AND x.reason = 'undone' LIMIT 1), false) AS is_given_back
 FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
 WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
 """

@@ -639,6 +639,26 @@ async def test_what_was_given_back_does_not_count_against_an_agents_limit_and_no
     assert left == {"is_long": True, "reason": "rejected"}
 
 
+@pytest.mark.parametrize(
+    ("talks", "said"),
+    [
+        (False, "Taken from the line by Ava. Ava gave it back before talking."),
+        (True, "Taken from the line by Ava. Ava talked, and gave it back."),
+    ],
+)
+async def test_explained_that_it_was_given_back(floor: Floor, api: Api, talks: bool, said: str) -> None:
+    await floor.open()
+    await floor.arrive("ava")
+    call = await floor.ring()
+    act = await pick(floor, call, "ava")
+    if talks:
+        await floor.join(call, "ava")
+    await give_back(floor, act, "ava")
+    sam = await desk(api, floor, "sam")
+    explained = await got(await sam.get(f"/api/v1/work-items/{call.item_id}/explain"))
+    assert explained["decisions"][0]["sentence"]["en"] == said
+
+
 async def test_what_is_over_or_given_away_is_not_given_back(floor: Floor) -> None:
     await floor.open()
     await floor.arrive("ava", "ben")

@@ -189,7 +189,7 @@ async def test_who_may(api: Api, method: str, path: str, allowed: set[Role]) -> 
 
 async def test_every_operation_of_routing_is_in_the_table_above(api: Api) -> None:
     operations = {(o.method, o.path) for o in api.operations if o.tag == "routing"}
-    assert len(operations) == 30
+    assert len(operations) == 31
 
 
 async def test_agents_live(api: Api, floor: Floor) -> None:

@@ -286,7 +286,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** The result of one's call. Until it is finished: the choice so far, which stands whatever ends the call. Afterwards: one that is */
+        /** The result of one's call. */
         put: operations["set_result"];
         post?: never;
         delete?: never;
@@ -1439,7 +1439,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve. Undone, the caller is back in the line, */
+        /** Take an item out of the line oneself: offered and accepted at once. Agents pick from the queues they serve. */
         post: operations["pick_work_item"];
         delete?: never;
         options?: never;
