@@ -190,12 +190,18 @@ class Link:
 
     async def _once(self) -> None:
         self._dropped_because = None
-        async with asyncio.timeout(self._connect_timeout_s):
-            connection = await aio_pika.connect(
-                self._url,
-                heartbeat=self._heartbeat_s,
-                client_properties={"connection_name": f"ringdesk {self._name}"},
-            )
+        connection = aio_pika.Connection(
+            self._url,
+            heartbeat=self._heartbeat_s,
+            client_properties={"connection_name": f"ringdesk {self._name}"},
+        )
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                await connection.connect()
+        except BaseException:
+            # One that is only forgotten closes itself when it is collected, which may be in a thread without a loop.
+            await close_quietly(connection)
+            raise
         connection.close_callbacks.add(lambda *_: self._lose(connection))
         self._connection = connection
         self._opened.set()

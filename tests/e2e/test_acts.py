@@ -186,6 +186,8 @@ async def test_a_forced_state_is_undone(
 ) -> None:
     floor = await visitors.arrive("/supervisor", email=SUPERVISOR, language=language)
     desk = await _desk(visitors, ringdesk, language)
+    row = floor.get_by_test_id("agents-table").get_by_role("row").filter(has_text="Ava Chen")
+    await expect(row).to_have_attribute("data-state", "available")  # what is opened is what has been seen
     await floor.get_by_role("button", name=words("agents.setStateOf", name="Ava Chen")).click()
     dialog = floor.get_by_role("dialog")
     await dialog.get_by_text(words("presence.break"), exact=True).click()

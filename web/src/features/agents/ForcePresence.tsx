@@ -40,17 +40,18 @@ function ForceForm({ agent, onDone }: { agent: AgentRow; onDone: () => void }) {
   const problemText = useProblemText();
   const [state, setState] = useState<ChosenPresence>("available");
   const [reason, setReason] = useState("");
-  const [seen] = useState(agent.presence_version); // of this moment: what changes while one writes is not overwritten unseen
+  // Of this moment: what changes while one writes is not overwritten unseen. Who has been told of the change may go on.
+  const [seen, setSeen] = useState<number | null>(agent.presence_version);
   const force = useAct();
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const done = t("act.forced", { name: agent.name, state: t(`presence.${state}`) });
     const run = async () => {
-      const answer = await setAgentPresence(agent.id, { state, reason: reason.trim(), version: seen });
+      const answer = await setAgentPresence(agent.id, { state, reason: reason.trim(), version: seen ?? agent.presence_version });
       onDone(); // not only when the floor has been read again: an open dialog keeps the keys from undoing it
       return answer;
     };
-    force.mutate({ done, run });
+    force.mutate({ done, run }, { onError: () => setSeen(null) });
   };
   return (
     <form onSubmit={submit} style={{ display: "grid", gap: "var(--space-4)" }}>
