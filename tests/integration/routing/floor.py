@@ -388,7 +388,8 @@ async def a_floor(database: Database, outbox: Outbox) -> AsyncIterator[Floor]:
     yield opened
     await opened.settle()
     async with database.acquire() as conn:
-        assert await broken(conn) == {}
+        found = await broken(conn)
+    assert found == {}, found
 
 
 def _principal(user: User) -> Principal:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from core.errors import RingdeskError
+from core.principal import Principal, Role
 from infra.timers import TimerRunner
+from routing import acts, by_hand, service
 from routing import queries as sql
-from routing import service
 from routing.dispatcher import Dispatcher
 from tests.integration.routing.floor import DE_POOL, POOL, Floor, Waiting
 from tests.integration.routing.racing import retries
@@ -31,9 +32,13 @@ RULES = """
 - name: boosted
   when: {field: call.from, op: ends_with, value: "3"}
   then: {boost_s: 30}
+- name: Ben's
+  when: {field: call.from, op: ends_with, value: "4"}
+  then: {sticky: {agent: ben@example.com, wait_s: 5}}
 - name: everybody
 """
 PEOPLE = ("ava", "ben", "chen", "dana")
+SAM = Principal(999_001, Role.SUPERVISOR, "Sam", "sam@example.com")
 
 
 class Chaos:
@@ -44,11 +49,13 @@ class Chaos:
         self.random = Random(seed)
         self.done: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.acts: list[tuple[int, Principal]] = []
 
     async def act(self) -> None:
         weights = {
             self.call: 3, self.accept: 6, self.reject: 2, self.join: 5, self.hang_up: 2, self.finish: 4, self.available: 5,
             self.away: 1, self.disconnect: 1, self.connect: 3, self.run_out: 2, self.not_found: 1, self.lost: 1,
+            self.take: 2, self.push: 1, self.rank: 1, self.hold: 1, self.undo: 3,
         }  # fmt: skip
         act = self.random.choices(list(weights), list(weights.values()))[0]
         try:
@@ -117,6 +124,44 @@ class Chaos:
     async def disconnect(self) -> None:
         await self.floor.disconnect(self.somebody())
 
+    async def waiting(self) -> dict[str, Any] | None:
+        return await self.pick("SELECT id, version FROM work_items WHERE state = 'queued'")
+
+    async def take(self) -> None:
+        who = self.floor.agent(self.somebody())
+        if item := await self.waiting():
+            _, act = await self.floor.transact(
+                lambda tx: by_hand.pick(tx, item_id=item["id"], version=item["version"], who=who)
+            )
+            assert act is not None
+            self.acts.append((act.id, who))
+
+    async def push(self) -> None:
+        agent = self.floor.agent(self.somebody())
+        if item := await self.waiting():
+            known = {"item_id": item["id"], "version": item["version"], "agent_id": agent.user_id}
+            _, act = await self.floor.transact(lambda tx: by_hand.push(tx, **known, anyway=True, reason=None, who=SAM))
+            self.acts.append((act.id, SAM))
+
+    async def rank(self) -> None:
+        if item := await self.waiting():
+            _, act = await self.floor.transact(
+                lambda tx: acts.prioritise(
+                    tx, item_id=item["id"], tier=1, boost_s=None, version=item["version"], who=SAM
+                )
+            )
+            self.acts.append((act.id, SAM))
+
+    async def hold(self) -> None:
+        is_held = await self.floor.value("SELECT held_since IS NOT NULL FROM queues WHERE key = 'sales'")
+        act = await self.floor.hold("sales", is_held=not is_held, who=SAM)
+        self.acts.append((act.id, SAM))
+
+    async def undo(self) -> None:
+        if self.acts:
+            act_id, who = self.acts.pop()
+            await self.floor.transact(lambda tx: acts.undo(tx, act_id=act_id, who=who))
+
     async def lost(self) -> None:
         name = self.somebody()
         await self.floor.execute(
@@ -130,6 +175,8 @@ async def quiet(floor: Floor) -> None:
     """All callers hang up, all wrap-ups end, everybody is back."""
     for row in await floor.fetch("SELECT id FROM calls WHERE outcome IS NULL"):
         await floor.hang_up(Waiting(row["id"], 0, 0))
+    await floor.execute("UPDATE queues SET held_since = NULL, held_by = NULL")
+    await floor.execute("UPDATE provider_commands SET state = 'done'")  # there is no provider here
     for row in await floor.fetch("SELECT id FROM offers WHERE state = 'wrapping'"):
         await floor.transact(lambda tx, ident=row["id"]: service.wrap_up_timed_out(tx, ident, 0))  # type: ignore[misc]
 
@@ -183,7 +230,21 @@ async def test_whatever_happens_at_once_the_invariants_hold(floor: Floor, seed: 
 
     done = sum((chaos.done for chaos in workers), Counter[str]())
     refused = sum((chaos.refused for chaos in workers), Counter[str]())
-    assert set(done) >= {"call", "accept", "reject", "join", "hang_up", "finish", "available", "away", "connect"}
+    assert set(done) >= {
+        "call",
+        "accept",
+        "reject",
+        "join",
+        "hang_up",
+        "finish",
+        "available",
+        "away",
+        "connect",
+        "take",
+        "rank",
+        "hold",
+        "undo",
+    }
     assert refused["unavailable"] == 0, refused
     assert retries() - before <= sum(done.values()) * 0.002, "deadlocks must be rare"
     await quiet(floor)
