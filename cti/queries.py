@@ -249,7 +249,7 @@ WAS_CONSULTED_OUTSIDE: Final = """
 SELECT EXISTS (SELECT 1 FROM consults WHERE call_id = $1 AND to_kind = 'number' AND outcome = 'completed')
 """
 CONSULT_OF_ITEM: Final = "SELECT id, call_id, to_kind FROM consults WHERE work_item_id = $1 AND state <> 'over'"
-RECORDING_OF_CALL: Final = "SELECT id, call_id, sid, state, is_paused, pause_on_hold, problem, wish FROM recordings WHERE call_id = $1 AND deleted_at IS NULL"
+RECORDING_OF_CALL: Final = "SELECT id, call_id, sid, state, is_paused, pause_on_hold, problem, wish, is_forbidden FROM recordings WHERE call_id = $1 AND deleted_at IS NULL"
 ANNOUNCE_RECORDING: Final = """
 INSERT INTO recordings (call_id, account_sid, pause_on_hold, created_at, keep_until) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (call_id) DO NOTHING
@@ -263,6 +263,10 @@ CONSENT_HEARD: Final = """
 UPDATE recordings r SET heard_at = $2 FROM calls c WHERE c.sid = $1 AND r.call_id = c.id AND r.heard_at IS NULL
 """
 MUST_TELL: Final = "SELECT EXISTS (SELECT 1 FROM recordings WHERE call_id = $1 AND state = 'told' AND heard_at IS NULL)"
+FORBID_RECORDING: Final = """
+UPDATE recordings r SET is_forbidden = q.recording IS NOT DISTINCT FROM 'false'::jsonb FROM queues q
+WHERE r.call_id = $1 AND r.deleted_at IS NULL AND q.key = $2 AND r.is_forbidden <> (q.recording IS NOT DISTINCT FROM 'false'::jsonb)
+"""
 DECLINE_RECORDING: Final = "UPDATE recordings SET state = 'declined' WHERE call_id = $1 AND state = 'told'"
 PAUSE_RECORDING: Final = "UPDATE recordings SET is_paused = $2, problem = NULL WHERE id = $1"
 PAUSE_RECORDING_AS_IS: Final = "UPDATE recordings SET is_paused = $2 WHERE id = $1"

@@ -56,6 +56,7 @@ class Recording:
     pause_on_hold: bool
     problem: str | None
     wish: int
+    is_forbidden: bool
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +64,12 @@ class Recording:
 
     def runs_in(self, call: Call) -> bool:
         """Whether it is to run now."""
-        return call.is_talking and not self.is_paused and not (self.pause_on_hold and call.is_held)
+        return (
+            call.is_talking
+            and not self.is_forbidden
+            and not self.is_paused
+            and not (self.pause_on_hold and call.is_held)
+        )
 
 
 async def of_call(tx: Tx, call_id: int) -> Recording | None:
@@ -147,10 +153,15 @@ async def follow(tx: Tx, call: Call, happened: Happened) -> None:
     await _ask(tx, call, found)
 
 
+async def served_by(tx: Tx, call: Call, queue: str) -> None:
+    """Whoever talks with the customer next does so for this queue: one that is never recorded is not, however the call came there."""
+    await tx.conn.execute(sql.FORBID_RECORDING, call.id, queue)
+
+
 async def set_paused(tx: Tx, call: Call, *, is_paused: bool) -> Recording:
     """The agent wants it paused, or to go on. The call is in hand, and locked. Raises NotRecorded."""
     found = await of_call(tx, call.id)
-    if found is None or not found.is_open:
+    if found is None or not found.is_open or found.is_forbidden:
         raise NotRecorded
     if found.is_paused is not is_paused or found.problem is not None:
         await tx.conn.execute(sql.PAUSE_RECORDING, found.id, is_paused)

@@ -527,6 +527,7 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
             await set_timer(tx, consult.TIMER, call.id, version=asked.id, due_at=due)
         return
     call = await apply(tx, call, Connecting(event.agent_id, event.offer_id))
+    await recording.served_by(tx, call, event.queue)
     if call.is_external:  # a telephone system has connected the two
         return
     due = await telephone.ring(tx, call, agent_id=event.agent_id, offer_id=event.offer_id, queue=event.queue)

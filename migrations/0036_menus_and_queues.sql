@@ -8,7 +8,10 @@ ALTER TABLE calls ADD COLUMN menu_path text;
 -- (NULL: as the number says, false: not at all).
 ALTER TABLE queues ADD COLUMN calendar text;
 ALTER TABLE queues ADD COLUMN recording jsonb;
+-- The call is with somebody of a queue that is never recorded, however it came there.
+ALTER TABLE recordings ADD COLUMN is_forbidden boolean NOT NULL DEFAULT false;
 
 -- migrate:down
+ALTER TABLE recordings DROP COLUMN is_forbidden;
 ALTER TABLE queues DROP COLUMN recording, DROP COLUMN calendar;
 ALTER TABLE calls DROP COLUMN menu_path;

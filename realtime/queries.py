@@ -71,7 +71,7 @@ LEFT JOIN LATERAL (
     ) k JOIN users f ON f.id = k.from_agent_id LEFT JOIN users w ON w.id = coalesce(k.with_agent_id, k.to_agent_id)
     LEFT JOIN queues kq ON kq.key = k.to_queue
 ) cs ON true
-LEFT JOIN recordings y ON y.call_id = c.id AND y.deleted_at IS NULL
+LEFT JOIN recordings y ON y.call_id = c.id AND y.deleted_at IS NULL AND NOT y.is_forbidden
 LEFT JOIN agent_rings g ON g.offer_id = o.id
 LEFT JOIN call_notes n ON n.call_id = c.id AND n.agent_id = o.agent_id
 WHERE o.id = $1

@@ -14,7 +14,7 @@ from accounts.audit import audit
 from core.events import ConsultEnded, ConsultOrphaned
 from core.ids import CallId, OfferId, WorkItemId
 from core.principal import SYSTEM, Actor, Principal, actor_of
-from cti import consult, hold, outside
+from cti import consult, hold, outside, recording
 from cti import queries as calls
 from cti import service as telephony
 from cti.consult import Consult, ConsultNotReady, ConsultOver
@@ -140,6 +140,8 @@ async def _hand_over(tx: Tx, call: Call, asked: Consult, by: Actor) -> Call:
         await service.start_wrap_up(tx, offer)
         await tx.conn.fetchval(sql.GIVE_OFFER_TO_ITEM, asked.with_offer_id, item["id"], asked.work_item_id)
         await _end_item(tx, asked.work_item_id, "completed")
+        if asked.to_queue is not None:
+            await recording.served_by(tx, call, asked.to_queue)
         call = await telephony.apply(
             tx, call, TakenOver(OfferId(offer.id), asked.with_agent_id, asked.with_offer_id, tx.now)
         )

@@ -162,6 +162,28 @@ async def test_a_queue_may_not_be_recorded_though_its_number_is(stack: Stack) ->
     assert await stack.count("recordings") == 0
 
 
+async def test_a_queue_that_is_never_recorded_is_not_however_the_call_came_there(stack: Stack) -> None:
+    await configure(stack, {"sales": {"recording": False}}, recording={})
+    leg = await chooses(stack, "1")
+    await stack.pass_time(12)
+    ava = await stack.agent("ava")
+    call_id, _ = await ava.take()
+    assert [each.status for each in stack.exchange.recordings.values()] == ["in-progress"]
+    status, answer = await ava.ask("POST", f"/calls/{call_id}/transfer", {"queue": "sales"})
+    assert status == 200, answer
+    await stack.quiet()
+    ben = await stack.agent("ben")
+    await ben.take()
+    assert [each.status for each in stack.exchange.recordings.values()] == ["paused"]
+    assert (await ben.ask("GET", "/desk"))[1]["calls"][0]["recording"] is None
+    assert (await ben.ask("POST", f"/calls/{call_id}/recording/resume"))[0] == 409
+    status, answer = await ben.ask("POST", f"/calls/{call_id}/transfer", {"queue": "support"})
+    assert status == 200, answer
+    await stack.quiet()
+    await (await stack.agent("chen")).take()
+    assert [each.status for each in stack.exchange.recordings.values()] == ["in-progress"]
+
+
 async def test_a_queue_keeps_what_is_recorded_as_long_as_it_says(stack: Stack) -> None:
     await configure(stack, {"support": {"recording": {"keep_days": 7, "pause_on_hold": False}}}, recording={})
     leg = await chooses(stack, "1")
