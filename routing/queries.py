@@ -126,7 +126,7 @@ SELECT id, call_id, ticket_id, entered_at, ruleset_version, facts FROM work_item
 # Items are decided again from the facts that their rules saw, and compared with what those rules said; 0 is what counts where none are published.
 # What an agent has transferred to a queue is there by a person's word, not by a rule.
 CAN_BE_DECIDED: Final = """(i.facts ? 'call.queue' AND (i.ruleset_version = 0 OR EXISTS (SELECT 1 FROM rule_sets r WHERE r.version = i.ruleset_version))
-    AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.call_id = i.call_id AND t.to_kind = 'queue'))"""
+    AND coalesce((SELECT false FROM transfers t WHERE t.call_id = i.call_id AND t.to_kind = 'queue' LIMIT 1), true))"""
 # Who is in line by other rules. What waits is found first, by its own index: by id, all that ever waited would be read.
 IN_LINE_BY_OTHER_RULES: Final = f"""
 WITH live AS MATERIALIZED (
