@@ -164,7 +164,7 @@ async def test_a_queue_may_not_be_recorded_though_its_number_is(stack: Stack) ->
 
 async def test_a_queue_that_is_never_recorded_is_not_however_the_call_came_there(stack: Stack) -> None:
     await configure(stack, {"sales": {"recording": False}}, recording={})
-    leg = await chooses(stack, "1")
+    await chooses(stack, "1")
     await stack.pass_time(12)
     ava = await stack.agent("ava")
     call_id, _ = await ava.take()

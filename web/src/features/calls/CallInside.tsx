@@ -53,7 +53,9 @@ export function CallInside({ call, blockable }: { call: CallLogEntry; blockable:
             <li key={leg.sid}>
               <time dateTime={leg.started_at}>{dateTime(leg.started_at, language)}</time>
               <span>
-                {leg.kind === "agent" ? t("calls.legOf", { who: who(leg.agent) }) : t("calls.legOfCustomer")}
+                {leg.kind === "agent"
+                  ? t("calls.legOf", { who: who(leg.agent) })
+                  : t(leg.kind === "outside" ? "calls.legOutside" : "calls.legOfCustomer")}
                 {" · "}
                 {word("legStates", leg.state)}
               </span>

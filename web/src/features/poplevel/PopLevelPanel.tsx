@@ -10,10 +10,11 @@ import { ErrorState } from "@/design/Notice";
 import { Panel } from "@/design/Panel";
 import table from "@/design/Table.module.css";
 import { useLanguage } from "@/i18n";
+import { Age, Aged, useFreshness } from "@/parts/Age";
 
 import classes from "./PopLevel.module.css";
 
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 4_000; // grey at 5 s is honest only for what is read more often
 const WINDOWS = [15, 60, 1440] as const;
 
 /** How soon pops are painted in the agents' browsers, against their deadlines, with what is left of the budget for errors. */
@@ -54,9 +55,10 @@ function Levels({ level }: { level: PopLevel }) {
   const language = useLanguage();
   const percent = (part: number, digits = 1) =>
     new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits }).format(part);
+  const freshness = useFreshness(level.as_of);
   const time = (ms: number | null) => (ms === null ? "–" : t("popLevel.ms", { ms: Math.round(ms).toLocaleString(language) }));
   return (
-    <>
+    <Aged of={freshness}>
       <div className={classes.frame} tabIndex={0} role="region" aria-label={t("popLevel.layer")}>
         <table className={table.table}>
           <thead>
@@ -91,7 +93,8 @@ function Levels({ level }: { level: PopLevel }) {
         {level.layers.every(({ count }) => count === 0) ? `${t("popLevel.none")} ` : null}
         {t("popLevel.about", { target: percent(level.target, 0), reported: level.reported, offers: level.offers })}
       </p>
-    </>
+      <Age of={freshness} />
+    </Aged>
   );
 }
 
