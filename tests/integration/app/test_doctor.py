@@ -189,7 +189,7 @@ async def test_fix_that_breaks_half_way_is_finished_by_the_next(stack: Stack, se
 
 
 async def test_public_address_that_leads_elsewhere(
-    stack: Stack, set_up: object, told: Told, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, set_up: object, told: Told, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     monkeypatch.setenv("RINGDESK_PUBLIC_URL", "http://127.0.0.1:9")
     assert await doctor() == 1
@@ -198,7 +198,7 @@ async def test_public_address_that_leads_elsewhere(
     assert await doctor() == 1
     assert "HTTP 404" in told()
     monkeypatch.delenv("RINGDESK_PUBLIC_URL")
-    assert await doctor() == 1
+    assert await doctor("--data-dir", f"{tmp_path}") == 1  # else one that runs in this folder would say where it is
     assert "WRONG    RINGDESK_PUBLIC_URL: is not set" in told()
 
 
