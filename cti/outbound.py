@@ -164,7 +164,8 @@ async def carry_out(outbox: Outbox, twilio: TwilioApi, call: Call, *, base: str)
             await tx.conn.execute(sql.SET_DIALED_AT, call.id, tx.now)
         now = tx.now
     if asked_at is not None:
-        sid = await _found(outbox, twilio, call, asked_at - SKEW)
+        since = asked_at - SKEW
+        sid = await unknown_leg(outbox, twilio, call.account_sid, call.our_number, call.to_number, since=since)
         if sid is not None:
             await _adopt(outbox, call, sid)
         elif now - asked_at < LOOKED_FOR:
@@ -191,9 +192,11 @@ async def carry_out(outbox: Outbox, twilio: TwilioApi, call: Call, *, base: str)
     await _adopt(outbox, call, sid)
 
 
-async def _found(outbox: Outbox, twilio: TwilioApi, call: Call, since: datetime) -> str | None:
-    """The leg at the provider that nobody knows: ours, since no two calls to a number are made at once."""
-    sids = await twilio.find_calls(call.account_sid, call.our_number, call.to_number, since=since)
+async def unknown_leg(
+    outbox: Outbox, twilio: TwilioApi, account_sid: str, from_: str, to: str, *, since: datetime
+) -> str | None:
+    """The leg at the provider that nobody knows: the one that was asked for, where no two calls between these are made at once."""
+    sids = await twilio.find_calls(account_sid, from_, to, since=since)
     async with outbox.database.acquire() as conn:
         known = {row["sid"] for row in await conn.fetch(sql.KNOWN_LEGS, sids)}
     return next((sid for sid in sids if sid not in known), None)

@@ -527,9 +527,9 @@ async def on_offer_accepted(tx: Tx, event: OfferAccepted) -> None:
             await set_timer(tx, consult.TIMER, call.id, version=asked.id, due_at=due)
         return
     call = await apply(tx, call, Connecting(event.agent_id, event.offer_id))
-    await recording.served_by(tx, call, event.queue)
     if call.is_external:  # a telephone system has connected the two
         return
+    await recording.served_by(tx, call, event.queue)
     due = await telephone.ring(tx, call, agent_id=event.agent_id, offer_id=event.offer_id, queue=event.queue)
     if due is not None:  # who waits goes on waiting until the agent is there
         await set_timer(tx, CONNECT_TIMER, call.id, version=event.offer_id, due_at=due)

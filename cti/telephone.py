@@ -24,7 +24,7 @@ from cti import telephone_queries as sql
 from cti import twilio_voice as twiml
 from cti.hold import MAX_ROUNDS
 from cti.model import Call, CallerGone, CallState, ConnectFailed, Outcome, Touched
-from cti.outbound import LOOKED_FOR, SKEW
+from cti.outbound import LOOKED_FOR, SKEW, unknown_leg
 from cti.twilio_api import NotInProgress, ProviderBusy, TwilioApi
 from cti.twilio_voice import Line
 from cti.twilio_webhook import Webhook, happened_at, number_of
@@ -150,7 +150,8 @@ async def carry_out(outbox: Outbox, twilio: TwilioApi, call: Call, *, offer_id: 
         if asked_at is None:
             await tx.conn.execute(sql.SET_DIALED_AT, offer_id, now)
     if asked_at is not None:
-        sid = await _found(outbox, twilio, call, ring, line, asked_at - SKEW)
+        # A telephone has one agent, who takes one call after the other.
+        sid = await unknown_leg(outbox, twilio, call.account_sid, line.number, ring.address, since=asked_at - SKEW)
         if sid is None and now - asked_at < LOOKED_FOR:
             raise Unavailable("It is not known yet whether the agent's telephone rings.")
         await (_failed(outbox, ring) if sid is None else _adopt(outbox, ring, sid))
@@ -180,14 +181,6 @@ def _spoken(line: Line, ring: Ring) -> Line:
 
 def _queue(ring: Ring) -> str:
     return in_language(ring.queue_name, ring.language)[:MAX_NAME]
-
-
-async def _found(outbox: Outbox, twilio: TwilioApi, call: Call, ring: Ring, line: Line, since: datetime) -> str | None:
-    """The leg at the provider that nobody knows: a telephone has one agent, who takes one call after the other."""
-    sids = await twilio.find_calls(call.account_sid, line.number, ring.address, since=since)
-    async with outbox.database.acquire() as conn:
-        known = {row["sid"] for row in await conn.fetch(outbound_queries.KNOWN_LEGS, sids)}
-    return next((sid for sid in sids if sid not in known), None)
 
 
 async def _adopt(outbox: Outbox, ring: Ring, sid: str) -> None:

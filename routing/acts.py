@@ -204,8 +204,7 @@ async def _undo_pick(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
     """Who has not talked yet is as free as before; who has talked wraps up. Neither is asked for this call again for a while."""
     offer = await sql.offer_by_id(tx.conn, offer_id=act["after"]["offer_id"])
     call = None if offer is None or offer.call_id is None else await calls.lock_call(tx.conn, call_id=offer.call_id)
-    is_theirs = offer is not None and call is not None and call.offer_id == offer.id
-    if offer is None or call is None or not is_theirs or str(offer.work_item_id) != act["object_id"]:
+    if offer is None or call is None or (call.offer_id, str(offer.work_item_id)) != (offer.id, act["object_id"]):
         raise TooLateToUndo("You do not have this call any more.")
     await tx.conn.execute(sql.LOCK_AGENTS, [offer.agent_id])
     await tickets.lock_of_call(tx, call.id)
@@ -213,6 +212,7 @@ async def _undo_pick(tx: Tx, act: Any, who: Principal, purpose: str) -> None:
     await service.exclude(tx, offer, NOT_AGAIN_S, UNDONE)
     if not await telephony.give_back(tx, call, OfferId(offer.id)):
         raise TooLateToUndo("The call is over, or ends just now.")
+    await tx.conn.execute(sql.SAY_WHY, offer.id, UNDONE)
     await audit(
         tx, actor_of(who), "work_item.give_back", "work_item", offer.work_item_id, after={"offer_id": offer.id}, purpose=purpose
     )  # fmt: skip

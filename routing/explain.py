@@ -299,6 +299,7 @@ PLACED_ELSEWHERE: Final = {
     "zh-CN": "由电话系统决定何时呼叫谁。",
 }
 _ACCEPTED: Final = {"en": "accepted", "zh-CN": "已接听"}
+_GIVEN_BACK: Final = {"en": "talked, and gave it back", "zh-CN": "通话后退回"}
 _ENDED: Final[dict[str, Sentence]] = {
     "pending": {"en": "has not answered yet", "zh-CN": "尚未响应"},
     "accepted": _ACCEPTED,
@@ -313,7 +314,8 @@ _ENDED: Final[dict[str, Sentence]] = {
     "canceled:consult_over": {"en": "was consulted, or asked, until that was over", "zh-CN": "参与商议直至结束"},
     "canceled:connect_failed": {"en": "accepted but could not be connected", "zh-CN": "已接听但未能接通"},
     "canceled:undone": {"en": "gave it back before talking", "zh-CN": "在通话前退回"},
-    "given_back": {"en": "talked, and gave it back", "zh-CN": "通话后退回"},
+    "wrapping:undone": _GIVEN_BACK,
+    "completed:undone": _GIVEN_BACK,
 }
 _OFFERED: Final = {"en": "was offered it", "zh-CN": "收到来电"}
 
@@ -322,11 +324,7 @@ def decision_sentence(row: Mapping[str, Any]) -> Sentence:
     """One recorded decision: who was offered the item, by which rule, and how that ended."""
     name = row["chosen_name"] or "—"
     state = row["offer_state"] or ""
-    ended = (
-        _ENDED["given_back"]
-        if row.get("is_given_back")
-        else _ENDED.get(f"{state}:{row['offer_reason']}") or _ENDED.get(state, _OFFERED)
-    )
+    ended = _ENDED.get(f"{state}:{row['offer_reason']}") or _ENDED.get(state, _OFFERED)
     if (hand := _by_hand(row["chosen_by"], name)) is not None:
         although = _although(row)
         act, what = hand

@@ -67,9 +67,6 @@ STEP_IN_FORCE: Final = """(
     SELECT greatest(max(s.n) - 1, 0) FROM jsonb_array_elements(i.steps) WITH ORDINALITY AS s (step, n)
     WHERE s.n = 1 OR i.entered_at + make_interval(secs => (s.step ->> 'after_s')::float8) <= $2)"""
 IS_STICKY: Final = "pool_id = $1 AND state = 'queued' AND sticky_agent_id IS NOT NULL AND NOT sticky_is_over"
-IS_KEPT_OTHERWISE: Final = (
-    f"{IS_STICKY} AND (sticky_is_new OR sticky_until <= $2 OR only_agent_id IS DISTINCT FROM {KEPT_FOR})"
-)
 # As in the partial indexes of agents: the planner uses those only where it reads the same condition.
 HAS_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_voice"
 HAS_TICKET_ROOM: Final = "a.is_active AND a.presence = 'available' AND a.room_for_ticket"
@@ -95,16 +92,19 @@ FROM (SELECT id FROM work_items WHERE pool_id = $1 AND state = 'queued' AND next
       ORDER BY next_step_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE i.id = due.id RETURNING i.id
 """
-NEWLY_KEPT: Final = f"""
+
+
+def _kept_anew(which: str) -> str:
+    """SQL: for whom items are kept is decided again, of those items `i` that are sticky and so."""
+    return f"""
 UPDATE work_items i SET only_agent_id = {KEPT_FOR}, sticky_is_over = sticky_until <= $2, sticky_is_new = false
-FROM (SELECT id FROM work_items i WHERE {IS_STICKY} AND sticky_is_new ORDER BY id LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
+FROM (SELECT id FROM work_items i WHERE {IS_STICKY} AND ({which}) ORDER BY id LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE i.id = due.id RETURNING i.id
 """
-KEEP_OR_RELEASE: Final = f"""
-UPDATE work_items i SET only_agent_id = {KEPT_FOR}, sticky_is_over = sticky_until <= $2, sticky_is_new = false
-FROM (SELECT id FROM work_items i WHERE {IS_KEPT_OTHERWISE} ORDER BY id LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED) due
-WHERE i.id = due.id RETURNING i.id
-"""
+
+
+NEWLY_KEPT: Final = _kept_anew("sticky_is_new")
+KEEP_OR_RELEASE: Final = _kept_anew(f"sticky_is_new OR sticky_until <= $2 OR only_agent_id IS DISTINCT FROM {KEPT_FOR}")
 POOLS: Final = "SELECT DISTINCT pool_id FROM queues WHERE is_active ORDER BY pool_id"
 
 PUBLISHED_RULES: Final = "SELECT version, rules FROM rule_sets WHERE is_published"
@@ -772,6 +772,8 @@ SET_LATE_RESULT: Final = (
     "UPDATE offers SET disposition = $2, disposition_is_default = false, version = version + 1 WHERE id = $1"
 )
 SAVE_DISPOSITION: Final = "UPDATE offers SET disposition = $2 WHERE id = $1"
+# A talk that its agent has given back is told apart from others by this.
+SAY_WHY: Final = "UPDATE offers SET reason = $2 WHERE id = $1"
 CHOOSE_DISPOSITION: Final = "UPDATE offers SET disposition = $2, version = version + 1 WHERE id = $1 RETURNING version"
 FREE_AGENTS: Final = """
 UPDATE agents a SET used_units = a.used_units - f.units, version = a.version + 1,
@@ -809,7 +811,7 @@ WHERE closed.agent_id IS NOT NULL
 """
 
 AGENT: Final = f"""
-SELECT a.id, a.name, a.presence, a.presence_reason, a.presence_since, a.next_presence, a.next_reason, a.pool_id, a.version, a.presence_version, a.misses,
+SELECT a.id, a.name, a.presence, a.presence_reason, a.presence_since, a.next_presence, a.next_reason, a.pool_id, a.version, a.misses,
        a.used_units, a.total_units, {IS_CONNECTED} AS is_connected, {WORK_OF_AGENT} AS work, p.address AS telephone, p.is_used AS uses_telephone
 FROM agents a LEFT JOIN agent_telephones p ON p.agent_id = a.id WHERE a.id = $1
 """
@@ -1030,9 +1032,7 @@ FROM work_items i JOIN queues q ON q.key = i.queue LEFT JOIN agents k ON k.id = 
 """
 DECISIONS_OF_ITEM: Final = """
 SELECT d.at, d.ruleset_version, d.rule, d.step, d.chosen_agent_id, d.chosen_by, a.name AS chosen_name, d.verdicts, d.counts,
-       o.state AS offer_state, o.reason AS offer_reason, d.offer_id IS NULL AS is_assigned,
-       coalesce((SELECT o.state IN ('wrapping', 'completed') FROM exclusions x
-                 WHERE x.work_item_id = d.work_item_id AND x.agent_id = o.agent_id AND x.reason = 'undone' LIMIT 1), false) AS is_given_back
+       o.state AS offer_state, o.reason AS offer_reason, d.offer_id IS NULL AS is_assigned
 FROM decisions d LEFT JOIN agents a ON a.id = d.chosen_agent_id LEFT JOIN offers o ON o.id = d.offer_id
 WHERE d.work_item_id = $1 ORDER BY d.at, d.id LIMIT 200
 """
